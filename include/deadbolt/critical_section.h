@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The contract between unlock code and the guards that watch it.
+ *
+ * A critical section is a 128-byte aligned block of hand-written code that
+ * describes its own unlock window. A guard that knows nothing but a thread's
+ * instruction pointer reads the 128 bytes at `ip & ~127`; if they open with
+ * the magic, the bytes behind it say where the window is and how to tell from
+ * the registers what has been done. No registration, no symbol table.
+ *
+ *   offset  bytes  field
+ *        0     16  magic
+ *       16      1  version of this format
+ *       17      1  kind: what proves that the word was released
+ *       18      1  window_begin: first instruction after the release
+ *       19      1  owed_end: first instruction at which no wake is owed
+ *       20      1  window_end: first instruction after the clear
+ *       21      3  zero
+ *       24         code
+ *
+ * window_begin <= owed_end <= window_end <= 128. An IP in
+ * [window_begin, window_end) is in the window. In [window_begin, owed_end) the
+ * word is released and a wake is still owed; where a release wakes by itself,
+ * or never happens with waiters, owed_end equals window_begin.
+ *
+ * `list_op_pending` is the guard's to find: it asks the kernel for the
+ * thread's robust list head. A block can therefore never make a guard write
+ * anywhere but into that one slot.
+ */
+#ifndef DEADBOLT_CRITICAL_SECTION_H
+#define DEADBOLT_CRITICAL_SECTION_H
+
+#define DEADBOLT_CS_SIZE 128
+#define DEADBOLT_CS_CODE_OFFSET 24
+#define DEADBOLT_CS_VERSION 1
+
+/* The magic as two little-endian 64-bit halves. Chosen at random; they do not
+ * decode to instructions that a compiler emits. */
+#define DEADBOLT_CS_MAGIC_LOW 0xf1b3a7c60dd5e9f1
+#define DEADBOLT_CS_MAGIC_HIGH 0xf20e6b954cd81af1
+
+/* Kinds. The registers are those of the interrupted thread. */
+#define DEADBOLT_CS_ZF 1           /* released iff ZF is set (compare-exchange) */
+#define DEADBOLT_CS_WAKE_OP 2      /* released iff rax says so: see below */
+#define DEADBOLT_CS_UNLOCK_PI 3    /* released iff rax is 0 */
+#define DEADBOLT_CS_ALWAYS 4       /* an IP in the window is proof (exchange) */
+
+/*
+ * FUTEX_WAKE_OP on one address, as a release: results that mean that the word
+ * was written. 0 and 1 count the woken. -EINVAL comes after the write, when the
+ * first waiter turns out to be a PI waiter; the block checks alignment before,
+ * the other source of -EINVAL. Everything else (-EFAULT, -EPERM and -ENOSYS
+ * from a filter, 202 from a filter that skips the call) left the word as it
+ * was. Measured in spec section 7.
+ */
+#define DEADBOLT_CS_WAKE_OP_MAX_WOKEN 1
+#define DEADBOLT_CS_WAKE_OP_PI_WAITER (-22)
+
+/* The command name (PR_SET_NAME) under which a ptrace guard runs, so that the
+ * library can tell it from a debugger. */
+#define DEADBOLT_PTRACE_GUARD_COMM "deadbolt-guard"
+
+#ifndef __ASSEMBLER__
+
+#include <stdint.h>
+
+struct deadbolt_critical_section {
+  uint64_t magic[2];
+  uint8_t version;
+  uint8_t kind;
+  uint8_t window_begin;
+  uint8_t owed_end;
+  uint8_t window_end;
+  uint8_t zero[3];
+};
+
+#endif
+#endif

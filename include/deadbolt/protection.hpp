@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// What keeps this process's robust locks from harm when it is killed.
+#ifndef DEADBOLT_PROTECTION_HPP
+#define DEADBOLT_PROTECTION_HPP
+
+#include <cstdint>
+
+namespace deadbolt {
+
+enum class protection_kind : std::uint32_t {
+  none,   // death inside an unlock window can write into reused memory
+  guard,  // a guard watches this process now
+  kernel, // the kernel knows the unlock code
+};
+
+// Looked up at each call: a guard may come and go.
+[[nodiscard]] protection_kind protection() noexcept;
+[[nodiscard]] const char* to_string(protection_kind protection) noexcept;
+
+} // namespace deadbolt
+#endif

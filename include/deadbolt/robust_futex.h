@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Unlocking a robust futex so that death at any instruction is covered.
+ *
+ * The two functions have the behaviour of the vDSO functions proposed for Linux
+ * in March 2026 and use the kernel's own where it offers them (see
+ * deadbolt_engine()). They are for authors of lock libraries: a program that
+ * wants a mutex takes deadbolt/robust_mutex.hpp.
+ */
+#ifndef DEADBOLT_ROBUST_FUTEX_H
+#define DEADBOLT_ROBUST_FUTEX_H
+
+#include <linux/futex.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Releases the lock word at uaddr and returns its old value.
+ *
+ * Before: the calling thread owns *uaddr, has stored the entry of this lock
+ * in head->list_op_pending, and has taken the entry off its robust list. head
+ * is the head that the calling thread registered with the kernel.
+ *
+ * After: if the returned value has FUTEX_WAITERS set, wake one waiter with
+ * FUTEX_WAKE on uaddr, then store NULL to head->list_op_pending; otherwise
+ * there is nothing left to do. Do not touch *uaddr after the call: another
+ * owner may already have freed it (a wake that finds nobody is harmless).
+ *
+ * uaddr must be aligned to 4 bytes; a null or misaligned one aborts the process
+ * with a message that names it. A word that cannot be written raises SIGSEGV
+ * or SIGBUS at the word's own address, and nothing else is written.
+ */
+uint32_t robust_futex_unlock(uint32_t *uaddr, struct robust_list_head *head);
+
+/*
+ * Tries to release the PI lock word at uaddr by exchanging *expected with 0.
+ *
+ * Returns non-zero on success, with head->list_op_pending cleared. On failure
+ * returns 0, stores the value seen to *expected, and leaves the word owned. The
+ * caller loops: if FUTEX_WAITERS is set in *expected, or its TID bits are not the
+ * caller's own, it calls FUTEX_UNLOCK_PI, repeats that on EAGAIN, and then stores
+ * NULL to head->list_op_pending. On an engine that releases contended words by
+ * itself the loop simply ends earlier.
+ *
+ * Preconditions and misuse as for robust_futex_unlock().
+ */
+int robust_pi_futex_try_unlock(uint32_t *uaddr, uint32_t *expected, struct robust_list_head *head);
+
+/*
+ * How unlocks are done in this process, chosen once when the library is loaded:
+ *   "vdso"           __vdso_robust_futex_unlock (the March 2026 proposal)
+ *   "vdso_mainline"  __vdso_futex_robust_list64_try_unlock (Linux 7.2)
+ *   "syscall"        FUTEX_WAKE | FUTEX_ROBUST_UNLOCK for every unlock
+ *   "local"          the critical sections of this library (needs a guard)
+ * The first of these that the kernel offers is taken. The environment variable
+ * DEADBOLT_ENGINE names one instead; if it is not there the process is told so
+ * on stderr and exits with status 127.
+ */
+const char *deadbolt_engine(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

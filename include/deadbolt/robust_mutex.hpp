@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+// A mutex in shared memory that survives the death of its owner.
+#ifndef DEADBOLT_ROBUST_MUTEX_HPP
+#define DEADBOLT_ROBUST_MUTEX_HPP
+
+#include <deadbolt/lock_result.hpp>
+#include <deadbolt/timed_lock.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <features.h>
+#include <sys/types.h>
+
+namespace deadbolt {
+
+// Place it in any mapping that is shared (MAP_SHARED) by processes of one
+// libc, one word size and one PID namespace; construct it once, in place. A
+// process that dies with the mutex held passes it on as owner_died.
+//
+// The mutex is on the calling thread's robust list, the one its libc registered
+// with the kernel, beside pthread robust mutexes. A thread's robust list is
+// followed by the kernel for 2,048 entries at most.
+//
+// Not recursive. Not for signal handlers that interrupt a thread inside a lock
+// or unlock of the same or another robust mutex: a thread has one
+// list_op_pending. Not for a child of vfork. A thread other than the group leader
+// that calls execve while it holds a mutex leaves it locked for ever: the kernel
+// does not mark it (every Linux so far).
+class robust_mutex {
+public:
+  constexpr robust_mutex() noexcept = default;
+  // Waits for unlocks in flight in this process, as destroy() with a time-out
+  // of one second, and aborts if one is still in flight then.
+  ~robust_mutex();
+  robust_mutex(const robust_mutex&) = delete;
+  robust_mutex& operator=(const robust_mutex&) = delete;
+
+  // Results: acquired, owner_died, not_recoverable, deadlock.
+  lock_result lock() noexcept { return {lock_status_of_lock(), this}; }
+
+  // Results: acquired, owner_died, not_recoverable, busy (also when the caller
+  // itself holds the mutex).
+  lock_result try_lock() noexcept { return {lock_status_of_try_lock(), this}; }
+
+  // Results: those of lock(), and timed_out. A time in the past tries once.
+  // steady_clock is CLOCK_MONOTONIC and system_clock CLOCK_REALTIME, whose
+  // jumps are followed; other clocks are read again after each sleep.
+  template <class Clock, class Duration>
+  lock_result try_lock_until(const std::chrono::time_point<Clock, Duration>& time) {
+    return {detail::lock_until(
+                time, [this](detail::deadline d) noexcept { return lock_status_until(d); }),
+            this};
+  }
+  template <class Rep, class Period>
+  lock_result try_lock_for(const std::chrono::duration<Rep, Period>& duration) {
+    return try_lock_until(detail::steady_time_after(duration));
+  }
+
+  // If the caller was told owner_died and has not called mark_consistent(), the
+  // mutex becomes not recoverable, as POSIX says.
+  unlock_status unlock() noexcept;
+
+  // Says that the data is whole again after owner_died. False, and nothing
+  // done, unless the caller holds the mutex and was told owner_died.
+  bool mark_consistent() noexcept;
+
+  // The TID of the owner, as this PID namespace counts; 0 when nobody holds
+  // the mutex. For diagnosis: it may have changed when the caller reads it.
+  [[nodiscard]] pid_t owner() const noexcept;
+
+  // The lock word's address, for messages and tools.
+  [[nodiscard]] const std::uint32_t* native_handle() const noexcept { return &word_; }
+
+private:
+  lock_status lock_status_of_lock() noexcept;
+  lock_status lock_status_of_try_lock() noexcept;
+  lock_status lock_status_until(detail::deadline deadline) noexcept;
+
+  friend struct robust_mutex_access;
+
+  // A thread's robust list belongs to its libc, so the node has to look like the
+  // libc's own mutex at the offsets that the libc and the kernel use (spec
+  // section 6). Size and the two links are the same in both layouts.
+  //
+  // word_: bits 0-29 owner TID (set by the locker, cleared by unlock and by the
+  // kernel), bit 30 FUTEX_OWNER_DIED (set by the kernel, cleared by the next
+  // owner), bit 31 FUTEX_WAITERS (set by a waiter before it sleeps, kept by an
+  // owner who slept; the kernel keeps it). A word whose TID bits are 0 is free.
+#if defined(__GLIBC__)
+  std::uint32_t word_ = 0;
+  // Not a TID: a program of the other libc sees the mutex as held, and stops.
+  std::uint32_t layout_ = 0x3fff0067;
+  std::uint32_t state_ = 0; // the owner's: see robust_mutex_access
+#else
+  std::uint32_t layout_ = 0x3fff0084; // musl: bit 7 says process-shared, bit 2 robust
+  std::uint32_t word_ = 0;
+  std::uint32_t waiters_ = 0; // musl's pthread_exit reads it; ours are in word_
+  std::uint32_t state_ = 0;
+#endif
+  std::uint32_t spins_ = 0; // a guess, racy on purpose
+#if defined(__GLIBC__)
+  std::uint32_t unused_ = 0;
+#endif
+  std::uint32_t unused_too_ = 0;
+  void* previous_ = nullptr;
+  void* next_ = nullptr;
+};
+
+static_assert(sizeof(robust_mutex) == 40);
+
+} // namespace deadbolt
+#endif
