@@ -8,8 +8,8 @@
 namespace deadbolt {
 
 enum class lock_status : std::uint32_t {
-  acquired,        // the caller holds the lock
-  owner_died,      // the caller holds the lock; its last owner died and the data may be half-written
+  acquired,   // the caller holds the lock
+  owner_died, // the caller holds the lock; its last owner died and the data may be half-written
   not_recoverable, // not held: an owner that was told owner_died unlocked without mark_consistent()
   busy,            // not held: another thread holds it (try_lock)
   timed_out,       // not held: the time came first
@@ -22,12 +22,13 @@ enum class unlock_status : std::uint32_t {
 };
 
 // Names as written above; for messages.
-[[nodiscard]] const char* to_string(lock_status status) noexcept;
-[[nodiscard]] const char* to_string(unlock_status status) noexcept;
+[[nodiscard, gnu::visibility("default")]] const char* to_string(lock_status status) noexcept;
+[[nodiscard, gnu::visibility("default")]] const char* to_string(unlock_status status) noexcept;
 
 namespace detail {
 // Ends the process: a result that must be looked at was dropped.
-[[noreturn]] void abort_unexamined(lock_status status, const void* lock) noexcept;
+[[noreturn, gnu::visibility("default")]] void abort_unexamined(lock_status status,
+                                                               const void* lock) noexcept;
 } // namespace detail
 
 // A lock_status that cannot be dropped unless it is `acquired`, or a plain

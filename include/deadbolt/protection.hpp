@@ -14,8 +14,9 @@ enum class protection_kind : std::uint32_t {
 };
 
 // Looked up at each call: a guard may come and go.
-[[nodiscard]] protection_kind protection() noexcept;
-[[nodiscard]] const char* to_string(protection_kind protection) noexcept;
+[[nodiscard, gnu::visibility("default")]] protection_kind protection() noexcept;
+[[nodiscard, gnu::visibility("default")]] const char*
+to_string(protection_kind protection) noexcept;
 
 } // namespace deadbolt
 #endif

@@ -27,9 +27,9 @@ struct [[nodiscard]] quiescence_result {
   static constexpr std::size_t max_reported = 8;
 
   quiescence_status status;
-  int error;                      // an errno value; 0 unless unavailable, or munmap failed
-  std::uint32_t in_flight_count;  // threads still at it when the time was over
-  pid_t in_flight[max_reported];  // the first of them, by TID
+  int error;                     // an errno value; 0 unless unavailable, or munmap failed
+  std::uint32_t in_flight_count; // threads still at it when the time was over
+  pid_t in_flight[max_reported]; // the first of them, by TID
 };
 
 inline constexpr std::chrono::nanoseconds default_quiescence_timeout = std::chrono::seconds{1};
@@ -38,13 +38,14 @@ inline constexpr std::chrono::nanoseconds default_quiescence_timeout = std::chro
 // pending in [address, address + length): a lock of any kind that lives on the
 // thread's robust list, pthread ones too. The caller sees to it that no new
 // operation starts there. Needs /proc.
-quiescence_result
+[[gnu::visibility("default")]] quiescence_result
 wait_for_unlocks(const void* address, std::size_t length,
                  std::chrono::nanoseconds timeout = default_quiescence_timeout) noexcept;
 
 // wait_for_unlocks(), then munmap(). Nothing is unmapped unless quiescent.
-quiescence_result unmap(void* address, std::size_t length,
-                        std::chrono::nanoseconds timeout = default_quiescence_timeout) noexcept;
+[[gnu::visibility("default")]] quiescence_result
+unmap(void* address, std::size_t length,
+      std::chrono::nanoseconds timeout = default_quiescence_timeout) noexcept;
 
 } // namespace deadbolt
 #endif

@@ -16,6 +16,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
+#endif
 
 /*
  * Releases the lock word at uaddr and returns its old value.
@@ -61,6 +64,9 @@ int robust_pi_futex_try_unlock(uint32_t *uaddr, uint32_t *expected, struct robus
  */
 const char *deadbolt_engine(void);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

@@ -27,7 +27,7 @@ namespace deadbolt {
 // list_op_pending. Not for a child of vfork. A thread other than the group leader
 // that calls execve while it holds a mutex leaves it locked for ever: the kernel
 // does not mark it (every Linux so far).
-class robust_mutex {
+class [[gnu::visibility("default")]] robust_mutex {
 public:
   constexpr robust_mutex() noexcept = default;
   // Waits for unlocks in flight in this process, as destroy() with a time-out
@@ -37,11 +37,15 @@ public:
   robust_mutex& operator=(const robust_mutex&) = delete;
 
   // Results: acquired, owner_died, not_recoverable, deadlock.
-  lock_result lock() noexcept { return {lock_status_of_lock(), this}; }
+  lock_result lock() noexcept {
+    return {lock_status_of_lock(), this};
+  }
 
   // Results: acquired, owner_died, not_recoverable, busy (also when the caller
   // itself holds the mutex).
-  lock_result try_lock() noexcept { return {lock_status_of_try_lock(), this}; }
+  lock_result try_lock() noexcept {
+    return {lock_status_of_try_lock(), this};
+  }
 
   // Results: those of lock(), and timed_out. A time in the past tries once.
   // steady_clock is CLOCK_MONOTONIC and system_clock CLOCK_REALTIME, whose
@@ -70,7 +74,9 @@ public:
   [[nodiscard]] pid_t owner() const noexcept;
 
   // The lock word's address, for messages and tools.
-  [[nodiscard]] const std::uint32_t* native_handle() const noexcept { return &word_; }
+  [[nodiscard]] const std::uint32_t* native_handle() const noexcept {
+    return &word_;
+  }
 
 private:
   lock_status lock_status_of_lock() noexcept;

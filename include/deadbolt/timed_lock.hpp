@@ -44,7 +44,8 @@ steady_time_after(const std::chrono::duration<Rep, Period>& duration) {
 
 // Calls lock_until(deadline) for a time on any clock.
 template <class Clock, class Duration, class LockUntil>
-lock_status lock_until(const std::chrono::time_point<Clock, Duration>& time, LockUntil&& lock_until) {
+lock_status lock_until(const std::chrono::time_point<Clock, Duration>& time,
+                       LockUntil&& lock_until) {
   using namespace std::chrono;
   if constexpr (std::is_same_v<Clock, steady_clock> || std::is_same_v<Clock, system_clock>) {
     return lock_until(deadline{std::is_same_v<Clock, system_clock>,

@@ -50,9 +50,11 @@ private:
 
   bool settle(lock_result result) {
     switch (result.status()) {
-    case lock_status::acquired: return true;
+    case lock_status::acquired:
+      return true;
     case lock_status::busy:
-    case lock_status::timed_out: return false;
+    case lock_status::timed_out:
+      return false;
     case lock_status::owner_died: {
       release_unless_kept held{lock_};
       if (!recover_()) break;
@@ -63,7 +65,8 @@ private:
     case lock_status::deadlock:
       throw std::system_error{std::make_error_code(std::errc::resource_deadlock_would_occur),
                               "deadbolt: the calling thread holds this lock already"};
-    case lock_status::not_recoverable: break;
+    case lock_status::not_recoverable:
+      break;
     }
     throw std::system_error{std::make_error_code(std::errc::state_not_recoverable),
                             "deadbolt: a former owner died and the data was not repaired"};

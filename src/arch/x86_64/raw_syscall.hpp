@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// System calls without errno: a lock must not disturb its caller's, and the
+// result has to be in hand when the thread is interrupted.
+#ifndef DEADBOLT_ARCH_X86_64_RAW_SYSCALL_HPP
+#define DEADBOLT_ARCH_X86_64_RAW_SYSCALL_HPP
+
+#include <type_traits>
+
+namespace deadbolt::arch {
+
+template <class T>
+inline long syscall_argument([[maybe_unused]] T value) noexcept {
+  if constexpr (std::is_null_pointer_v<T>) {
+    return 0;
+  } else if constexpr (std::is_pointer_v<T>) {
+    return reinterpret_cast<long>(value);
+  } else {
+    return static_cast<long>(value);
+  }
+}
+
+// Returns the kernel's own result: -errno on failure.
+template <class A = int, class B = int, class C = int, class D = int, class E = int, class F = int>
+inline long raw_syscall(long number, A a = 0, B b = 0, C c = 0, D d = 0, E e = 0,
+                        F f = 0) noexcept {
+  register long r10 asm("r10") = syscall_argument(d);
+  register long r8 asm("r8") = syscall_argument(e);
+  register long r9 asm("r9") = syscall_argument(f);
+  long result;
+  asm volatile("syscall"
+               : "=a"(result)
+               : "a"(number), "D"(syscall_argument(a)), "S"(syscall_argument(b)),
+                 "d"(syscall_argument(c)), "r"(r10), "r"(r8), "r"(r9)
+               : "rcx", "r11", "memory");
+  return result;
+}
+
+// A hint to the processor that this is a spinning wait.
+inline void spin_pause() noexcept {
+  asm volatile("pause" ::: "memory");
+}
+
+} // namespace deadbolt::arch
+#endif

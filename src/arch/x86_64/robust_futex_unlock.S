@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * robust_futex_unlock() on a kernel that offers no help.
+ *
+ * Three blocks, each with one window, and each leaves by the next one's door:
+ *
+ *   uncontended: seen = *uaddr
+ *                while no WAITERS in seen:
+ *                  if compare_exchange(*uaddr, seen, 0):       released
+ *                    head->list_op_pending = 0                 window ends
+ *                    return seen
+ *   contended:   r = futex(uaddr, FUTEX_WAKE_OP, 1, -, uaddr, SET 0)
+ *                if r says released:                           released, woken
+ *                  head->list_op_pending = 0                   window ends
+ *                  return seen without WAITERS
+ *   refused:     seen = exchange(*uaddr, 0)                    released
+ *                futex(uaddr, FUTEX_WAKE, 1)                   a wake is owed
+ *                head->list_op_pending = 0                     window ends
+ *                return seen without WAITERS
+ *
+ * The uncontended release is a compare-exchange, not the exchange of the vDSO
+ * function: a word with WAITERS must not be let go here, since a stock kernel
+ * cannot be told of the wake that would then be owed. The owner's own bits do
+ * not change under it, so the loop runs again only when a waiter sets WAITERS.
+ *
+ * Registers: rdi = uaddr and rsi = head on entry, eax = the result. What must
+ * outlive the system call lies in the red zone, which neither the kernel nor a
+ * signal handler touches: -8(%rsp) = head, -12(%rsp) = seen.
+ */
+#include "unlock_block.h"
+
+/*
+ * Live in the window: rsi = head, eax = seen, ZF = released.
+ * Exits: ret (released); contended, with rdi, rsi and eax as they are.
+ */
+unlock_block deadbolt_local_futex_unlock, DEADBOLT_CS_ZF
+  mov (%rdi), %eax
+uncontended_look:
+  test %eax, %eax
+  js deadbolt_local_futex_unlock_contended
+  xor %ecx, %ecx
+  lock cmpxchg %ecx, (%rdi)
+deadbolt_local_futex_unlock_window_begin:
+deadbolt_local_futex_unlock_owed_end:
+  jnz uncontended_look
+  movq $0, HEAD_LIST_OP_PENDING(%rsi)
+deadbolt_local_futex_unlock_window_end:
+  ret
+unlock_block_end deadbolt_local_futex_unlock
+
+/*
+ * FUTEX_WAKE_OP's operation word is 0: FUTEX_OP_SET of 0, and FUTEX_OP_CMP_EQ
+ * with 0, which is false because the old value has WAITERS. (True, it would
+ * wake one more.)
+ *
+ * Live in the window: rax = the system call's result, rdi = uaddr.
+ * Exits: ret (released); refused, with rdi as it is and the red zone filled.
+ */
+unlock_block deadbolt_local_futex_unlock_contended, DEADBOLT_CS_WAKE_OP
+  mov %rsi, -8(%rsp)
+  mov %eax, -12(%rsp)
+  mov %rdi, %r8
+  mov $FUTEX_WAKE_OP, %esi
+  mov $1, %edx
+  xor %r10d, %r10d
+  xor %r9d, %r9d
+  mov $SYS_FUTEX, %eax
+  syscall
+deadbolt_local_futex_unlock_contended_window_begin:
+deadbolt_local_futex_unlock_contended_owed_end:
+  cmp $DEADBOLT_CS_WAKE_OP_MAX_WOKEN, %rax
+  jbe contended_clear
+  cmp $DEADBOLT_CS_WAKE_OP_PI_WAITER, %rax
+  jne deadbolt_local_futex_unlock_refused
+contended_clear:
+  mov -8(%rsp), %rcx
+  movq $0, HEAD_LIST_OP_PENDING(%rcx)
+deadbolt_local_futex_unlock_contended_window_end:
+  mov -12(%rsp), %eax
+  and $FUTEX_OWNER_AND_FLAGS_BUT_WAITERS, %eax
+  ret
+unlock_block_end deadbolt_local_futex_unlock_contended
+
+/*
+ * The kernel, or a filter in front of it, did not take FUTEX_WAKE_OP.
+ *
+ * Live in the window: rdi = uaddr, -8(%rsp) = head.
+ * Exits: ret.
+ */
+unlock_block deadbolt_local_futex_unlock_refused, DEADBOLT_CS_ALWAYS
+  xor %eax, %eax
+  xchg %eax, (%rdi)
+deadbolt_local_futex_unlock_refused_window_begin:
+  mov %eax, -12(%rsp)
+  mov $FUTEX_WAKE, %esi
+  mov $1, %edx
+  mov $SYS_FUTEX, %eax
+  syscall
+deadbolt_local_futex_unlock_refused_owed_end:
+  mov -8(%rsp), %rcx
+  movq $0, HEAD_LIST_OP_PENDING(%rcx)
+deadbolt_local_futex_unlock_refused_window_end:
+  mov -12(%rsp), %eax
+  and $FUTEX_OWNER_AND_FLAGS_BUT_WAITERS, %eax
+  ret
+unlock_block_end deadbolt_local_futex_unlock_refused
+
+.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* What every unlock block of this folder opens and closes with. */
+#ifndef DEADBOLT_ARCH_X86_64_UNLOCK_BLOCK_H
+#define DEADBOLT_ARCH_X86_64_UNLOCK_BLOCK_H
+
+#include <deadbolt/critical_section.h>
+
+/* From the kernel's ABI: struct robust_list_head, futex(2), x86-64 numbers. */
+#define HEAD_LIST_OP_PENDING 16
+#define SYS_FUTEX 202
+#define FUTEX_WAKE 1
+#define FUTEX_WAKE_OP 5
+#define FUTEX_UNLOCK_PI 7
+#define FUTEX_OWNER_AND_FLAGS_BUT_WAITERS 0x7fffffff
+
+/*
+ * Opens the block NAME. It defines the labels NAME_window_begin, NAME_owed_end
+ * and NAME_window_end itself. The header lies in the text section, in front of
+ * the code, so that whoever can read the instruction can read it too.
+ */
+.macro unlock_block name, kind
+  .pushsection .text.deadbolt_unlock_blocks, "ax", @progbits
+  .balign DEADBOLT_CS_SIZE
+\name\()_block:
+  .quad DEADBOLT_CS_MAGIC_LOW, DEADBOLT_CS_MAGIC_HIGH
+  .byte DEADBOLT_CS_VERSION, \kind
+  .byte \name\()_window_begin - \name\()_block
+  .byte \name\()_owed_end - \name\()_block
+  .byte \name\()_window_end - \name\()_block
+  .byte 0, 0, 0
+  .globl \name
+  .hidden \name
+  .type \name, @function
+\name:
+  .cfi_startproc
+  endbr64
+.endm
+
+.macro unlock_block_end name
+  .cfi_endproc
+  .size \name, . - \name
+  /* Nothing but this block in its 128 bytes; the filler traps. A block that is
+   * too long moves .org backwards, which the assembler refuses. */
+  .org \name\()_block + DEADBOLT_CS_SIZE, 0xcc
+  .popsection
+.endm
+
+#endif

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+#include <robust/engine.hpp>
+
+#include <deadbolt/robust_futex.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/futex.hpp>
+#include <sys/message.hpp>
+#include <sys/vdso_image.hpp>
+
+extern "C" {
+std::uint32_t deadbolt_local_futex_unlock(std::uint32_t* word, robust_list_head* head) noexcept;
+int deadbolt_local_pi_futex_try_unlock(std::uint32_t* word, std::uint32_t* expected,
+                                       robust_list_head* head) noexcept;
+}
+
+namespace deadbolt::robust {
+namespace {
+
+// The vDSO's functions. The March 2026 proposal's have the very shape of an
+// engine's; mainline's take the TID and the pending slot.
+using futex_unlock = decltype(engine::unlock);
+using pi_try_unlock = decltype(engine::pi_try_unlock);
+using list64_try_unlock = std::uint32_t (*)(std::uint32_t* lock, std::uint32_t tid,
+                                            std::uint64_t* pending) noexcept;
+
+constinit list64_try_unlock mainline_try_unlock = nullptr;
+
+std::uint64_t* pending_slot(robust_list_head* head) noexcept {
+  static_assert(sizeof(head->list_op_pending) == sizeof(std::uint64_t));
+  return reinterpret_cast<std::uint64_t*>(&head->list_op_pending);
+}
+
+// Releases in the kernel, whose errors leave the word as it was: the local block
+// then does it, and faults where the word cannot be written.
+std::uint32_t unlock_in_kernel(std::uint32_t* word, robust_list_head* head) noexcept {
+  // The owner's bits are stable; WAITERS is the kernel's business now.
+  const std::uint32_t seen = __atomic_load_n(word, __ATOMIC_RELAXED) & ~FUTEX_WAITERS;
+  if (sys::futex_robust_unlock(word, pending_slot(head)) >= 0) return seen;
+  return deadbolt_local_futex_unlock(word, head);
+}
+
+int pi_unlock_in_kernel(std::uint32_t* word, std::uint32_t* expected,
+                        robust_list_head* head) noexcept {
+  long result;
+  do {
+    result = sys::futex_robust_unlock_pi(word, pending_slot(head));
+  } while (result == -EAGAIN);
+  if (result == 0) return 1;
+  // The caller's own FUTEX_UNLOCK_PI hears why.
+  *expected = __atomic_load_n(word, __ATOMIC_RELAXED) | FUTEX_WAITERS;
+  return 0;
+}
+
+std::uint32_t mainline_unlock(std::uint32_t* word, robust_list_head* head) noexcept {
+  const std::uint32_t seen = __atomic_load_n(word, __ATOMIC_RELAXED);
+  if ((seen & FUTEX_WAITERS) == 0 && mainline_try_unlock(word, seen, pending_slot(head)) == seen) {
+    return seen;
+  }
+  return unlock_in_kernel(word, head);
+}
+
+int mainline_pi_try_unlock(std::uint32_t* word, std::uint32_t* expected,
+                           robust_list_head* head) noexcept {
+  const std::uint32_t wanted = *expected;
+  if ((wanted & FUTEX_WAITERS) == 0) {
+    const std::uint32_t seen = mainline_try_unlock(word, wanted, pending_slot(head));
+    if (seen == wanted) return 1;
+    *expected = seen;
+    if ((seen ^ wanted) != FUTEX_WAITERS) return 0;
+  }
+  return pi_unlock_in_kernel(word, expected, head);
+}
+
+constexpr engine local_engine{.name = "local",
+                              .protected_by_kernel = false,
+                              .unlock = deadbolt_local_futex_unlock,
+                              .pi_try_unlock = deadbolt_local_pi_futex_try_unlock};
+
+template <class Function>
+bool find(const char* name, Function& function) noexcept {
+  static const sys::vdso_image vdso = sys::this_process_vdso();
+  function = reinterpret_cast<Function>(reinterpret_cast<std::uintptr_t>(vdso.find_function(name)));
+  return function != nullptr;
+}
+
+// A robust unlock of a word nobody waits on, whose pending slot is our own.
+bool kernel_knows_robust_unlock() noexcept {
+  std::uint32_t word = 1;
+  std::uint64_t pending = 1;
+  return sys::futex_robust_unlock(&word, &pending) == 0 && word == 0 && pending == 0;
+}
+
+bool make(const char* name, engine& made) noexcept {
+  if (strcmp(name, "vdso") == 0) {
+    made = {
+        .name = "vdso", .protected_by_kernel = true, .unlock = nullptr, .pi_try_unlock = nullptr};
+    return find("__vdso_robust_futex_unlock", made.unlock) &&
+           find("__vdso_robust_pi_futex_try_unlock", made.pi_try_unlock);
+  }
+  if (strcmp(name, "vdso_mainline") == 0) {
+    made = {.name = "vdso_mainline",
+            .protected_by_kernel = true,
+            .unlock = mainline_unlock,
+            .pi_try_unlock = mainline_pi_try_unlock};
+    return find("__vdso_futex_robust_list64_try_unlock", mainline_try_unlock) &&
+           kernel_knows_robust_unlock();
+  }
+  if (strcmp(name, "syscall") == 0) {
+    made = {.name = "syscall",
+            .protected_by_kernel = true,
+            .unlock = unlock_in_kernel,
+            .pi_try_unlock = pi_unlock_in_kernel};
+    return kernel_knows_robust_unlock();
+  }
+  made = local_engine;
+  return strcmp(name, "local") == 0;
+}
+
+constinit engine chosen{};
+
+// Runs when the library is loaded; a lock that is used before that, by another
+// object's constructor, gets the same answer.
+[[gnu::constructor]] void choose() noexcept {
+  const char* wanted = secure_getenv("DEADBOLT_ENGINE");
+  engine made{};
+  if (wanted != nullptr && *wanted != '\0') {
+    if (!make(wanted, made)) {
+      sys::message line;
+      line.text("DEADBOLT_ENGINE=").text(wanted).text(": not available on this kernel; there is");
+      for (const char* const* name = engine_names; *name != nullptr; ++name) {
+        if (engine_is_available(*name)) line.text(" ").text(*name);
+      }
+      line.text(". Unset DEADBOLT_ENGINE to take the best.").exit(127);
+    }
+  } else {
+    const char* const* name = engine_names;
+    while (!make(*name, made)) ++name;
+  }
+  chosen = made;
+}
+
+void abort_bad_word(const char* function, const std::uint32_t* word) noexcept {
+  sys::message{}
+      .text(function)
+      .text(": the lock word's address ")
+      .pointer(word)
+      .text(word == nullptr ? " is null" : " is not a multiple of 4")
+      .abort();
+}
+
+inline bool is_bad(const std::uint32_t* word) noexcept {
+  return word == nullptr || reinterpret_cast<std::uintptr_t>(word) % sizeof *word != 0;
+}
+
+} // namespace
+
+const engine& this_engine() noexcept {
+  if (__builtin_expect(chosen.name == nullptr, 0)) choose();
+  return chosen;
+}
+
+bool engine_is_available(const char* name) noexcept {
+  engine made{};
+  return make(name, made);
+}
+
+void unlock_and_wake(std::uint32_t* word, robust_list_head* head) noexcept {
+  const std::uint32_t old = this_engine().unlock(word, head);
+  if (__builtin_expect((old & FUTEX_WAITERS) != 0, 0)) {
+    // Only the vdso engine comes here. The word may be another's memory by now;
+    // the kernel knows from list_op_pending that this wake is owed, and clears
+    // that when it is done.
+    sys::futex_wake(word, 1);
+    // death order: the wake comes first, or a death in between would lose it.
+    __atomic_store_n(&head->list_op_pending, nullptr, __ATOMIC_RELEASE);
+  }
+}
+
+} // namespace deadbolt::robust
+
+std::uint32_t robust_futex_unlock(std::uint32_t* uaddr, robust_list_head* head) {
+  using namespace deadbolt::robust;
+  if (is_bad(uaddr)) abort_bad_word("robust_futex_unlock", uaddr);
+  return this_engine().unlock(uaddr, head);
+}
+
+int robust_pi_futex_try_unlock(std::uint32_t* uaddr, std::uint32_t* expected,
+                               robust_list_head* head) {
+  using namespace deadbolt::robust;
+  if (is_bad(uaddr)) abort_bad_word("robust_pi_futex_try_unlock", uaddr);
+  return this_engine().pi_try_unlock(uaddr, expected, head);
+}
+
+const char* deadbolt_engine(void) {
+  return deadbolt::robust::this_engine().name;
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+#include <deadbolt/protection.hpp>
+
+#include <deadbolt/critical_section.h>
+#include <fcntl.h>
+#include <robust/engine.hpp>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+namespace deadbolt {
+namespace {
+
+// Reads a small file of /proc; the number of bytes, 0 when it cannot be read.
+std::size_t read_file(const char* path, char* buffer, std::size_t size) noexcept {
+  const int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  const ssize_t count = read(file, buffer, size - 1);
+  close(file);
+  const std::size_t length = count > 0 ? static_cast<std::size_t>(count) : 0;
+  buffer[length] = '\0';
+  return length;
+}
+
+// The process that traces this thread, as digits; empty when there is none.
+const char* tracer(char* status) noexcept {
+  static constexpr char key[] = "\nTracerPid:\t";
+  char* field = strstr(status, key);
+  if (field == nullptr) return "";
+  field += sizeof key - 1;
+  field[strspn(field, "0123456789")] = '\0';
+  return strcmp(field, "0") == 0 ? "" : field;
+}
+
+bool traced_by_guard() noexcept {
+  char status[4096];
+  if (read_file("/proc/thread-self/status", status, sizeof status) == 0) return false;
+  const char* pid = tracer(status);
+  if (*pid == '\0') return false;
+  char path[64] = "/proc/";
+  strcat(path, pid); // digits of a pid_t
+  strcat(path, "/comm");
+  char name[64];
+  if (read_file(path, name, sizeof name) == 0) return false;
+  name[strcspn(name, "\n")] = '\0';
+  return strcmp(name, DEADBOLT_PTRACE_GUARD_COMM) == 0;
+}
+
+} // namespace
+
+protection_kind protection() noexcept {
+  if (robust::this_engine().protected_by_kernel) return protection_kind::kernel;
+  return traced_by_guard() ? protection_kind::guard : protection_kind::none;
+}
+
+const char* to_string(protection_kind protection) noexcept {
+  switch (protection) {
+  case protection_kind::none:
+    return "none";
+  case protection_kind::guard:
+    return "guard";
+  case protection_kind::kernel:
+    return "kernel";
+  }
+  return "not a protection_kind";
+}
+
+} // namespace deadbolt

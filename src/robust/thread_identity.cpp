@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+#include <robust/thread_identity.hpp>
+
+#include <pthread.h>
+#include <robust/libc_layout.hpp>
+#include <sys/message.hpp>
+#include <sys/mman.h>
+#include <sys/robust_list.hpp>
+
+namespace deadbolt::robust {
+
+constinit thread_local thread_identity cached_identity{};
+
+namespace {
+
+constexpr std::size_t mark_page_size = 4096;
+constinit const std::uint32_t no_mark = 0;
+
+// The page behind process_mark. Made once; a child that fork made has it wiped
+// and marks it anew.
+constinit std::uint32_t* mark_page = nullptr;
+
+void mark_process() noexcept {
+  std::uint32_t* page = __atomic_load_n(&mark_page, __ATOMIC_ACQUIRE);
+  if (page == nullptr) {
+    void* mapped =
+        mmap(nullptr, mark_page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED || madvise(mapped, mark_page_size, MADV_WIPEONFORK) != 0) {
+      sys::message{}
+          .text("cannot map a page that is wiped on fork (MADV_WIPEONFORK, Linux 4.14): locks "
+                "could not tell a child from its parent")
+          .abort();
+    }
+    auto* mine = static_cast<std::uint32_t*>(mapped);
+    // order: release, for the threads that load mark_page with acquire above.
+    if (__atomic_compare_exchange_n(&mark_page, &page, mine, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_ACQUIRE)) {
+      page = mine;
+    } else {
+      munmap(mapped, mark_page_size);
+    }
+  }
+  __atomic_store_n(page, 1, __ATOMIC_RELAXED);
+  // A plain pointer that only ever goes from no_mark to the page: a thread that
+  // still sees no_mark comes here and finds the same.
+  __atomic_store_n(&process_mark, static_cast<const std::uint32_t*>(page), __ATOMIC_RELEASE);
+}
+
+// musl registers a thread's robust list when it locks its first robust mutex.
+void make_libc_register() noexcept {
+  pthread_mutexattr_t attributes;
+  pthread_mutex_t mutex;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  if (pthread_mutex_init(&mutex, &attributes) == 0) {
+    if (pthread_mutex_lock(&mutex) == 0) pthread_mutex_unlock(&mutex);
+    pthread_mutex_destroy(&mutex);
+  }
+  pthread_mutexattr_destroy(&attributes);
+}
+
+// A forked child owns nothing that its parent holds, but musl leaves it the
+// parent's list. Pushing in front of an inherited entry would write its back
+// link, in the parent's shared memory; so drop from the front what is not ours.
+void drop_inherited_entries(robust_list_head* head, std::uint32_t tid) noexcept {
+  // The most that the kernel would walk.
+  for (int left = 2048; left > 0 && !is_head(head, head->list.next); --left) {
+    const auto* word = reinterpret_cast<const std::uint32_t*>(
+        reinterpret_cast<std::intptr_t>(without_pi_bit(head->list.next)) + head->futex_offset);
+    const std::uint32_t owner = __atomic_load_n(word, __ATOMIC_RELAXED) & FUTEX_TID_MASK;
+    if (owner == tid) return;
+    head->list.next = without_pi_bit(head->list.next)->next;
+  }
+}
+
+} // namespace
+
+constinit const std::uint32_t* process_mark = &no_mark;
+
+thread_identity look_up_identity() noexcept {
+  const auto tid = static_cast<std::uint32_t>(arch::raw_syscall(SYS_gettid));
+  // Cached, yet not current: this is a child, and its thread's list is where the
+  // parent's was.
+  if (cached_identity.tid != 0) drop_inherited_entries(cached_identity.head, tid);
+  robust_list_head* head = sys::registered_robust_list(0);
+  if (head == nullptr) {
+    make_libc_register();
+    head = sys::registered_robust_list(0);
+  }
+  if (head == nullptr) {
+    sys::message{}
+        .text("thread ")
+        .number(tid)
+        .text(" has no robust list (get_robust_list gives none): robust locks are for threads "
+              "that the libc made, on a kernel and in a sandbox that allow set_robust_list")
+        .abort();
+  }
+  if (head->futex_offset != libc_futex_offset) {
+    sys::message{}
+        .text("the robust list of thread ")
+        .number(tid)
+        .text(" has futex_offset ")
+        .number(head->futex_offset)
+        .text(", this libc's mutexes need ")
+        .number(libc_futex_offset)
+        .text(": another library has replaced the libc's list")
+        .abort();
+  }
+  cached_identity = {.head = head, .tid = tid};
+  mark_process();
+  return cached_identity;
+}
+
+} // namespace deadbolt::robust

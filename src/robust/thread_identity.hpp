@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// Who the calling thread is to the kernel's robust-futex code.
+#ifndef DEADBOLT_ROBUST_THREAD_IDENTITY_HPP
+#define DEADBOLT_ROBUST_THREAD_IDENTITY_HPP
+
+#include <cstdint>
+#include <linux/futex.h>
+
+namespace deadbolt::robust {
+
+// The thread's TID and the robust list head that its libc registered, looked up
+// on the thread's first use of a lock. `tid` is 0 until then.
+struct thread_identity {
+  robust_list_head* head;
+  std::uint32_t tid;
+};
+
+// Initial-exec: one load relative to the thread pointer, from a shared library
+// too.
+[[gnu::tls_model("initial-exec")]] extern constinit thread_local thread_identity cached_identity;
+
+// A word that the kernel zeroes in a forked child (MADV_WIPEONFORK), also in one
+// that fork handlers know nothing of: a cached identity is the parent's then.
+extern constinit const std::uint32_t* process_mark;
+
+// Looks up the identity anew; aborts when the thread has no robust list.
+thread_identity look_up_identity() noexcept;
+
+inline bool identity_is_current(const thread_identity& identity) noexcept {
+  // order: the pointer pairs with mark_process()'s release store.
+  const std::uint32_t* mark = __atomic_load_n(&process_mark, __ATOMIC_ACQUIRE);
+  return identity.tid != 0 && __atomic_load_n(mark, __ATOMIC_RELAXED) != 0;
+}
+
+inline thread_identity this_thread() noexcept {
+  const thread_identity identity = cached_identity;
+  if (__builtin_expect(identity_is_current(identity), 1)) return identity;
+  return look_up_identity();
+}
+
+} // namespace deadbolt::robust
+#endif
