@@ -4,12 +4,12 @@
 #define DEADBOLT_ROBUST_MUTEX_HPP
 
 #include <deadbolt/lock_result.hpp>
+#include <deadbolt/robust_node.hpp>
 #include <deadbolt/timed_lock.hpp>
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <features.h>
 #include <sys/types.h>
 
 namespace deadbolt {
@@ -75,7 +75,7 @@ public:
 
   // The lock word's address, for messages and tools.
   [[nodiscard]] const std::uint32_t* native_handle() const noexcept {
-    return &word_;
+    return &node_.word;
   }
 
 private:
@@ -83,34 +83,7 @@ private:
   lock_status lock_status_of_try_lock() noexcept;
   lock_status lock_status_until(detail::deadline deadline) noexcept;
 
-  friend struct robust_mutex_access;
-
-  // A thread's robust list belongs to its libc, so the node has to look like the
-  // libc's own mutex at the offsets that the libc and the kernel use (spec
-  // section 6). Size and the two links are the same in both layouts.
-  //
-  // word_: bits 0-29 owner TID (set by the locker, cleared by unlock and by the
-  // kernel), bit 30 FUTEX_OWNER_DIED (set by the kernel, cleared by the next
-  // owner), bit 31 FUTEX_WAITERS (set by a waiter before it sleeps, kept by an
-  // owner who slept; the kernel keeps it). A word whose TID bits are 0 is free.
-#if defined(__GLIBC__)
-  std::uint32_t word_ = 0;
-  // Not a TID: a program of the other libc sees the mutex as held, and stops.
-  std::uint32_t layout_ = 0x3fff0067;
-  std::uint32_t state_ = 0; // the owner's: see robust_mutex_access
-#else
-  std::uint32_t layout_ = 0x3fff0084; // musl: bit 7 says process-shared, bit 2 robust
-  std::uint32_t word_ = 0;
-  std::uint32_t waiters_ = 0; // musl's pthread_exit reads it; ours are in word_
-  std::uint32_t state_ = 0;
-#endif
-  std::uint32_t spins_ = 0; // a guess, racy on purpose
-#if defined(__GLIBC__)
-  std::uint32_t unused_ = 0;
-#endif
-  std::uint32_t unused_too_ = 0;
-  void* previous_ = nullptr;
-  void* next_ = nullptr;
+  detail::robust_node node_;
 };
 
 static_assert(sizeof(robust_mutex) == 40);

@@ -120,8 +120,9 @@ quiescence_result unmap(void* address, std::size_t length,
   return result;
 }
 
-void robust::abort_in_flight(const char* what, const void* address,
-                             const quiescence_result& result) noexcept {
+void robust::await_destruction(const char* what, const void* address, std::size_t size) noexcept {
+  const quiescence_result result = wait_for_unlocks(address, size);
+  if (result.status != quiescence_status::timed_out) return;
   sys::message line;
   line.text(what).text(" at ").pointer(address).text(" while in use by ");
   line.number(result.in_flight_count).text(" thread(s) of this process:");

@@ -6,9 +6,9 @@
 
 namespace deadbolt::robust {
 
-// Ends the process, naming the memory and the threads still using it.
-[[noreturn]] void abort_in_flight(const char* what, const void* address,
-                                  const quiescence_result& result) noexcept;
+// For destructors: waits until no thread of this process is inside an unlock of
+// the lock at `address`; aborts, naming who, if that takes too long.
+void await_destruction(const char* what, const void* address, std::size_t size) noexcept;
 
 } // namespace deadbolt::robust
 #endif
