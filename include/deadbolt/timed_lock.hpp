@@ -11,9 +11,9 @@
 
 namespace deadbolt::detail {
 
-// An absolute time in nanoseconds on one of the kernel's clocks.
+// An absolute time on one of the kernel's clocks.
 struct deadline {
-  bool realtime;
+  bool realtime; // CLOCK_REALTIME, else CLOCK_MONOTONIC
   std::int64_t nanoseconds;
 };
 

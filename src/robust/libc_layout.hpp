@@ -17,9 +17,11 @@ namespace deadbolt::robust {
 #if defined(__GLIBC__)
 inline constexpr long libc_futex_offset = -32;
 inline constexpr long back_link_bias = 8;
+inline constexpr bool libc_marks_pi_entries = true;
 #else // musl
 inline constexpr long libc_futex_offset = -28;
 inline constexpr long back_link_bias = 0;
+inline constexpr bool libc_marks_pi_entries = false;
 #endif
 
 inline constexpr std::uintptr_t pi_bit = 1;

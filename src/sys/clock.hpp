@@ -4,14 +4,12 @@
 #define DEADBOLT_SYS_CLOCK_HPP
 
 #include <cstdint>
+#include <deadbolt/timed_lock.hpp>
 #include <time.h>
 
 namespace deadbolt::sys {
 
-struct absolute_time {
-  bool realtime; // CLOCK_REALTIME, else CLOCK_MONOTONIC
-  std::int64_t nanoseconds;
-};
+using absolute_time = detail::deadline;
 
 inline constexpr std::int64_t nanoseconds_per_second = 1'000'000'000;
 

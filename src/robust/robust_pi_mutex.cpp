@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+#include <deadbolt/robust_pi_mutex.hpp>
+
+#include <errno.h>
+#include <robust/engine.hpp>
+#include <robust/node_operations.hpp>
+#include <robust/quiescence.hpp>
+#include <sys/futex_pi.hpp>
+
+namespace deadbolt {
+
+using namespace robust;
+
+namespace {
+
+// The entry as the kernel is to see it: bit 0 says PI. On the list musl's is
+// unmarked, since its pthread_exit follows entries as they are; the kernel then
+// does one wake too many at an owner's death, which no PI waiter can consume.
+robust_list* pending_entry(robust_node& node) noexcept {
+  return reinterpret_cast<robust_list*>(reinterpret_cast<std::uintptr_t>(links(node)) | pi_bit);
+}
+robust_list* list_entry(robust_node& node) noexcept {
+  return libc_marks_pi_entries ? pending_entry(node) : links(node);
+}
+
+// Off the list, released or handed on, nothing pending.
+void release(const thread_identity& self, robust_node& node) noexcept {
+  announce(self, pending_entry(node));
+  unlink(self.head, links(node));
+  // death order: off the list before the word is free; until the release
+  // list_op_pending still passes the mutex on.
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  std::uint32_t seen = self.tid;
+  while (this_engine().pi_try_unlock(&node.word, &seen, self.head) == 0) {
+    if ((seen & FUTEX_WAITERS) == 0 && is_owned_by(seen, self)) continue;
+    // Not back to the engine on EAGAIN: a compare-exchange of a word with WAITERS
+    // would take it from the waiters whom the kernel knows.
+    long result;
+    do {
+      result = sys::futex_unlock_pi(&node.word);
+    } while (result == -EAGAIN);
+    // death order: nothing is retracted on a failure: the word is still ours.
+    if (result != 0) abort_futex("FUTEX_UNLOCK_PI", &node.word, result);
+    retract(self);
+    return;
+  }
+}
+
+// The word names us: on the list, nothing pending, and how we came by it.
+lock_status settle(const thread_identity& self, robust_node& node, bool owner_died) noexcept {
+  link_front(self.head, links(node), list_entry(node));
+  retract(self);
+  const lock_status status = status_for_new_owner(node, owner_died);
+  if (status == lock_status::not_recoverable) release(self, node);
+  return status;
+}
+
+// After the kernel gave us the word. It leaves OWNER_DIED there; we keep that in
+// `state`, so that unlock finds the bare TID.
+lock_status settle_given(const thread_identity& self, robust_node& node) noexcept {
+  // death order: dying between here and status_for_new_owner() is one more death of
+  // an owner: the kernel sets the bit again.
+  const std::uint32_t old =
+      __atomic_fetch_and(&node.word, ~std::uint32_t{FUTEX_OWNER_DIED}, __ATOMIC_ACQUIRE);
+  return settle(self, node, (old & FUTEX_OWNER_DIED) != 0);
+}
+
+// Waits in the kernel. On entry the node is announced; on return it is held, or
+// retracted.
+lock_status lock_slow(const thread_identity& self, robust_node& node,
+                      const deadline* deadline) noexcept {
+  for (;;) {
+    const long result = sys::futex_lock_pi(&node.word, deadline);
+    switch (result) {
+    case 0:
+      return settle_given(self, node);
+    case -EAGAIN: // the owner is exiting, and its mark is on the way
+    case -EINTR:
+      if (!is_over(deadline)) continue;
+      [[fallthrough]];
+    case -ETIMEDOUT:
+      retract(self);
+      return lock_status::timed_out;
+    case -EDEADLK:
+      retract(self);
+      return lock_status::deadlock;
+    case -ESRCH:
+      retract(self);
+      return lock_status::not_recoverable;
+    default:
+      abort_futex("FUTEX_LOCK_PI", &node.word, result);
+    }
+  }
+}
+
+lock_status lock_node(robust_node& node, const deadline* deadline) noexcept {
+  require_place(node);
+  const thread_identity self = this_thread();
+  announce(self, pending_entry(node));
+  if (__builtin_expect(take_free_word(self, node), 1)) return settle(self, node, false);
+  return lock_slow(self, node, deadline);
+}
+
+} // namespace
+
+lock_status robust_pi_mutex::lock_status_of_lock() noexcept {
+  return lock_node(node_, nullptr);
+}
+
+lock_status robust_pi_mutex::lock_status_until(detail::deadline deadline) noexcept {
+  return lock_node(node_, &deadline);
+}
+
+lock_status robust_pi_mutex::lock_status_of_try_lock() noexcept {
+  require_place(node_);
+  const thread_identity self = this_thread();
+  announce(self, pending_entry(node_));
+  if (take_free_word(self, node_)) return settle(self, node_, false);
+  // A word that is free but marked may have waiters whom the kernel knows.
+  if (is_free(__atomic_load_n(&node_.word, __ATOMIC_RELAXED)) &&
+      sys::futex_trylock_pi(&node_.word) == 0) {
+    return settle_given(self, node_);
+  }
+  retract(self);
+  return lock_status::busy;
+}
+
+unlock_status robust_pi_mutex::unlock() noexcept {
+  require_place(node_);
+  const thread_identity self = this_thread();
+  const std::uint32_t seen = __atomic_load_n(&node_.word, __ATOMIC_RELAXED);
+  if (__builtin_expect(!is_owned_by(seen, self), 0)) return unlock_status::not_owner;
+  give_up_unrepaired(node_);
+  release(self, node_);
+  return unlock_status::released;
+}
+
+bool robust_pi_mutex::mark_consistent() noexcept {
+  return robust::mark_consistent(node_);
+}
+
+pid_t robust_pi_mutex::owner() const noexcept {
+  return static_cast<pid_t>(__atomic_load_n(&node_.word, __ATOMIC_RELAXED) & FUTEX_TID_MASK);
+}
+
+robust_pi_mutex::~robust_pi_mutex() {
+  await_destruction("robust_pi_mutex destroyed", this, sizeof *this);
+}
+
+} // namespace deadbolt
