@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The repair rule: what a guard does about a thread that it finds inside, or
+ * outside, an unlock window. Every guard asks this one function.
+ *
+ * Plain C without a libc call, a loop or a write, so that a BPF program can
+ * include it and so that the verifier need not be persuaded of anything.
+ *
+ *   read the 24 bytes at ip & ~127        (not readable: nothing to do)
+ *   not a well-formed block header        -> none
+ *   ip outside [window_begin, window_end) -> none
+ *   registers say "still owned"           -> none
+ *   ip in [window_begin, owed_end)        -> clear if the word is mine
+ *   otherwise                             -> clear
+ *
+ * "Clear" is a store of 0 to the thread's list_op_pending. The direction of
+ * every doubt is "none": a pending entry left alone is what every kernel does
+ * today, one cleared in error loses a lock for good.
+ */
+#ifndef DEADBOLT_GUARD_REPAIR_RULE_H
+#define DEADBOLT_GUARD_REPAIR_RULE_H
+
+#include <deadbolt/critical_section.h>
+
+/* struct robust_list_head of a 64-bit task, which is kernel ABI. */
+#define DEADBOLT_HEAD_FUTEX_OFFSET 8
+#define DEADBOLT_HEAD_LIST_OP_PENDING 16
+
+/* Bit 0 of an entry says PI. The kernel drops only that bit: with bit 1 set the
+ * word is misaligned and the entry is nobody's. */
+#define DEADBOLT_ENTRY_PI_BIT 1
+#define DEADBOLT_WORD_TID_MASK 0x3fffffff
+
+#define DEADBOLT_FLAGS_ZF 0x40
+#define DEADBOLT_USER_CS_64 0x33
+
+enum deadbolt_repair {
+  /* Not in a window, or the word is still owned: the kernel's walk is right. */
+  DEADBOLT_REPAIR_NONE = 0,
+  /* Released and nothing owed: store 0 to list_op_pending. */
+  DEADBOLT_REPAIR_CLEAR = 1,
+  /* Released, a wake is owed. The walk does that wake, and writes nothing, unless
+   * the word's TID bits are by now the dying thread's own: then clear, and the
+   * wake is lost, for a word with that TID is no longer this lock. */
+  DEADBOLT_REPAIR_CLEAR_IF_WORD_IS_MINE = 2,
+};
+
+struct deadbolt_thread_state {
+  uint64_t ip;
+  uint64_t rax; /* at a stop after a system call: its result */
+  uint64_t flags;
+  uint64_t cs;
+};
+
+static inline uint64_t deadbolt_block_address(uint64_t ip) {
+  const uint64_t offset_bits = DEADBOLT_CS_SIZE - 1;
+  return ip & ~offset_bits;
+}
+
+static inline uint64_t deadbolt_entry_word(uint64_t entry, uint64_t futex_offset) {
+  const uint64_t pi_bit = DEADBOLT_ENTRY_PI_BIT;
+  return (entry & ~pi_bit) + futex_offset;
+}
+
+static inline int deadbolt_block_is_well_formed(const struct deadbolt_critical_section* block) {
+  return block->magic[0] == DEADBOLT_CS_MAGIC_LOW && block->magic[1] == DEADBOLT_CS_MAGIC_HIGH &&
+         block->version == DEADBOLT_CS_VERSION && block->kind >= DEADBOLT_CS_ZF &&
+         block->kind <= DEADBOLT_CS_ALWAYS && block->window_begin >= DEADBOLT_CS_CODE_OFFSET &&
+         block->window_begin <= block->owed_end && block->owed_end <= block->window_end &&
+         block->window_end <= DEADBOLT_CS_SIZE && block->zero[0] == 0 && block->zero[1] == 0 &&
+         block->zero[2] == 0;
+}
+
+/* Whether the registers prove that the word was released. -ERESTART* and -EINTR
+ * in rax, which a signal stop may show, are system calls that did nothing yet. */
+static inline int deadbolt_word_was_released(uint8_t kind,
+                                             const struct deadbolt_thread_state* thread) {
+  /* As the register holds it: a system call returns all 64 bits. */
+  const uint64_t pi_waiter = UINT64_C(0) - -DEADBOLT_CS_WAKE_OP_PI_WAITER;
+  switch (kind) {
+  case DEADBOLT_CS_ZF:
+    return (thread->flags & DEADBOLT_FLAGS_ZF) != 0;
+  case DEADBOLT_CS_WAKE_OP:
+    return thread->rax <= DEADBOLT_CS_WAKE_OP_MAX_WOKEN || thread->rax == pi_waiter;
+  case DEADBOLT_CS_UNLOCK_PI:
+    return thread->rax == 0;
+  case DEADBOLT_CS_ALWAYS:
+    return 1;
+  default:
+    return 0;
+  }
+}
+
+/* `block` is what stands at deadbolt_block_address(thread->ip). */
+static inline enum deadbolt_repair
+deadbolt_repair_rule(const struct deadbolt_critical_section* block,
+                     const struct deadbolt_thread_state* thread) {
+  const uint64_t offset = thread->ip & (DEADBOLT_CS_SIZE - 1);
+  /* 32-bit code has no blocks. (x32 shares this cs, but registers a compat head:
+   * a guard that asks for the 64-bit head finds none and writes nothing.) */
+  if (thread->cs != DEADBOLT_USER_CS_64) return DEADBOLT_REPAIR_NONE;
+  if (!deadbolt_block_is_well_formed(block)) return DEADBOLT_REPAIR_NONE;
+  if (offset < block->window_begin || offset >= block->window_end) return DEADBOLT_REPAIR_NONE;
+  if (!deadbolt_word_was_released(block->kind, thread)) return DEADBOLT_REPAIR_NONE;
+  return offset < block->owed_end ? DEADBOLT_REPAIR_CLEAR_IF_WORD_IS_MINE : DEADBOLT_REPAIR_CLEAR;
+}
+
+#endif
