@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// /proc/ID/status, read once.
+#ifndef DEADBOLT_GUARD_PROC_STATUS_HPP
+#define DEADBOLT_GUARD_PROC_STATUS_HPP
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <sys/types.h>
+
+namespace deadbolt::guard {
+
+class proc_status {
+public:
+  // Empty when there is no such thread or no /proc.
+  [[nodiscard]] static proc_status of(pid_t tid) noexcept;
+  [[nodiscard]] static proc_status of_self() noexcept;
+
+  // The rest of the line that starts with the key, the colon included in the key.
+  [[nodiscard]] std::optional<std::string_view> value(std::string_view key) const noexcept;
+  // The last decimal number on that line.
+  [[nodiscard]] std::optional<long> last_number(std::string_view key) const noexcept;
+  // The line's value as a hexadecimal mask (capabilities, signal sets).
+  [[nodiscard]] std::optional<std::uint64_t> mask(std::string_view key) const noexcept;
+
+private:
+  void read(const char* path) noexcept;
+  std::array<char, 16384> text_{};
+  std::size_t size_ = 0;
+};
+
+} // namespace deadbolt::guard
+#endif

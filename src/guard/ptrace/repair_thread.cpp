@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+#include "guard/ptrace/repair_thread.hpp"
+
+#include "guard/ptrace/namespace_tid.hpp"
+#include "guard/repair_rule.h"
+
+#include <cerrno>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace deadbolt::guard {
+namespace {
+
+constexpr std::size_t head_size = 24;
+
+repair_report failed(repair_report report, int error) noexcept {
+  report.error = error;
+  report.outcome = error == ESRCH ? repair_outcome::thread_gone : repair_outcome::refused;
+  return report;
+}
+
+// The kernel's record of where the thread's head is. The thread chose the address,
+// so all that a lie can do is to make us write 0 into the liar's own memory.
+int robust_head(pid_t tid, tracee_address& head) noexcept {
+  std::uint64_t address = 0;
+  std::size_t size = 0;
+  if (::syscall(SYS_get_robust_list, tid, &address, &size) != 0) return errno;
+  head = size == head_size ? tracee_address(address) : tracee_address();
+  return 0;
+}
+
+deadbolt_repair ask_the_rule(tracee thread, const registers& regs) noexcept {
+  const deadbolt_thread_state state = regs.state();
+  // Unreadable: no block there. The thread jumped into the void and dies of it.
+  deadbolt_critical_section block;
+  const tracee_address at(deadbolt_block_address(state.ip));
+  if (state.cs != DEADBOLT_USER_CS_64 || thread.read(at, &block, sizeof block) != 0)
+    return DEADBOLT_REPAIR_NONE;
+  return deadbolt_repair_rule(&block, &state);
+}
+
+// Whether the exit walk would write into the word, by the walk's own test.
+bool walk_would_mark(tracee thread, tracee_address word) noexcept {
+  std::uint32_t value = 0;
+  // Misaligned or unmapped: the walk cannot write there either.
+  if (thread.read_word(word, value) != 0) return false;
+  return (value & DEADBOLT_WORD_TID_MASK) ==
+         static_cast<std::uint32_t>(namespace_tid(thread.tid()));
+}
+
+} // namespace
+
+const char* to_string(repair_outcome outcome) noexcept {
+  switch (outcome) {
+  case repair_outcome::not_needed:
+    return "not_needed";
+  case repair_outcome::nothing_pending:
+    return "nothing_pending";
+  case repair_outcome::cleared:
+    return "cleared";
+  case repair_outcome::left_to_kernel:
+    return "left_to_kernel";
+  case repair_outcome::no_robust_list:
+    return "no_robust_list";
+  case repair_outcome::refused:
+    return "refused";
+  case repair_outcome::thread_gone:
+    return "thread_gone";
+  }
+  return "?";
+}
+
+repair_report repair_thread(tracee thread) noexcept {
+  repair_report report;
+  report.tid = thread.tid();
+  registers regs;
+  if (const int error = thread.get_registers(regs)) return failed(report, error);
+  report.ip = regs.ip();
+
+  const deadbolt_repair repair = ask_the_rule(thread, regs);
+  if (repair == DEADBOLT_REPAIR_NONE) return report;
+
+  tracee_address head;
+  if (const int error = robust_head(thread.tid(), head)) return failed(report, error);
+  if (!head) {
+    report.outcome = repair_outcome::no_robust_list;
+    return report;
+  }
+  std::uint64_t futex_offset = 0;
+  report.slot = head + DEADBOLT_HEAD_LIST_OP_PENDING;
+  if (const int error = thread.read(report.slot, &report.entry, sizeof report.entry))
+    return failed(report, error);
+  if (const int error =
+          thread.read(head + DEADBOLT_HEAD_FUTEX_OFFSET, &futex_offset, sizeof futex_offset))
+    return failed(report, error);
+  if (report.entry == 0) {
+    report.outcome = repair_outcome::nothing_pending;
+    return report;
+  }
+  report.word = tracee_address(deadbolt_entry_word(report.entry, futex_offset));
+
+  if (repair == DEADBOLT_REPAIR_CLEAR_IF_WORD_IS_MINE && !walk_would_mark(thread, report.word)) {
+    report.outcome = repair_outcome::left_to_kernel;
+    return report;
+  }
+  // death order: the thread is stopped before its exit walk, or before the frame
+  // of a handler; either runs after this store.
+  if (const int error = thread.write(report.slot, 0)) return failed(report, error);
+  report.outcome = repair_outcome::cleared;
+  return report;
+}
+
+repair_report repair_thread(pid_t tid) noexcept {
+  return repair_thread(tracee(tid));
+}
+
+} // namespace deadbolt::guard
