@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#include "guard/ptrace/stop_handler.hpp"
+
+#include "guard/ptrace/tracee.hpp"
+
+namespace deadbolt::guard {
+
+void stop_handler::repair(pid_t tid, std::uint64_t& repaired) noexcept {
+  last_repair_ = repair_thread(tid);
+  switch (last_repair_.outcome) {
+  case repair_outcome::cleared:
+    ++repaired;
+    return;
+  case repair_outcome::left_to_kernel:
+    ++counts_.left_to_kernel;
+    return;
+  case repair_outcome::refused:
+    ++counts_.refused;
+    return;
+  case repair_outcome::not_needed:
+  case repair_outcome::nothing_pending:
+  case repair_outcome::no_robust_list:
+  case repair_outcome::thread_gone:
+    return;
+  }
+}
+
+resumption stop_handler::handle(const stop_event& event) noexcept {
+  last_repair_ = {};
+  last_repair_.tid = event.tid;
+  resumption how{.tid = event.tid, .how = resumption::way::run};
+  switch (event.kind) {
+  case stop_kind::ended:
+    ++counts_.threads;
+    how.how = resumption::way::nothing;
+    break;
+  case stop_kind::exiting:
+    repair(event.tid, counts_.repaired_at_exit);
+    break;
+  case stop_kind::signal_delivery:
+    // The handler may itself be killed, with an IP that says nothing of the window
+    // it interrupted: so now, before its frame is pushed.
+    ++counts_.signals;
+    repair(event.tid, counts_.repaired_at_signal);
+    how.signal = event.signal;
+    break;
+  case stop_kind::group_stop:
+    how.how = resumption::way::listen;
+    break;
+  case stop_kind::notice:
+  case stop_kind::new_thread:
+  case stop_kind::executed:
+    // Tracees are not kept in a table: the kernel attaches new ones by itself,
+    // their first stop may come before their parent's, and an execve by another
+    // thread renames one. waitpid says when the last is gone.
+    break;
+  }
+  return how;
+}
+
+int resume(const resumption& how) noexcept {
+  switch (how.how) {
+  case resumption::way::nothing:
+    return 0;
+  case resumption::way::run:
+    return tracee(how.tid).resume(how.signal);
+  case resumption::way::listen:
+    return tracee(how.tid).listen();
+  }
+  return 0;
+}
+
+} // namespace deadbolt::guard

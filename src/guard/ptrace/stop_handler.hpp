@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// What a guard does at each stop of each of its tracees. It waits for nobody and
+// resumes nobody by itself, so that a tracer with plans of its own (crash-test
+// steps its victims) can put it into its own loop:
+//
+//   stop_handler guard;
+//   const stop_event event = classify_stop(tid, status);
+//   const resumption how = guard.handle(event);
+//   resume(how);
+#ifndef DEADBOLT_GUARD_PTRACE_STOP_HANDLER_HPP
+#define DEADBOLT_GUARD_PTRACE_STOP_HANDLER_HPP
+
+#include "guard/ptrace/repair_thread.hpp"
+#include "guard/ptrace/stop_event.hpp"
+
+#include <cstdint>
+#include <sys/types.h>
+
+namespace deadbolt::guard {
+
+struct guard_counts {
+  std::uint64_t threads = 0; // that ended
+  std::uint64_t signals = 0; // delivered
+  std::uint64_t repaired_at_exit = 0;
+  std::uint64_t repaired_at_signal = 0;
+  std::uint64_t left_to_kernel = 0;
+  std::uint64_t refused = 0;
+};
+
+struct resumption {
+  enum class way : std::uint8_t { nothing, run, listen };
+  pid_t tid = 0;
+  way how = way::nothing;
+  int signal = 0; // delivered on the way
+};
+
+class stop_handler {
+public:
+  // Repairs the thread if this stop is its last chance, and says how it goes on.
+  resumption handle(const stop_event& event) noexcept;
+
+  [[nodiscard]] const guard_counts& counts() const noexcept { return counts_; }
+  // What handle() last did to a thread; its outcome is not_needed at other stops.
+  [[nodiscard]] const repair_report& last_repair() const noexcept { return last_repair_; }
+
+private:
+  void repair(pid_t tid, std::uint64_t& repaired) noexcept;
+  guard_counts counts_;
+  repair_report last_repair_;
+};
+
+// 0 or an errno value. ESRCH is ordinary: SIGKILL ended the stop.
+int resume(const resumption& how) noexcept;
+
+} // namespace deadbolt::guard
+#endif
