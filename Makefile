@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+# Two commands do everything on a fresh Debian 12: `make demo` and `make test`.
+# Everything is built under build/, one directory a preset (CMakePresets.json).
+# A recipe configures only what was never configured; from then on Ninja knows
+# what is out of date.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+JOBS ?= $(shell nproc)
+
+tool_packages := g++ cmake ninja-build libcli11-dev libfmt-dev nlohmann-json3-dev
+test_packages := $(tool_packages) libgtest-dev libbenchmark-dev pkg-config musl-tools
+bench_packages := $(tool_packages) libbenchmark-dev
+lint_packages := $(test_packages) clang clang-format clang-tidy shellcheck git
+
+require := scripts/require_packages.sh
+
+# A thread sanitizer of this age knows few of the address layouts that newer
+# kernels choose at random.
+fixed_layout := $(shell setarch -R true 2>/dev/null && echo setarch -R)
+
+.PHONY: help
+help:
+	@echo "make demo        build the release and run the crash test"
+	@echo "make test        build and run every user-space test"
+	@echo "make bench       run the benchmarks"
+	@echo "make lint        clang-format, clang-tidy, shellcheck, and a build with clang++"
+	@echo "make test-dev    the tests of the debug build alone; so test-musl, test-asan, test-tsan"
+	@echo "make clean       remove build/"
+
+.PHONY: demo
+demo: build/release/build.ninja
+	@cmake --build build/release --parallel $(JOBS) --target deadbolt_cli
+	build/release/src/cli/deadbolt crash-test
+
+.PHONY: bench
+bench: packages-bench build/release/build.ninja
+	@grep -q '^DEADBOLT_BUILD_BENCH:BOOL=ON' build/release/CMakeCache.txt || \
+	  cmake -D DEADBOLT_BUILD_BENCH=ON build/release
+	@cmake --build build/release --parallel $(JOBS) --target lock_bench
+	build/release/bench/lock_bench
+
+# The whole suite comes last, so that its totals are the closing lines.
+.PHONY: test test-dev test-musl test-asan test-tsan
+test:
+	@$(MAKE) test-asan
+	@$(MAKE) test-tsan
+	@$(MAKE) test-musl
+	@$(MAKE) test-dev
+
+test-dev: build-dev
+	ctest --preset dev --parallel $(JOBS)
+
+test-musl: build-musl
+	ctest --preset musl --parallel $(JOBS)
+
+test-asan: build-asan-ubsan
+	ctest --preset asan-ubsan --parallel $(JOBS)
+
+test-tsan: build-tsan
+	$(fixed_layout) ctest --preset tsan --parallel $(JOBS)
+
+# Building with clang++ runs clang-tidy on every file that has changed, or
+# whose headers have.
+.PHONY: lint
+lint: build/lint/build.ninja
+	scripts/check_format.sh
+	scripts/check_scripts.sh
+	@cmake --build build/lint --parallel $(JOBS)
+
+.PHONY: build-dev build-musl build-asan-ubsan build-tsan
+build-dev build-musl build-asan-ubsan build-tsan: build-%: build/%/build.ninja
+	@cmake --build build/$* --parallel $(JOBS)
+
+# What the demo does not need is left out until someone asks for it: see bench.
+build/release/build.ninja: | packages-tool
+	@cmake --preset release -D DEADBOLT_BUILD_TESTS=OFF -D DEADBOLT_BUILD_BENCH=OFF \
+	  -D DEADBOLT_BUILD_EXAMPLES=OFF
+
+build/lint/build.ninja: | packages-lint
+	@cmake --preset lint
+
+build/%/build.ninja: | packages-test
+	@cmake --preset $*
+
+.PHONY: packages-tool packages-test packages-bench packages-lint
+packages-tool packages-test packages-bench packages-lint: packages-%:
+	@$(require) $($*_packages)
+
+.PHONY: clean
+clean:
+	rm -rf build
+
+-include kernel/kernel.mk

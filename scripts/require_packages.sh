@@ -1,0 +1,50 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Usage: require_packages.sh PACKAGE...
+#
+# Sees to it that the Debian packages are there. As root, missing ones are
+# installed; otherwise the one command that installs them is printed and the
+# exit status is 1. On a machine without dpkg it names the packages and goes on:
+# the compiler or CMake will say what is missing.
+set -eu
+
+if ! command -v dpkg-query >/dev/null 2>&1; then
+  echo "require_packages: not a Debian machine; the equivalents of these are needed: $*" >&2
+  exit 0
+fi
+
+installed=$(dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' 2>/dev/null)
+missing=
+for package in "$@"; do
+  case "
+$installed
+" in
+  *"
+installed $package
+"*) ;;
+  *) missing="$missing $package" ;;
+  esac
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+  echo "Packages are missing. As root, run:" >&2
+  echo "  apt-get install --yes --no-install-recommends$missing" >&2
+  exit 1
+fi
+
+# The list is words on purpose. The lock may be held by a machine's own
+# start-up jobs for a while.
+install() {
+  # shellcheck disable=SC2086
+  DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install \
+    --yes --no-install-recommends $missing </dev/null
+}
+
+echo "Installing:$missing" >&2
+# A fresh image has no package lists, and old lists name packages that are gone.
+# shellcheck disable=SC2086
+if ! apt-cache show --no-all-versions $missing >/dev/null 2>&1 || ! install; then
+  apt-get -o DPkg::Lock::Timeout=300 update </dev/null
+  install
+fi
