@@ -2,9 +2,8 @@
 // How this libc links the mutexes on a thread's robust list (spec section 6).
 //
 // `next` is the entry that the kernel follows. A node has its back link 8 bytes
-// in front of it. glibc's back link points at the neighbour's pair of links (8
-// bytes before its `next`), musl's at the neighbour's `next` itself; the head
-// is a neighbour like the others.
+// in front of it, and both libcs let that point at the neighbour's `next`; the
+// head is a neighbour like the others.
 #ifndef DEADBOLT_ROBUST_LIBC_LAYOUT_HPP
 #define DEADBOLT_ROBUST_LIBC_LAYOUT_HPP
 
@@ -16,11 +15,9 @@ namespace deadbolt::robust {
 
 #if defined(__GLIBC__)
 inline constexpr long libc_futex_offset = -32;
-inline constexpr long back_link_bias = 8;
 inline constexpr bool libc_marks_pi_entries = true;
 #else // musl
 inline constexpr long libc_futex_offset = -28;
-inline constexpr long back_link_bias = 0;
 inline constexpr bool libc_marks_pi_entries = false;
 #endif
 
@@ -39,22 +36,14 @@ inline void** back_link(robust_list* entry) noexcept {
   return reinterpret_cast<void**>(reinterpret_cast<char*>(without_pi_bit(entry)) - sizeof(void*));
 }
 
-// What a neighbour's back link holds for `entry`, and the way back.
-inline void* as_back_link(robust_list* entry) noexcept {
-  return reinterpret_cast<char*>(without_pi_bit(entry)) - back_link_bias;
-}
-inline robust_list* from_back_link(void* link) noexcept {
-  return reinterpret_cast<robust_list*>(static_cast<char*>(link) + back_link_bias);
-}
-
 // Puts `node` at the front of the list. `entry` is `node` with its PI bit.
 // The caller has `entry` in list_op_pending: until the last store the kernel
 // finds the lock there.
 inline void link_front(robust_list_head* head, robust_list* node, robust_list* entry) noexcept {
   robust_list* first = head->list.next;
   node->next = first;
-  *back_link(node) = as_back_link(&head->list);
-  if (!is_head(head, first)) *back_link(first) = as_back_link(node);
+  *back_link(node) = &head->list;
+  if (!is_head(head, first)) *back_link(first) = node;
   // death order: the node's links are whole before the kernel can reach it.
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   head->list.next = entry;
@@ -64,7 +53,7 @@ inline void link_front(robust_list_head* head, robust_list* node, robust_list* e
 inline void unlink(robust_list_head* head, robust_list* node) noexcept {
   robust_list* next = node->next;
   void* link = *back_link(node);
-  from_back_link(link)->next = next;
+  without_pi_bit(static_cast<robust_list*>(link))->next = next;
   if (!is_head(head, next)) *back_link(next) = link;
 }
 
