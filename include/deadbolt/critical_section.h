@@ -40,10 +40,10 @@
 #define DEADBOLT_CS_MAGIC_HIGH 0xf20e6b954cd81af1
 
 /* Kinds. The registers are those of the interrupted thread. */
-#define DEADBOLT_CS_ZF 1           /* released iff ZF is set (compare-exchange) */
-#define DEADBOLT_CS_WAKE_OP 2      /* released iff rax says so: see below */
-#define DEADBOLT_CS_UNLOCK_PI 3    /* released iff rax is 0 */
-#define DEADBOLT_CS_ALWAYS 4       /* an IP in the window is proof (exchange) */
+#define DEADBOLT_CS_ZF 1        /* released iff ZF is set (compare-exchange) */
+#define DEADBOLT_CS_WAKE_OP 2   /* released iff rax says so: see below */
+#define DEADBOLT_CS_UNLOCK_PI 3 /* released iff rax is 0 */
+#define DEADBOLT_CS_ALWAYS 4    /* an IP in the window is proof (exchange) */
 
 /*
  * FUTEX_WAKE_OP on one address, as a release: results that mean that the word

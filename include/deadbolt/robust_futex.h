@@ -36,7 +36,7 @@ extern "C" {
  * with a message that names it. A word that cannot be written raises SIGSEGV
  * or SIGBUS at the word's own address, and nothing else is written.
  */
-uint32_t robust_futex_unlock(uint32_t *uaddr, struct robust_list_head *head);
+uint32_t robust_futex_unlock(uint32_t* uaddr, struct robust_list_head* head);
 
 /*
  * Tries to release the PI lock word at uaddr by exchanging *expected with 0.
@@ -50,7 +50,7 @@ uint32_t robust_futex_unlock(uint32_t *uaddr, struct robust_list_head *head);
  *
  * Preconditions and misuse as for robust_futex_unlock().
  */
-int robust_pi_futex_try_unlock(uint32_t *uaddr, uint32_t *expected, struct robust_list_head *head);
+int robust_pi_futex_try_unlock(uint32_t* uaddr, uint32_t* expected, struct robust_list_head* head);
 
 /*
  * How unlocks are done in this process, chosen once when the library is loaded:
@@ -62,7 +62,7 @@ int robust_pi_futex_try_unlock(uint32_t *uaddr, uint32_t *expected, struct robus
  * DEADBOLT_ENGINE names one instead; if it is not there the process is told so
  * on stderr and exits with status 127.
  */
-const char *deadbolt_engine(void);
+const char* deadbolt_engine(void);
 
 #ifdef __GNUC__
 #pragma GCC visibility pop

@@ -28,7 +28,7 @@ using list64_try_unlock = std::uint32_t (*)(std::uint32_t* lock, std::uint32_t t
 constinit list64_try_unlock mainline_try_unlock = nullptr;
 
 std::uint64_t* pending_slot(robust_list_head* head) noexcept {
-  static_assert(sizeof(head->list_op_pending) == sizeof(std::uint64_t));
+  static_assert(sizeof(void*) == sizeof(std::uint64_t));
   return reinterpret_cast<std::uint64_t*>(&head->list_op_pending);
 }
 

@@ -66,6 +66,7 @@ void look_at_threads(int directory, std::uintptr_t first, std::size_t length,
     }
     for (long at = 0; at < filled;) {
       const auto* entry = reinterpret_cast<const dirent*>(buffer + at);
+      // NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): the kernel filled it
       at += entry->d_reclen;
       const pid_t tid = to_tid(entry->d_name);
       if (tid == 0 || tid == self || !is_pending(tid, first, length, result.error)) continue;

@@ -10,7 +10,7 @@
 #include <features.h>
 
 /* glibc's name for locale_t; <string> wants it to exist. */
-typedef struct __locale_struct *__locale_t;
+typedef struct __locale_struct* __locale_t;
 
 #define __NO_CTYPE 1
 #define _GLIBCXX_NATIVE_THREAD_ID pthread_self()
