@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+// The groups of benchmarks. A benchmark is called GROUP/RIVAL.
+#ifndef DEADBOLT_BENCH_BENCHMARKS_HPP
+#define DEADBOLT_BENCH_BENCHMARKS_HPP
+
+namespace bench {
+
+inline constexpr const char* uncontended_group = "uncontended";
+
+void register_uncontended();
+void register_contended();
+
+} // namespace bench
+#endif

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+#include "ratio_table.hpp"
+
+#include "benchmarks.hpp"
+
+#include <cstdio>
+
+namespace bench {
+namespace {
+
+constexpr const char* reference = "glibc_robust";
+constexpr const char* floor_name = "two_rmw_floor";
+
+// A ratio that is less certain than this is not printed.
+constexpr double widest_interval = 0.25;
+
+// An upper bound on a ratio of times; a throughput of 1.5 is a time of 1 / 1.5.
+struct aim {
+  const char* group;
+  const char* rival;
+  const char* to;
+  double at_most;
+};
+constexpr aim aims[] = {
+    {uncontended_group, "robust_mutex", reference, 0.80},
+    {uncontended_group, "robust_mutex", floor_name, 1.15},
+    {"contended/procs:2/section:short", "robust_mutex", reference, 1 / 1.5},
+    {"contended/procs:8/section:short", "robust_mutex", reference, 1 / 1.5},
+};
+
+void print_ratio(const estimate& ratio) {
+  if (ratio.high - ratio.low > widest_interval * ratio.value) {
+    std::printf("  %21s", "too uncertain");
+  } else {
+    std::printf("  %5.2f (%5.2f to %5.2f)", ratio.value, ratio.low, ratio.high);
+  }
+}
+
+double median_counter(const std::map<std::string, std::vector<double>>& counters,
+                      const char* name) {
+  return median_of(counters.at(name)).value;
+}
+
+} // namespace
+
+bool ratio_table::ReportContext(const Context& context) {
+  std::printf("%d CPUs", context.cpu_info.num_cpus);
+  for (const double load : context.cpu_info.load_avg) std::printf(", load %.2f", load);
+  std::printf("\n");
+  std::fflush(stdout);
+  return true;
+}
+
+void ratio_table::ReportRuns(const std::vector<Run>& runs) {
+  for (const Run& run : runs) {
+    if (run.run_type != Run::RT_Iteration) continue;
+    const std::string& name = run.run_name.function_name;
+    const std::size_t slash = name.rfind('/');
+    row& its_row = groups_[name.substr(0, slash)][run.family_index];
+    its_row.rival = name.substr(slash + 1);
+    const bool wall_time = !run.counters.empty();
+    its_row.nanoseconds.push_back(wall_time ? run.GetAdjustedRealTime() : run.GetAdjustedCPUTime());
+    for (const auto& [counter, value] : run.counters)
+      its_row.counters[counter].push_back(value.value);
+  }
+}
+
+void ratio_table::Finalize() {
+  for (const auto& [name, rows] : groups_) print(name, rows);
+  std::printf("\n");
+  for (const auto& [name, rows] : groups_) judge(name, rows);
+}
+
+const ratio_table::row* ratio_table::find(const group& rows, const char* rival) {
+  for (const auto& [family, row] : rows) {
+    if (row.rival == rival) return &row;
+  }
+  return nullptr;
+}
+
+void ratio_table::print(const std::string& name, const group& rows) {
+  const row* to = find(rows, reference);
+  const row* floor = find(rows, floor_name);
+  std::printf("\n%-32s %10s %7s  %-21s", name.c_str(), "ns/pair", "spread", "time / glibc_robust");
+  if (floor != nullptr) std::printf("  %-21s", "time / two_rmw_floor");
+  if (!rows.begin()->second.counters.empty()) {
+    std::printf("  %12s %8s %12s", "pairs/s", "least", "longest gap");
+  }
+  std::printf("\n");
+  for (const auto& [family, row] : rows) {
+    const estimate time = median_of(row.nanoseconds);
+    std::printf("  %-30s %10.2f %6.1f%%", row.rival.c_str(), time.value,
+                100 * spread_of(row.nanoseconds));
+    if (to != nullptr) print_ratio(ratio_of(time, median_of(to->nanoseconds)));
+    if (floor != nullptr) print_ratio(ratio_of(time, median_of(floor->nanoseconds)));
+    if (!row.counters.empty()) {
+      std::printf("  %12.0f %7.0f%% %9.2f ms", median_counter(row.counters, "pairs_per_second"),
+                  100 * median_counter(row.counters, "smallest_share"),
+                  median_counter(row.counters, "longest_gap_ms"));
+    }
+    std::printf("\n");
+  }
+}
+
+void ratio_table::judge(const std::string& name, const group& rows) {
+  for (const aim& aim : aims) {
+    if (name != aim.group) continue;
+    const row* ours = find(rows, aim.rival);
+    const row* theirs = find(rows, aim.to);
+    if (ours == nullptr || theirs == nullptr) continue;
+    const estimate ratio = ratio_of(median_of(ours->nanoseconds), median_of(theirs->nanoseconds));
+    const char* verdict = "undecided: the spread is too wide, measure again on an idle machine";
+    if (ratio.high <= aim.at_most) {
+      verdict = "met";
+    } else if (ratio.low > aim.at_most) {
+      verdict = "missed";
+    } else {
+      all_decided_ = false;
+    }
+    std::printf("aim: %s/%s takes at most %.2f of %s: %.2f (%.2f to %.2f): %s\n", aim.group,
+                aim.rival, aim.at_most, aim.to, ratio.value, ratio.low, ratio.high, verdict);
+  }
+}
+
+} // namespace bench

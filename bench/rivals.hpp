@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+// The locks that are measured, under one interface. Each is constructed in place
+// in a shared mapping; a lock or unlock that does not succeed ends the program.
+#ifndef DEADBOLT_BENCH_RIVALS_HPP
+#define DEADBOLT_BENCH_RIVALS_HPP
+
+#include <deadbolt/robust_mutex.hpp>
+#include <deadbolt/robust_pi_mutex.hpp>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <pthread.h>
+
+namespace bench {
+
+inline void require(bool fine, const char* what) {
+  if (__builtin_expect(!fine, 0)) {
+    std::fprintf(stderr, "lock_bench: %s\n", what);
+    std::abort();
+  }
+}
+
+// What every lock with a word needs at least: take it and give it back, one
+// atomic read-modify-write each, inlined into the caller.
+struct two_rmw_floor {
+  static constexpr const char* name = "two_rmw_floor";
+  std::uint32_t word = 0;
+
+  void lock() {
+    std::uint32_t free = 0;
+    require(__atomic_compare_exchange_n(&word, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
+            "floor: not free");
+  }
+  void unlock() {
+    require(__atomic_exchange_n(&word, 0, __ATOMIC_RELEASE) == 1, "floor: not held");
+  }
+};
+
+// The same behind two function calls, as a lock in a library is.
+struct two_rmw_floor_called {
+  static constexpr const char* name = "two_rmw_floor_called";
+  two_rmw_floor floor;
+
+  [[gnu::noinline]] void lock() { floor.lock(); }
+  [[gnu::noinline]] void unlock() { floor.unlock(); }
+};
+
+// A process-shared pthread mutex.
+template <int robustness, int protocol>
+struct glibc_mutex {
+  pthread_mutex_t mutex;
+
+  glibc_mutex() {
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&attributes, robustness);
+    pthread_mutexattr_setprotocol(&attributes, protocol);
+    require(pthread_mutex_init(&mutex, &attributes) == 0, "pthread_mutex_init failed");
+    pthread_mutexattr_destroy(&attributes);
+  }
+  void lock() { require(pthread_mutex_lock(&mutex) == 0, "pthread_mutex_lock failed"); }
+  void unlock() { require(pthread_mutex_unlock(&mutex) == 0, "pthread_mutex_unlock failed"); }
+};
+
+struct glibc_normal : glibc_mutex<PTHREAD_MUTEX_STALLED, PTHREAD_PRIO_NONE> {
+  static constexpr const char* name = "glibc_normal";
+};
+struct glibc_robust : glibc_mutex<PTHREAD_MUTEX_ROBUST, PTHREAD_PRIO_NONE> {
+  static constexpr const char* name = "glibc_robust";
+};
+struct glibc_robust_pi : glibc_mutex<PTHREAD_MUTEX_ROBUST, PTHREAD_PRIO_INHERIT> {
+  static constexpr const char* name = "glibc_robust_pi";
+};
+
+template <class Mutex>
+struct deadbolt_mutex {
+  Mutex mutex;
+
+  void lock() { require(mutex.lock(), "lock: not held"); }
+  void unlock() {
+    require(mutex.unlock() == deadbolt::unlock_status::released, "unlock: not released");
+  }
+};
+
+struct robust_mutex : deadbolt_mutex<deadbolt::robust_mutex> {
+  static constexpr const char* name = "robust_mutex";
+};
+struct robust_pi_mutex : deadbolt_mutex<deadbolt::robust_pi_mutex> {
+  static constexpr const char* name = "robust_pi_mutex";
+};
+
+} // namespace bench
+#endif

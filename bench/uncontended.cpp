@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// One thread takes and gives back a lock that nobody else wants.
+#include "benchmarks.hpp"
+#include "rivals.hpp"
+#include "shared_mapping.hpp"
+
+#include <benchmark/benchmark.h>
+#include <new>
+#include <string>
+
+namespace bench {
+namespace {
+
+// Time is the thread's CPU time: what other programs take is left out.
+template <class Rival>
+void lock_and_unlock(benchmark::State& state) {
+  struct alignas(64) stage {
+    Rival lock;
+  };
+  const shared_mapping<stage> mapping;
+  Rival& lock = mapping->lock;
+  for (auto _ : state) {
+    lock.lock();
+    benchmark::ClobberMemory();
+    lock.unlock();
+    benchmark::ClobberMemory();
+  }
+}
+
+template <class... Rivals>
+void add() {
+  (benchmark::RegisterBenchmark((std::string{uncontended_group} + "/" + Rivals::name).c_str(),
+                                lock_and_unlock<Rivals>),
+   ...);
+}
+
+} // namespace
+
+void register_uncontended() {
+  add<two_rmw_floor, two_rmw_floor_called, glibc_normal, glibc_robust, glibc_robust_pi,
+      robust_mutex, robust_pi_mutex>();
+}
+
+} // namespace bench
