@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+#include "crash/campaign.hpp"
+
+#include "crash/world_pool.hpp"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+
+namespace deadbolt::crash {
+namespace {
+
+// Far beyond the end of any operation: the victim stops at the end by itself.
+constexpr std::uint32_t to_the_end = UINT32_MAX;
+
+// Victims are forks of this process: their addresses are its own.
+std::string name_place(std::uint64_t address) {
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<const void*>(address), &info) == 0)
+    return fmt::format("{:#x}", address);
+  if (info.dli_sname != nullptr) {
+    return fmt::format("{}+{:#x}", info.dli_sname,
+                       address - reinterpret_cast<std::uint64_t>(info.dli_saddr));
+  }
+  const std::string_view file = info.dli_fname;
+  return fmt::format("{}+{:#x}", file.substr(file.rfind('/') + 1),
+                     address - reinterpret_cast<std::uint64_t>(info.dli_fbase));
+}
+
+void add(row& to, const task& task, const result& result) {
+  const std::string operation{task.attack->operations()[task.operation]};
+  if (!result.judged) {
+    ++to.not_judged;
+    to.findings.push_back({operation, task.kill_at, {}, "not judged", result.failure});
+    return;
+  }
+  const verdict& verdict = *result.judged;
+  ++to.counts[static_cast<std::size_t>(verdict.result)];
+  if (verdict.finding.empty()) return;
+  to.findings.push_back({operation, verdict.steps, name_place(verdict.instruction_pointer),
+                         std::string{to_string(verdict.result)}, verdict.finding});
+}
+
+} // namespace
+
+std::vector<row> run_campaign(const campaign_plan& plan) {
+  std::vector<row> rows;
+  for (const subject* const target : plan.subjects)
+    for (const guard_driver* const guard : plan.guards)
+      for (const scenario* const attack : plan.scenarios)
+        rows.push_back({.target = target, .attack = attack, .guard = guard});
+
+  // How long each operation is: its last instruction is a kill point like the others,
+  // and the result of this run counts.
+  struct origin {
+    task what;
+    std::size_t row;
+  };
+  std::vector<origin> origins;
+  std::vector<task> tasks;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    for (std::size_t operation = 0; operation < rows[i].attack->operations().size(); ++operation) {
+      tasks.push_back({rows[i].target, rows[i].attack, rows[i].guard, operation, to_the_end});
+      origins.push_back({tasks.back(), i});
+    }
+  }
+  pool_options options{.workers = plan.workers, .watchdog_seconds = plan.watchdog_seconds};
+  const std::vector<result> ends = run_tasks(tasks, options);
+
+  tasks.clear();
+  std::vector<std::size_t> row_of;
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    add(rows[origins[i].row], origins[i].what, ends[i]);
+    if (!ends[i].judged) continue;
+    for (std::uint32_t step = 0; step < ends[i].judged->steps; ++step) {
+      tasks.push_back(origins[i].what);
+      tasks.back().kill_at = step;
+      row_of.push_back(origins[i].row);
+    }
+  }
+  std::size_t done = 0;
+  options.on_result = [&] {
+    ++done;
+    if (plan.on_progress) plan.on_progress(done, tasks.size());
+  };
+  const std::vector<result> results = run_tasks(tasks, options);
+  for (std::size_t i = 0; i < results.size(); ++i) add(rows[row_of[i]], tasks[i], results[i]);
+  return rows;
+}
+
+} // namespace deadbolt::crash

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+#include "crash/ptrace_guard.hpp"
+
+#include "crash/failure.hpp"
+#include "guard/ptrace/stop_handler.hpp"
+
+#include <string>
+
+namespace deadbolt::crash {
+
+void ptrace_guard::handle(pid_t tid, int status) {
+  guard::stop_handler handler;
+  handler.handle(guard::classify_stop(tid, status));
+  const guard::repair_report& report = handler.last_repair();
+  if (report.outcome == guard::repair_outcome::refused)
+    throw failure{std::string{"the guard was refused: "} + std::strerror(report.error)};
+}
+
+} // namespace deadbolt::crash

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// The ptrace guard, driven by crash-test.
+#ifndef DEADBOLT_CRASH_PTRACE_GUARD_HPP
+#define DEADBOLT_CRASH_PTRACE_GUARD_HPP
+
+#include "crash/guard_driver.hpp"
+
+namespace deadbolt::crash {
+
+// The handling of stops is `deadbolt run`'s own; only who waits for the victim differs.
+class ptrace_guard final : public guard_driver {
+public:
+  [[nodiscard]] std::string_view name() const override { return "ptrace"; }
+  [[nodiscard]] bool protects() const override { return true; }
+  [[nodiscard]] bool stops_at_exit() const override { return true; }
+  void at_exit(pid_t tid, int status) const override { handle(tid, status); }
+  void at_signal(pid_t tid, int status) const override { handle(tid, status); }
+
+private:
+  static void handle(pid_t tid, int status);
+};
+
+} // namespace deadbolt::crash
+#endif

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+// A process, or a thread of the victim's process, that does to locks what it is told.
+#ifndef DEADBOLT_CRASH_PUPPET_HPP
+#define DEADBOLT_CRASH_PUPPET_HPP
+
+#include "crash/subject.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <sys/types.h>
+
+namespace deadbolt::crash {
+
+enum class deed : std::uint8_t {
+  lock,
+  try_lock,
+  mark_consistent,
+  unlock,
+  destroy,
+  map_over,   // maps `descriptor` over the lock's pages with MAP_FIXED
+  exit_group, // ends the whole process; no reply
+  execve,     // becomes the quiet program; no reply
+};
+
+struct order {
+  deed what;
+  void* lock;
+  std::size_t length; // map_over
+  int descriptor;     // map_over, execve
+};
+
+// The two ends of a puppet's strings.
+class strings {
+public:
+  strings();
+  strings(const strings&) = delete;
+  strings& operator=(const strings&) = delete;
+  ~strings();
+
+  // The puppeteer's end. A puppet has one order at a time.
+  void send(const order& order) const;
+  [[nodiscard]] std::optional<grant> reply(std::chrono::milliseconds patience) const;
+  [[nodiscard]] bool reply_is_there() const noexcept;
+  // An order that does not wait, and its reply. No reply is thrown: the puppet, or the
+  // subject in it, broke down.
+  grant make(deed what, void* lock) const;
+
+  // The puppet's end: obeys until it is killed.
+  [[noreturn]] void obey(const subject& subject) const;
+
+private:
+  int puppeteer_;
+  int puppet_;
+};
+
+// A process on strings, killed when the object goes.
+class puppet {
+public:
+  explicit puppet(const subject& subject);
+  puppet(const puppet&) = delete;
+  puppet& operator=(const puppet&) = delete;
+  ~puppet() { kill(); }
+
+  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+  [[nodiscard]] const strings& on() const noexcept { return strings_; }
+  // Returns when the puppet sleeps in a lock operation, or has finished it.
+  void await_sleep() const;
+  // Kills and reaps it.
+  void kill() noexcept;
+
+private:
+  strings strings_;
+  pid_t pid_;
+};
+
+} // namespace deadbolt::crash
+#endif

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// What crash-test attacks: one kind of lock, behind one interface.
+#ifndef DEADBOLT_CRASH_SUBJECT_HPP
+#define DEADBOLT_CRASH_SUBJECT_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <sys/types.h>
+
+namespace deadbolt::crash {
+
+// What a try to take a lock came to.
+enum class grant : std::uint8_t {
+  acquired,
+  owner_died, // held, and told so
+  not_recoverable,
+  busy,
+  failed, // anything else
+};
+
+[[nodiscard]] std::string_view to_string(grant grant) noexcept;
+[[nodiscard]] inline bool held(grant grant) noexcept {
+  return grant == grant::acquired || grant == grant::owner_died;
+}
+
+// One object a kind of lock, without state: every process of a run uses it on
+// locks in shared memory. `lock` is the address that create() was given.
+class subject {
+public:
+  subject() = default;
+  subject(const subject&) = delete;
+  subject& operator=(const subject&) = delete;
+  virtual ~subject() = default;
+
+  [[nodiscard]] virtual std::string_view name() const = 0;
+  [[nodiscard]] virtual std::string_view summary() const = 0;
+  // Ours decide the exit status; the others are there for comparison.
+  [[nodiscard]] virtual bool ours() const = 0;
+  // The engine that unlocks; "libc" where the libc does.
+  [[nodiscard]] virtual std::string_view engine() const = 0;
+  // Safe here with no guard: by the kernel, or by what kind of lock it is.
+  [[nodiscard]] virtual bool protected_by_itself() const = 0;
+
+  // Bytes that create() needs, page-aligned. All of them become data in `reuse`.
+  [[nodiscard]] virtual std::size_t size() const = 0;
+  virtual void create(void* lock) const = 0;
+  virtual void destroy(void* lock) const = 0;
+
+  virtual grant lock(void* lock) const = 0;
+  virtual grant try_lock(void* lock) const = 0;
+  // False when the lock said that the caller is not its owner.
+  virtual bool unlock(void* lock) const = 0;
+  virtual void mark_consistent(void* lock) const = 0;
+
+  // Called in each thread that will be stepped, before the steps: whatever a
+  // thread does once only. `scratch` is a lock that nobody else uses.
+  virtual void enter_thread(void* scratch) const;
+
+  // Looks at the lock from outside, with the owner stopped: does `tid` own it now?
+  // False from the instruction on that releases it.
+  [[nodiscard]] virtual bool held_by(const void* lock, pid_t tid) const = 0;
+};
+
+} // namespace deadbolt::crash
+#endif

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+// The libc's own robust mutex: the standing negative control.
+#ifndef DEADBOLT_CRASH_SUBJECTS_GLIBC_MUTEX_HPP
+#define DEADBOLT_CRASH_SUBJECTS_GLIBC_MUTEX_HPP
+
+#include "crash/subject.hpp"
+
+namespace deadbolt::crash {
+
+class glibc_mutex : public subject {
+public:
+  [[nodiscard]] std::string_view name() const override { return "glibc"; }
+  [[nodiscard]] std::string_view summary() const override {
+    return "the libc's pthread_mutex_t, robust and process-shared";
+  }
+  [[nodiscard]] bool ours() const override { return false; }
+  [[nodiscard]] std::string_view engine() const override { return "libc"; }
+  [[nodiscard]] bool protected_by_itself() const override { return false; }
+  [[nodiscard]] std::size_t size() const override;
+  void create(void* lock) const override;
+  void destroy(void* lock) const override;
+  grant lock(void* lock) const override;
+  grant try_lock(void* lock) const override;
+  bool unlock(void* lock) const override;
+  void mark_consistent(void* lock) const override;
+  [[nodiscard]] bool held_by(const void* lock, pid_t tid) const override;
+};
+
+} // namespace deadbolt::crash
+#endif
