@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// deadbolt run [--] COMMAND...
+#include "cli/subcommand.hpp"
+#include "guard/ptrace/guarded_command.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace deadbolt::cli {
+namespace {
+
+struct run_options {
+  std::vector<std::string> command;
+  std::string json;
+  bool wait = false;
+  bool verbose = false;
+};
+
+constexpr const char* description =
+    "Run a command under the ptrace guard: each thread of its process tree that dies\n"
+    "or takes a signal inside an unlock window is repaired. Options of run come\n"
+    "before COMMAND.\n"
+    "Exit status: the command's, 128+N if signal N killed it; 125 if the guard\n"
+    "cannot work here, 126 if the command cannot be executed, 127 if it is not found.";
+
+void print_summary(const guard::guard_counts& counts) {
+  fmt::print(stderr,
+             "deadbolt run: repaired {} at exit and {} at a signal, of {} threads and {} signals; "
+             "{} wakes left to the kernel, {} refused\n",
+             counts.repaired_at_exit, counts.repaired_at_signal, counts.threads, counts.signals,
+             counts.left_to_kernel, counts.refused);
+}
+
+// False when the file cannot be written.
+bool write_json(const std::string& path, const guard::guarded_result& result) {
+  nlohmann::ordered_json json{{"status", result.status},
+                              {"guard_was_killed", result.guard_was_killed}};
+  if (result.counts) {
+    const guard::guard_counts& counts = *result.counts;
+    json["threads"] = counts.threads;
+    json["signals"] = counts.signals;
+    json["repaired_at_exit"] = counts.repaired_at_exit;
+    json["repaired_at_signal"] = counts.repaired_at_signal;
+    json["left_to_kernel"] = counts.left_to_kernel;
+    json["refused"] = counts.refused;
+  }
+  if (path == "-") {
+    std::cout << json.dump() << std::endl;
+    return static_cast<bool>(std::cout);
+  }
+  std::ofstream file(path);
+  file << json.dump() << std::endl;
+  return static_cast<bool>(file);
+}
+
+int run(run_options& options) {
+  std::vector<char*> arguments;
+  for (std::string& argument : options.command) arguments.push_back(argument.data());
+  arguments.push_back(nullptr);
+
+  const bool wait_for_tree = options.wait || options.verbose || !options.json.empty();
+  const guard::guarded_result result = guard::run_guarded(arguments.data(), wait_for_tree);
+  if (!result.error.empty()) fmt::print(stderr, "deadbolt run: {}\n", result.error);
+  if (result.guard_was_killed)
+    fmt::print(stderr, "deadbolt run: the guard was killed; the program went on without it\n");
+  if (options.verbose && result.counts) print_summary(*result.counts);
+  if (!options.json.empty() && !write_json(options.json, result)) {
+    fmt::print(stderr, "deadbolt run: cannot write {}\n", options.json);
+    return result.status == 0 ? guard::status_guard_failed : result.status;
+  }
+  return result.status;
+}
+
+} // namespace
+
+void add_run(CLI::App& app, int& status) {
+  auto options = std::make_shared<run_options>();
+  CLI::App* sub = app.add_subcommand("run", description);
+  sub->add_flag("--wait", options->wait,
+                "Return when the last process of the tree is gone, not when COMMAND is");
+  sub->add_flag("-v,--verbose", options->verbose, "Count the repairs on stderr; implies --wait");
+  sub->add_option("--json", options->json, "Write the counts to FILE, - for stdout; implies --wait")
+      ->type_name("FILE");
+  sub->add_option("COMMAND", options->command, "The command and its arguments")->required();
+  // From the first word that is not an option of ours, everything is the command's.
+  sub->positionals_at_end();
+  sub->prefix_command();
+  sub->callback([options, &status] { status = run(*options); });
+}
+
+} // namespace deadbolt::cli

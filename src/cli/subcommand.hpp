@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// One file a subcommand, one function a file. Each adds its subcommand to the
+// command line and stores its exit status when it has run.
+#ifndef DEADBOLT_CLI_SUBCOMMAND_HPP
+#define DEADBOLT_CLI_SUBCOMMAND_HPP
+
+namespace CLI {
+class App;
+}
+
+namespace deadbolt::cli {
+
+void add_run(CLI::App& app, int& status);
+
+} // namespace deadbolt::cli
+#endif

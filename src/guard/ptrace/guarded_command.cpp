@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+#include "guard/ptrace/guarded_command.hpp"
+
+#include "guard/ptrace/command_signals.hpp"
+#include "guard/ptrace/guard_process.hpp"
+#include "guard/ptrace/permission.hpp"
+#include "guard/unique_descriptor.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace deadbolt::guard {
+namespace {
+
+// The command before its execve: says that it is there, waits to be traced, and
+// keeps the socket, which execve closes, for the errno value if that fails.
+[[noreturn]] void become_the_command(int socket, const command_signals& signals, pid_t guard,
+                                     char* const* arguments) noexcept {
+  // Yama's restricted mode lets only ancestors trace, and the guard is a sibling.
+  ::prctl(PR_SET_PTRACER, guard);
+  char byte = 0;
+  if (::send(socket, &byte, 1, MSG_NOSIGNAL) != 1 || ::recv(socket, &byte, 1, 0) != 1)
+    ::_exit(status_guard_failed);
+  signals.restore();
+  ::execvp(arguments[0], arguments);
+  const int error = errno;
+  ::send(socket, &error, sizeof error, MSG_NOSIGNAL);
+  ::_exit(error == ENOENT ? status_not_found : status_cannot_execute);
+}
+
+class command_process {
+public:
+  [[nodiscard]] int start(const command_signals& signals, pid_t guard, char* const* arguments) {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return errno;
+    socket_ = unique_descriptor(ends[0]);
+    unique_descriptor theirs(ends[1]);
+    pid_ = ::fork();
+    if (pid_ < 0) return errno;
+    if (pid_ == 0) {
+      socket_.reset(); // or it would never see the other end close
+      become_the_command(theirs.get(), signals, guard, arguments);
+    }
+    theirs.reset();
+    char ready;
+    return ::recv(socket_.get(), &ready, 1, 0) == 1 ? 0 : EPIPE;
+  }
+  // 0 when the execve was done.
+  [[nodiscard]] int execute() noexcept {
+    const char go = 1;
+    int error = 0;
+    ::send(socket_.get(), &go, 1, MSG_NOSIGNAL);
+    if (::recv(socket_.get(), &error, sizeof error, 0) != ssize_t{sizeof error}) error = 0;
+    socket_.reset();
+    return error;
+  }
+  // Without the word to go on it ends by itself.
+  void give_up() noexcept {
+    socket_.reset();
+    ::waitpid(pid_, nullptr, 0);
+  }
+  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+
+private:
+  unique_descriptor socket_;
+  pid_t pid_ = -1;
+};
+
+// The parent's part from the command's start to its end.
+class stand_in {
+public:
+  explicit stand_in(pid_t command) noexcept : command_(command) {}
+
+  // Returns the command's status. Whoever else is our child (all orphans, in a
+  // container whose first process we are) is reaped on the way.
+  [[nodiscard]] int until_the_end(const command_signals& signals) noexcept {
+    for (;;) {
+      reap();
+      if (ended_) return status_;
+      if (stop_signal_ != 0) {
+        stop_alike(std::exchange(stop_signal_, 0));
+        continue;
+      }
+      const siginfo_t info = signals.next();
+      if (is_for_the_command(info)) pass_on(command_, info);
+      if (info.si_signo != SIGCONT) continue;
+      reap(); // it may have been continued along with us
+      if (stopped_) ::kill(command_, SIGCONT);
+    }
+  }
+
+private:
+  void reap() noexcept {
+    int status = 0;
+    pid_t child;
+    while (!ended_ && (child = ::waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
+      if (child == command_) see_command(status);
+    }
+  }
+  void see_command(int status) noexcept {
+    stopped_ = WIFSTOPPED(status);
+    stop_signal_ = stopped_ ? WSTOPSIG(status) : 0;
+    ended_ = WIFEXITED(status) || WIFSIGNALED(status);
+    if (ended_) status_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+
+  pid_t command_;
+  bool stopped_ = false;
+  bool ended_ = false;
+  int stop_signal_ = 0;
+  int status_ = 0;
+};
+
+guarded_result failed(std::string error) {
+  guarded_result result;
+  result.status = status_guard_failed;
+  result.error = std::move(error);
+  return result;
+}
+
+} // namespace
+
+guarded_result run_guarded(char* const* arguments, bool wait_for_tree) {
+  const command_signals signals;
+  guard_process guard;
+  if (const int error = guard.start())
+    return failed(std::string("cannot start the guard: ") + std::strerror(error));
+  command_process command;
+  if (const int error = command.start(signals, guard.pid(), arguments))
+    return failed(std::string("cannot start the command: ") + std::strerror(error));
+  if (const int error = guard.seize(command.pid())) {
+    guarded_result result =
+        failed(error == EPIPE ? "the guard was killed before it began"
+                              : explain_refusal(gather_ptrace_facts(command.pid()), error));
+    command.give_up();
+    ::waitpid(guard.pid(), nullptr, 0);
+    return result;
+  }
+  guarded_result result;
+  if (const int error = command.execute())
+    result.error = std::string(arguments[0]) + ": " + std::strerror(error);
+
+  stand_in parent(command.pid());
+  result.status = parent.until_the_end(signals);
+  std::optional<guard_message> message = guard.next_message();
+  while (wait_for_tree && message && !message->last) message = guard.next_message();
+  result.guard_was_killed = !message;
+  if (message && message->last) {
+    result.counts = message->counts;
+    ::waitpid(guard.pid(), nullptr, 0); // leaves no zombie to a lazy init
+  }
+  return result;
+}
+
+} // namespace deadbolt::guard
