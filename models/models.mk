@@ -1,0 +1,4 @@
+# Included by the top-level Makefile.
+.PHONY: models
+models:
+	models/run.sh
