@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+// Waiting for what must come soon, and ending the process when it does not.
+#ifndef DEADBOLT_TESTS_WATCHDOG_HPP
+#define DEADBOLT_TESTS_WATCHDOG_HPP
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <sched.h>
+
+namespace deadbolt::testing {
+
+inline constexpr std::chrono::seconds patience{20};
+
+// Looks again and again until `done()`; aborts when that takes too long.
+template <class Done>
+void await(const char* what, Done&& done) {
+  const auto start = std::chrono::steady_clock::now();
+  while (!done()) {
+    if (std::chrono::steady_clock::now() - start > patience) {
+      std::fprintf(stderr, "watchdog: waited in vain for %s\n", what);
+      std::abort();
+    }
+    sched_yield();
+  }
+}
+
+} // namespace deadbolt::testing
+#endif
