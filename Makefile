@@ -24,6 +24,7 @@ help:
 	@echo "make demo        build the release and run the crash test"
 	@echo "make test        build and run every user-space test"
 	@echo "make bench       run the benchmarks"
+	@echo "make models      check the models with Spin, and that their broken twins fail"
 	@echo "make lint        clang-format, clang-tidy, shellcheck, and a build with clang++"
 	@echo "make test-dev    the tests of the debug build alone; so test-musl, test-asan, test-tsan"
 	@echo "make clean       remove build/"
@@ -91,4 +92,5 @@ packages-tool packages-test packages-bench packages-lint: packages-%:
 clean:
 	rm -rf build
 
+include models/models.mk
 -include kernel/kernel.mk
