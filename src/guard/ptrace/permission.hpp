@@ -13,7 +13,7 @@ namespace deadbolt::guard {
 // machine does not have can be tested.
 struct ptrace_facts {
   pid_t tracer = 0; // who traces the tracee already; 0: nobody
-  std::string tracer_name;
+  std::string tracer_name{};
   bool seccomp_refuses = false; // a filter answers our ptrace calls
   int yama_scope = -1;          // kernel.yama.ptrace_scope; -1: no Yama
   bool has_capability = false;  // CAP_SYS_PTRACE in our own user namespace

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// A child of the test, stopped in a signal delivery, whose registers and memory
+// the test forges before it asks the guard's code about it.
+#ifndef DEADBOLT_TESTS_GUARD_TRACED_CHILD_HPP
+#define DEADBOLT_TESTS_GUARD_TRACED_CHILD_HPP
+
+#include "guard/ptrace/repair_thread.hpp"
+#include "guard/ptrace/stop_event.hpp"
+#include "guard/ptrace/tracee.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <linux/futex.h>
+#include <sys/types.h>
+
+namespace guard_test {
+
+// Shared by the test and its child.
+struct child_page {
+  robust_list_head head; // the child's own: registered with the kernel
+  std::atomic<std::uint32_t> word;
+  std::uint32_t padding;
+  alignas(128) unsigned char block[128];
+};
+
+class traced_child {
+public:
+  // What the child does once it is traced, after it has registered the page's head;
+  // its first signal stops it.
+  using part = std::function<void(child_page&)>;
+  explicit traced_child(const part& act = {}, unsigned long clone_flags = 0);
+  traced_child(const traced_child&) = delete;
+  traced_child& operator=(const traced_child&) = delete;
+  ~traced_child();
+
+  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+  [[nodiscard]] deadbolt::guard::tracee get() const noexcept {
+    return deadbolt::guard::tracee(pid_);
+  }
+  [[nodiscard]] child_page& page() const noexcept { return *page_; }
+
+  // list_op_pending names the page's word.
+  void set_pending();
+  [[nodiscard]] bool is_pending() const noexcept;
+  // A block of kind ALWAYS in the page: owed [40,50), then window to 60.
+  std::uint64_t forge_block();
+  // The child's next instruction is there, in 64-bit code unless told otherwise.
+  void move_to(std::uint64_t ip, std::uint64_t cs = 0x33);
+  // One instruction on; what the child does then.
+  deadbolt::guard::stop_event step();
+  // SIGKILL, and on to PTRACE_EVENT_EXIT.
+  deadbolt::guard::stop_event kill();
+  // From its exit stop to its end, exit walk and all.
+  void end();
+
+private:
+  deadbolt::guard::stop_event next_stop() const;
+  child_page* page_;
+  pid_t pid_ = -1;
+  bool ended_ = false;
+};
+
+} // namespace guard_test
+#endif
