@@ -53,7 +53,7 @@ void go_round(world& shared, random_numbers random) {
 } // namespace
 
 int main(int argument_count, char** arguments) {
-  constexpr int kills = 300;
+  constexpr int kills = 200;
   start_watchdog();
   random_numbers random{seed(argument_count, arguments)};
   auto& shared = *new (map_shared(sizeof(world))) world{};

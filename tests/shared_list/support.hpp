@@ -34,7 +34,7 @@ namespace shared_list {
 
 // A process that hangs is ended by SIGALRM, and its parent sees that.
 inline void start_watchdog() {
-  alarm(30);
+  alarm(100);
 }
 
 // A pthread mutex and ours, as many of each as the test wants.
