@@ -31,7 +31,7 @@ help:
 
 .PHONY: demo
 demo: build/release/build.ninja
-	@cmake --build build/release --parallel $(JOBS) --target deadbolt_cli
+	@cmake --build build/release --parallel $(JOBS) --target deadbolt
 	build/release/src/cli/deadbolt crash-test
 
 .PHONY: bench

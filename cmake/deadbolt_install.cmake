@@ -1,5 +1,5 @@
 # What `cmake --install` puts where: headers, both libraries, the CMake package,
-# the pkg-config file, the command and the documentation.
+# the pkg-config file and the documentation.
 include(CMakePackageConfigHelpers)
 
 add_library(deadbolt::deadbolt ALIAS deadbolt_shared)
@@ -47,10 +47,6 @@ configure_file(${PROJECT_SOURCE_DIR}/cmake/deadbolt.pc.in
   ${PROJECT_BINARY_DIR}/cmake/deadbolt.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/cmake/deadbolt.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
-
-if(TARGET deadbolt_cli)
-  install(TARGETS deadbolt_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-endif()
 
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md
   DESTINATION ${CMAKE_INSTALL_DOCDIR})

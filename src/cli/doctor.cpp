@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// deadbolt doctor
+#include "cli/doctor/checks.hpp"
+#include "cli/subcommand.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/color.h>
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <unistd.h>
+
+namespace deadbolt::cli {
+namespace {
+
+constexpr const char* description =
+    "Look at what this machine can promise: the unlock engines, the protection of this\n"
+    "process, the guards that are possible and what forbids one, and a live check that\n"
+    "kills a child which holds a mutex.\n"
+    "Exit status: 0, or 1 if something is broken.";
+
+fmt::text_style style_of(doctor::level severity) {
+  if (::isatty(STDOUT_FILENO) == 0) return {};
+  switch (severity) {
+  case doctor::level::ok:
+    return fmt::fg(fmt::terminal_color::green);
+  case doctor::level::warning:
+    return fmt::fg(fmt::terminal_color::yellow);
+  case doctor::level::broken:
+    return fmt::emphasis::bold | fmt::fg(fmt::terminal_color::red);
+  }
+  return {};
+}
+
+void print_lines(const std::vector<doctor::finding>& findings) {
+  for (const doctor::finding& found : findings) {
+    const std::string severity = fmt::format("{:<9}", to_string(found.severity));
+    fmt::print("{}{:<14}{}\n", fmt::format(style_of(found.severity), "{}", severity), found.check,
+               found.what);
+    if (!found.what_to_do.empty()) fmt::print("{:<23}-> {}\n", "", found.what_to_do);
+  }
+}
+
+void print_json(const std::vector<doctor::finding>& findings, bool broken) {
+  nlohmann::ordered_json json{{"broken", broken}, {"findings", nlohmann::ordered_json::array()}};
+  for (const doctor::finding& found : findings) {
+    json["findings"].push_back({{"check", found.check},
+                                {"level", to_string(found.severity)},
+                                {"what", found.what},
+                                {"what_to_do", found.what_to_do}});
+  }
+  fmt::print("{}\n", json.dump(2));
+}
+
+int examine(bool as_json) {
+  const std::vector<doctor::finding> findings = doctor::examine_machine();
+  const bool broken = std::ranges::any_of(findings, [](const doctor::finding& found) {
+    return found.severity == doctor::level::broken;
+  });
+  if (as_json) {
+    print_json(findings, broken);
+  } else {
+    print_lines(findings);
+  }
+  return broken ? 1 : 0;
+}
+
+} // namespace
+
+void add_doctor(CLI::App& app, int& status) {
+  auto as_json = std::make_shared<bool>(false);
+  CLI::App* sub = app.add_subcommand("doctor", description);
+  sub->add_flag("--json", *as_json, "Print the findings as JSON");
+  sub->callback([as_json, &status] { status = examine(*as_json); });
+}
+
+} // namespace deadbolt::cli
