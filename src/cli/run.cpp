@@ -92,7 +92,6 @@ void add_run(CLI::App& app, int& status) {
   sub->add_option("COMMAND", options->command, "The command and its arguments")->required();
   // From the first word that is not an option of ours, everything is the command's.
   sub->positionals_at_end();
-  sub->prefix_command();
   sub->callback([options, &status] { status = run(*options); });
 }
 

@@ -3,6 +3,7 @@
 
 #include "guard/proc_status.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -87,17 +88,22 @@ int child_process::wait() {
   return ended ? status : -1;
 }
 
-std::string child_process::output() {
+std::string child_process::read(std::size_t bytes) {
   std::string text;
   char buffer[4096];
   pollfd readable{.fd = output_.get(), .events = POLLIN, .revents = 0};
   const int milliseconds = static_cast<int>(std::chrono::milliseconds(patience).count());
-  while (::poll(&readable, 1, milliseconds) > 0) {
-    const ssize_t got = ::read(output_.get(), buffer, sizeof buffer);
+  while (text.size() < bytes) {
+    if (::poll(&readable, 1, milliseconds) <= 0) return text + "[no more output in time]";
+    const ssize_t got = ::read(output_.get(), buffer, std::min(sizeof buffer, bytes - text.size()));
     if (got <= 0) return text;
     text.append(buffer, static_cast<std::size_t>(got));
   }
-  return text + "[no end of output in time]";
+  return text;
+}
+
+std::string child_process::output() {
+  return read(std::string::npos);
 }
 
 outcome run_to_end(const words& command, const std::function<void()>& before_exec) {

@@ -41,6 +41,8 @@ public:
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
   // Waits. The wait status, -1 when the deadline came first.
   int wait();
+  // The next so many bytes of its output, fewer at its end or past the deadline.
+  std::string read(std::size_t bytes);
   // stdout and stderr, to their end. Without the wait a pipe may fill up.
   std::string output();
 

@@ -89,6 +89,7 @@ void run(const std::string& mode) {
   } else if (mode == "daemon") {
     if (::fork() != 0) ::_exit(status_done);
     ::setsid();
+    for (int standard = 0; standard <= 2; ++standard) ::close(standard);
     unlock_and_linger();
   } else if (mode == "system_calls") {
     memory->pid = static_cast<std::uint32_t>(::getpid());
