@@ -40,23 +40,26 @@ void pass_on(pid_t command, const siginfo_t& info) noexcept {
     ::kill(command, info.si_signo);
 }
 
-void stop_alike(int signal) noexcept {
+void stop_alike(int signal, const std::function<bool()>& still_stopped) {
+  // SIGSTOP cannot be held back until we have looked.
+  const int ours = signal == SIGSTOP ? SIGTSTP : signal;
   sigset_t one;
   ::sigemptyset(&one);
-  ::sigaddset(&one, signal);
-  // The terminal's own, which came to us as well: stopping twice would take two
-  // continues.
-  const timespec at_once{};
-  while (signal != SIGSTOP && ::sigtimedwait(&one, nullptr, &at_once) > 0) {
-  }
+  ::sigaddset(&one, ours);
   struct sigaction stop_action {};
   struct sigaction inherited;
   stop_action.sa_handler = SIG_DFL;
-  ::sigaction(signal, &stop_action, &inherited);
-  ::kill(::getpid(), signal);
-  ::sigprocmask(SIG_UNBLOCK, &one, nullptr); // stops here
-  ::sigprocmask(SIG_BLOCK, &one, nullptr);
-  if (signal != SIGSTOP) ::sigaction(signal, &inherited, nullptr);
+  ::sigaction(ours, &stop_action, &inherited);
+  // Merges with the terminal's own, which came to us as well as to the command.
+  ::kill(::getpid(), ours);
+  if (still_stopped()) {
+    ::sigprocmask(SIG_UNBLOCK, &one, nullptr); // stops here
+    ::sigprocmask(SIG_BLOCK, &one, nullptr);
+  } else {
+    const timespec at_once{};
+    ::sigtimedwait(&one, nullptr, &at_once);
+  }
+  ::sigaction(ours, &inherited, nullptr);
 }
 
 } // namespace deadbolt::guard

@@ -5,6 +5,7 @@
 #define DEADBOLT_GUARD_PTRACE_COMMAND_SIGNALS_HPP
 
 #include <csignal>
+#include <functional>
 #include <sys/types.h>
 
 namespace deadbolt::guard {
@@ -33,9 +34,15 @@ private:
 [[nodiscard]] bool is_for_the_command(const siginfo_t& info) noexcept;
 void pass_on(pid_t command, const siginfo_t& info) noexcept;
 
-// Stops this process as `signal` stopped the command, for the shell to see.
-// Returns when it is continued.
-void stop_alike(int signal) noexcept;
+// Stops this process as a signal stopped the command, for the shell to see, unless
+// still_stopped says that the command is not stopped any more. Returns when this
+// process is continued. A stop by SIGSTOP shows as one by SIGTSTP.
+//
+// Whoever continues the command, or sees it end, sends this process a SIGCONT after
+// that. None is missed: our own stop signal is pending, but blocked, before we
+// look; a SIGCONT from before it finds the command continued, a later one takes
+// the pending signal away.
+void stop_alike(int signal, const std::function<bool()>& still_stopped);
 
 } // namespace deadbolt::guard
 #endif

@@ -48,7 +48,8 @@ void leave_the_starter(int socket) noexcept {
 }
 
 // A starter that stopped along with the command must hear of it when somebody
-// else continues the command; otherwise a shell would think the job stopped.
+// else continues or kills the command; otherwise a shell would think the job
+// stopped. It hears after it can see: see stop_alike().
 class starter_waker {
 public:
   starter_waker(pid_t starter, pid_t command) noexcept
@@ -58,7 +59,7 @@ public:
     if (event.tid != command_) return;
     if (event.kind == stop_kind::group_stop) {
       stopped_ = true;
-    } else if (stopped_) {
+    } else if (stopped_ && event.kind != stop_kind::exiting) {
       stopped_ = false;
       if (starter_)
         ::syscall(SYS_pidfd_send_signal, starter_.get(), SIGCONT, static_cast<void*>(nullptr), 0u);

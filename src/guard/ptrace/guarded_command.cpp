@@ -77,12 +77,16 @@ public:
 
   // Returns the command's status. Whoever else is our child (all orphans, in a
   // container whose first process we are) is reaped on the way.
-  [[nodiscard]] int until_the_end(const command_signals& signals) noexcept {
+  [[nodiscard]] int until_the_end(const command_signals& signals) {
     for (;;) {
       reap();
       if (ended_) return status_;
       if (stop_signal_ != 0) {
-        stop_alike(std::exchange(stop_signal_, 0));
+        stop_alike(stop_signal_, [this] {
+          reap();
+          return stopped_;
+        });
+        stop_signal_ = 0;
         continue;
       }
       const siginfo_t info = signals.next();
