@@ -81,11 +81,14 @@ child_process::~child_process() {
   wait();
 }
 
+bool child_process::has_ended(int& status) {
+  reaped_ = reaped_ || ::waitpid(pid_, &status, WNOHANG) == pid_;
+  return reaped_;
+}
+
 int child_process::wait() {
   int status = -1;
-  const bool ended = eventually([&] { return ::waitpid(pid_, &status, WNOHANG) == pid_; });
-  reaped_ = reaped_ || ended;
-  return ended ? status : -1;
+  return eventually([&] { return has_ended(status); }) ? status : -1;
 }
 
 std::string child_process::read(std::size_t bytes) {

@@ -39,6 +39,8 @@ public:
   ~child_process();
 
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+  // Whether it has ended by now, with its wait status.
+  bool has_ended(int& status);
   // Waits. The wait status, -1 when the deadline came first.
   int wait();
   // The next so many bytes of its output, fewer at its end or past the deadline.
