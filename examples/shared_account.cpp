@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// Two accounts in shared memory, moved between by processes of which some are
+// killed in the middle of a transfer. No lock is lost, and no money.
+#include <deadbolt/robust_mutex.hpp>
+#include <deadbolt/with_recovery.hpp>
+
+#include <csignal>
+#include <cstdio>
+#include <mutex>
+#include <new>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace {
+
+constexpr long total = 1'000;
+
+struct bank {
+  deadbolt::robust_mutex mutex;
+  long left = total;
+  long right = 0;
+  // What the accounts held before the transfer that is under way, if one is.
+  bool under_way = false;
+  long left_before = 0;
+  long right_before = 0;
+  int recoveries = 0;
+};
+
+// The last owner died: put the accounts back. True: they are whole again.
+bool undo_transfer(bank& shared) {
+  if (shared.under_way) {
+    shared.left = shared.left_before;
+    shared.right = shared.right_before;
+    shared.under_way = false;
+  }
+  ++shared.recoveries;
+  return true;
+}
+
+// Moves one unit; if told to, is killed half-way.
+void transfer(bank& shared, bool die) {
+  deadbolt::with_recovery lock{shared.mutex, [&] { return undo_transfer(shared); }};
+  const std::scoped_lock hold{lock};
+  shared.left_before = shared.left;
+  shared.right_before = shared.right;
+  shared.under_way = true;
+  --shared.left;
+  if (die) static_cast<void>(std::raise(SIGKILL));
+  ++shared.right;
+  shared.under_way = false;
+}
+
+} // namespace
+
+int main() {
+  constexpr int processes = 100;
+  void* memory =
+      ::mmap(nullptr, sizeof(bank), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return 1;
+  auto& shared = *new (memory) bank;
+
+  for (int i = 0; i < processes; ++i) {
+    const pid_t child = ::fork();
+    if (child < 0) return 1;
+    if (child == 0) {
+      transfer(shared, i % 5 == 0);
+      ::_exit(0);
+    }
+  }
+  while (::wait(nullptr) > 0) {
+  }
+
+  deadbolt::with_recovery lock{shared.mutex, [&] { return undo_transfer(shared); }};
+  const std::scoped_lock hold{lock};
+  std::printf("left %ld, right %ld, together %ld; %d owners died\n", shared.left, shared.right,
+              shared.left + shared.right, shared.recoveries);
+  return shared.left + shared.right == total && shared.right == 80 && shared.recoveries == 20 ? 0
+                                                                                              : 1;
+}
