@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Two commands do everything on a fresh Debian 12: `make demo` and `make test`.
 # Everything is built under build/, one directory a preset (CMakePresets.json).
-# A recipe configures only what was never configured; from then on Ninja knows
-# what is out of date.
+# A recipe configures only what was never configured, or with other presets; from
+# then on Ninja knows what is out of date.
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
@@ -74,15 +74,18 @@ build-dev build-musl build-asan-ubsan build-tsan: build-%: build/%/build.ninja
 	@cmake --build build/$* --parallel $(JOBS)
 
 # What the demo does not need is left out until someone asks for it: see bench.
-build/release/build.ninja: | packages-tool
+build/release/build.ninja: CMakePresets.json | packages-tool
 	@cmake --preset release -D DEADBOLT_BUILD_TESTS=OFF -D DEADBOLT_BUILD_BENCH=OFF \
 	  -D DEADBOLT_BUILD_EXAMPLES=OFF
+	@touch $@
 
-build/lint/build.ninja: | packages-lint
+build/lint/build.ninja: CMakePresets.json | packages-lint
 	@cmake --preset lint
+	@touch $@
 
-build/%/build.ninja: | packages-test
+build/%/build.ninja: CMakePresets.json | packages-test
 	@cmake --preset $*
+	@touch $@
 
 .PHONY: packages-tool packages-test packages-bench packages-lint
 packages-tool packages-test packages-bench packages-lint: packages-%:
