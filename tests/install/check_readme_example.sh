@@ -1,0 +1,17 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Usage: check_readme_example.sh README PREFIX SCRATCH
+# The README's program, as a reader would build it.
+set -eu
+
+rm -rf "$3"
+mkdir -p "$3"
+# shellcheck disable=SC2016 # a literal fence
+sed -n '/^```cpp$/,/^```$/p' "$1" | sed '/^```/d' >"$3/example.cpp"
+[ -s "$3/example.cpp" ]
+PKG_CONFIG_PATH=$(dirname "$(find "$2" -name deadbolt.pc)")
+export PKG_CONFIG_PATH
+# shellcheck disable=SC2046 # the flags are words
+c++ -std=c++20 -Wall -Wextra -Werror "$3/example.cpp" -o "$3/example" \
+  $(pkg-config --cflags --libs deadbolt) -Wl,-rpath,"$(pkg-config --variable=libdir deadbolt)"
+timeout 30 "$3/example"
