@@ -6,3 +6,12 @@ target_compile_options(deadbolt_compile_options INTERFACE
     -Wsign-conversion -Wundef -Wvla>
   $<$<COMPILE_LANGUAGE:CXX>:-Wold-style-cast -Wnon-virtual-dtor -Woverloaded-virtual>
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wduplicated-cond -Wlogical-op>)
+
+# clang-tidy's checks are no prerequisite that Ninja knows of: a change of them is
+# made a change of every command line.
+if(CMAKE_CXX_CLANG_TIDY)
+  set_property(DIRECTORY ${PROJECT_SOURCE_DIR} APPEND PROPERTY
+    CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/.clang-tidy)
+  file(SHA256 ${PROJECT_SOURCE_DIR}/.clang-tidy clang_tidy_checks)
+  add_compile_definitions(DEADBOLT_CLANG_TIDY_CHECKS_${clang_tidy_checks})
+endif()
