@@ -50,7 +50,7 @@ public:
     if (!examined_) detail::abort_unexamined(status_, lock_);
   }
 
-  [[nodiscard]] lock_status status() noexcept {
+  [[nodiscard]] lock_status status() const noexcept {
     examined_ = true;
     return status_;
   }
@@ -58,10 +58,7 @@ public:
   operator bool() const noexcept {
     return status_ == lock_status::acquired || status_ == lock_status::owner_died;
   }
-  [[nodiscard]] friend bool operator==(lock_result&& result, lock_status status) noexcept {
-    return result.status() == status;
-  }
-  [[nodiscard]] friend bool operator==(lock_result& result, lock_status status) noexcept {
+  [[nodiscard]] friend bool operator==(const lock_result& result, lock_status status) noexcept {
     return result.status() == status;
   }
 
@@ -72,7 +69,7 @@ private:
   }
 
   lock_status status_;
-  bool examined_;
+  mutable bool examined_;
   const void* lock_;
 };
 
