@@ -19,17 +19,20 @@ struct deadline {
 
 inline constexpr std::int64_t latest_nanoseconds = INT64_MAX;
 
+// Holds every nanosecond of 64 bits, and differences of any two times: integers of
+// the caller's choice overflow in between.
+using wide_nanoseconds = std::chrono::duration<long double, std::nano>;
+
 // In nanoseconds, rounded up, and clamped: the far future is for ever, and
 // what is before the clock's start is over.
 template <class Rep, class Period>
 constexpr std::int64_t
 clamped_nanoseconds(const std::chrono::duration<Rep, Period>& duration) noexcept {
-  using namespace std::chrono;
-  using wide = std::chrono::duration<long double, std::nano>;
-  const wide exact = duration;
-  if (!(exact.count() > 0)) return 0; // also not-a-number
-  if (exact.count() >= static_cast<long double>(latest_nanoseconds)) return latest_nanoseconds;
-  return ceil<nanoseconds>(duration).count();
+  const long double exact = wide_nanoseconds{duration}.count();
+  if (!(exact > 0)) return 0; // also not-a-number
+  if (exact >= static_cast<long double>(latest_nanoseconds)) return latest_nanoseconds;
+  const auto whole = static_cast<std::int64_t>(exact);
+  return static_cast<long double>(whole) < exact ? whole + 1 : whole;
 }
 
 template <class Rep, class Period>
@@ -51,12 +54,16 @@ lock_status lock_until(const std::chrono::time_point<Clock, Duration>& time,
     return lock_until(deadline{std::is_same_v<Clock, system_clock>,
                                clamped_nanoseconds(time.time_since_epoch())});
   } else {
+    const auto left = [&] {
+      return wide_nanoseconds{time.time_since_epoch()} -
+             wide_nanoseconds{Clock::now().time_since_epoch()};
+    };
     for (;;) {
-      const auto left = time - Clock::now();
-      const steady_clock::time_point until = steady_time_after(left);
+      const steady_clock::time_point until = steady_time_after(left());
       const lock_status status =
           lock_until(deadline{false, clamped_nanoseconds(until.time_since_epoch())});
-      if (status != lock_status::timed_out || Clock::now() >= time) return status;
+      // Not `<= 0`: a time that is not a number is over.
+      if (status != lock_status::timed_out || !(left().count() > 0)) return status;
     }
   }
 }
