@@ -3,26 +3,18 @@
 #include <deadbolt/robust_mutex.hpp>
 
 #include <child_process.hpp>
+#include <dead_owner.hpp>
 #include <futex_thread.hpp>
 #include <gate.hpp>
 #include <print_results.hpp>
 #include <shared_memory.hpp>
-
-#include <csignal>
 
 namespace deadbolt::testing {
 namespace {
 
 class robust_mutex_results : public ::testing::Test {
 protected:
-  // A child locks the mutex and is killed.
-  void let_an_owner_die() {
-    ASSERT_EQ(run_in_child([this] {
-                CHILD_EXPECT(mutex->lock().status() != lock_status::not_recoverable);
-                raise(SIGKILL);
-              }),
-              killed_by(SIGKILL));
-  }
+  void let_an_owner_die() { testing::let_an_owner_die(*mutex); }
   void make_not_recoverable() {
     let_an_owner_die();
     ASSERT_EQ(mutex->lock(), lock_status::owner_died);

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+// What no program should do to a robust_mutex, and what must come of it: a defined
+// result, a fault at the word, or an abort that names it.
+#include <deadbolt/robust_mutex.hpp>
+#include <deadbolt/robust_pi_mutex.hpp>
+
+#include <dead_owner.hpp>
+#include <fault_catcher.hpp>
+#include <futex_thread.hpp>
+#include <print_results.hpp>
+#include <shared_memory.hpp>
+
+#include <gtest/gtest.h>
+
+namespace deadbolt::testing {
+namespace {
+
+template <class Mutex>
+struct robust_mutex_misuse : ::testing::Test {};
+template <class Mutex>
+using robust_mutex_misuse_death = robust_mutex_misuse<Mutex>;
+using mutexes = ::testing::Types<robust_mutex, robust_pi_mutex>;
+TYPED_TEST_SUITE(robust_mutex_misuse, mutexes);
+TYPED_TEST_SUITE(robust_mutex_misuse_death, mutexes);
+
+// Not a reference to null that the compiler could reason about.
+template <class Mutex>
+Mutex& at(const void* address) {
+  const volatile std::uintptr_t hidden = reinterpret_cast<std::uintptr_t>(address);
+  return *reinterpret_cast<Mutex*>(hidden);
+}
+
+#if !defined(__SANITIZE_ADDRESS__) // UBSan ends these before we do
+TYPED_TEST(robust_mutex_misuse_death, null_aborts_and_says_so) {
+  constexpr const char* message = "deadbolt: a mutex cannot be at 0x0: the pointer is null";
+  EXPECT_DEATH(static_cast<void>(at<TypeParam>(nullptr).lock().status()), message);
+  EXPECT_DEATH(static_cast<void>(at<TypeParam>(nullptr).try_lock().status()), message);
+  EXPECT_DEATH(static_cast<void>(at<TypeParam>(nullptr).unlock()), message);
+}
+
+TYPED_TEST(robust_mutex_misuse_death, misaligned_aborts_and_names_the_address) {
+  const shared_pages pages;
+  const auto base = reinterpret_cast<std::uintptr_t>(pages.address());
+  for (const unsigned offset : {1U, 2U, 4U, 7U}) {
+    char message[80];
+    std::snprintf(message, sizeof message, "a mutex cannot be at 0x%zx: it must be aligned to 8",
+                  base + offset);
+    auto& mutex = at<TypeParam>(reinterpret_cast<void*>(base + offset));
+    EXPECT_DEATH(static_cast<void>(mutex.lock().status()), message);
+    EXPECT_DEATH(static_cast<void>(mutex.try_lock().status()), message);
+    EXPECT_DEATH(static_cast<void>(mutex.unlock()), message);
+  }
+}
+#endif
+
+TYPED_TEST(robust_mutex_misuse, read_only_memory_faults_at_the_word) {
+  shared_pages pages;
+  auto* mutex = new (pages.address()) TypeParam;
+  ASSERT_EQ(mprotect(pages.address(), pages.length(), PROT_READ), 0);
+  const auto expect_fault = [&](auto&& use) {
+    EXPECT_EQ(run_in_child([&] {
+                expect_fault_at(SIGSEGV, mutex->native_handle(), [] { return true; });
+                use();
+                return 93;
+              }),
+              exited(0));
+  };
+  expect_fault([&] { static_cast<void>(mutex->lock().status()); });
+  expect_fault([&] { static_cast<void>(mutex->try_lock().status()); });
+  EXPECT_EQ(mutex->unlock(), unlock_status::not_owner) << "nothing to write";
+}
+
+// Another process truncates the file that the lock lies in.
+TYPED_TEST(robust_mutex_misuse, truncated_file_faults_at_the_word) {
+  const int file = memfd_create("robust_mutex_misuse", MFD_CLOEXEC);
+  ASSERT_GE(file, 0);
+  ASSERT_EQ(ftruncate(file, page_size), 0);
+  void* mapped = mmap(nullptr, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  ASSERT_NE(mapped, MAP_FAILED);
+  auto* mutex = new (mapped) TypeParam;
+  for (const bool held : {false, true}) {
+    EXPECT_EQ(run_in_child([&] {
+                if (held) static_cast<void>(mutex->lock().status());
+                CHILD_EXPECT(run_in_child([&] { return ftruncate(file, 0); }) == exited(0));
+                expect_fault_at(SIGBUS, mutex->native_handle(), [] { return true; });
+                if (held) static_cast<void>(mutex->unlock());
+                static_cast<void>(mutex->lock().status());
+                return 93;
+              }),
+              exited(0));
+    ASSERT_EQ(ftruncate(file, page_size), 0);
+    new (mapped) TypeParam;
+  }
+  munmap(mapped, page_size);
+  close(file);
+}
+
+// A waiter whose file is truncated while it sleeps: its next look faults.
+TEST(robust_mutex_misuse_waiter, truncated_file_faults_a_sleeping_waiter_at_the_word) {
+  const int file = memfd_create("robust_mutex_misuse", MFD_CLOEXEC);
+  ASSERT_GE(file, 0);
+  ASSERT_EQ(ftruncate(file, page_size), 0);
+  void* mapped = mmap(nullptr, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  ASSERT_NE(mapped, MAP_FAILED);
+  auto* mutex = new (mapped) robust_mutex;
+  ASSERT_EQ(mutex->lock(), lock_status::acquired);
+  child_process waiter{[&] {
+    expect_fault_at(SIGBUS, mutex->native_handle(), [] { return true; });
+    static_cast<void>(mutex->lock().status());
+    return 93;
+  }};
+  await_sleeping(waiter.pid(), waiter.pid(), mutex->native_handle());
+  // Take our node off the list before its memory goes.
+  own_head()->list.next = &own_head()->list;
+  ASSERT_EQ(ftruncate(file, 0), 0);
+  EXPECT_EQ(waiter.wait(), exited(0));
+  munmap(mapped, page_size);
+  close(file);
+}
+
+} // namespace
+} // namespace deadbolt::testing
