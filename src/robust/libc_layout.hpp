@@ -16,9 +16,11 @@ namespace deadbolt::robust {
 #if defined(__GLIBC__)
 inline constexpr long libc_futex_offset = -32;
 inline constexpr bool libc_marks_pi_entries = true;
-#else // musl
+inline constexpr bool libc_registers_on_first_use = false; // but when a thread starts
+#else                                                      // musl
 inline constexpr long libc_futex_offset = -28;
 inline constexpr bool libc_marks_pi_entries = false;
+inline constexpr bool libc_registers_on_first_use = true;
 #endif
 
 inline constexpr std::uintptr_t pi_bit = 1;

@@ -6,7 +6,7 @@
 namespace deadbolt::robust {
 
 bool mark_consistent(robust_node& node) noexcept {
-  if (!is_owned_by(__atomic_load_n(&node.word, __ATOMIC_RELAXED), this_thread()) ||
+  if (!is_owned_by(__atomic_load_n(&node.word, __ATOMIC_RELAXED), this_thread(&node)) ||
       node.state != inconsistent) {
     return false;
   }

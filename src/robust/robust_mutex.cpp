@@ -11,7 +11,7 @@ using namespace robust;
 
 lock_status robust_mutex::lock_status_of_lock() noexcept {
   require_place(node_);
-  const thread_identity self = this_thread();
+  const thread_identity self = this_thread(&node_);
   announce(self, links(node_));
   if (__builtin_expect(take_free_word(self, node_), 1)) return settle(self, node_, false);
   return lock_slow(self, node_, nullptr);
@@ -19,7 +19,7 @@ lock_status robust_mutex::lock_status_of_lock() noexcept {
 
 lock_status robust_mutex::lock_status_until(detail::deadline deadline) noexcept {
   require_place(node_);
-  const thread_identity self = this_thread();
+  const thread_identity self = this_thread(&node_);
   announce(self, links(node_));
   if (take_free_word(self, node_)) return settle(self, node_, false);
   return lock_slow(self, node_, &deadline);
@@ -28,7 +28,7 @@ lock_status robust_mutex::lock_status_until(detail::deadline deadline) noexcept 
 // Never spins, never sleeps, and takes a free word whatever its flags say.
 lock_status robust_mutex::lock_status_of_try_lock() noexcept {
   require_place(node_);
-  const thread_identity self = this_thread();
+  const thread_identity self = this_thread(&node_);
   announce(self, links(node_));
   std::uint32_t seen = __atomic_load_n(&node_.word, __ATOMIC_RELAXED);
   while (is_free(seen)) {
@@ -45,7 +45,7 @@ lock_status robust_mutex::lock_status_of_try_lock() noexcept {
 
 unlock_status robust_mutex::unlock() noexcept {
   require_place(node_);
-  const thread_identity self = this_thread();
+  const thread_identity self = this_thread(&node_);
   const std::uint32_t seen = __atomic_load_n(&node_.word, __ATOMIC_RELAXED);
   if (__builtin_expect(!is_owned_by(seen, self), 0)) return unlock_status::not_owner;
   give_up_unrepaired(node_);

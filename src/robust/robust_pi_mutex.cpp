@@ -95,7 +95,7 @@ lock_status lock_slow(const thread_identity& self, robust_node& node,
 
 lock_status lock_node(robust_node& node, const deadline* deadline) noexcept {
   require_place(node);
-  const thread_identity self = this_thread();
+  const thread_identity self = this_thread(&node);
   announce(self, pending_entry(node));
   if (__builtin_expect(take_free_word(self, node), 1)) return settle(self, node, false);
   return lock_slow(self, node, deadline);
@@ -113,7 +113,7 @@ lock_status robust_pi_mutex::lock_status_until(detail::deadline deadline) noexce
 
 lock_status robust_pi_mutex::lock_status_of_try_lock() noexcept {
   require_place(node_);
-  const thread_identity self = this_thread();
+  const thread_identity self = this_thread(&node_);
   announce(self, pending_entry(node_));
   if (take_free_word(self, node_)) return settle(self, node_, false);
   // A word that is free but marked may have waiters whom the kernel knows.
@@ -127,7 +127,7 @@ lock_status robust_pi_mutex::lock_status_of_try_lock() noexcept {
 
 unlock_status robust_pi_mutex::unlock() noexcept {
   require_place(node_);
-  const thread_identity self = this_thread();
+  const thread_identity self = this_thread(&node_);
   const std::uint32_t seen = __atomic_load_n(&node_.word, __ATOMIC_RELAXED);
   if (__builtin_expect(!is_owned_by(seen, self), 0)) return unlock_status::not_owner;
   give_up_unrepaired(node_);

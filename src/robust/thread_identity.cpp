@@ -46,14 +46,12 @@ void mark_process() noexcept {
   __atomic_store_n(&process_mark, static_cast<const std::uint32_t*>(page), __ATOMIC_RELEASE);
 }
 
-// musl registers a thread's robust list when it locks its first robust mutex that
-// is shared between processes.
+// musl registers a thread's robust list when it locks its first robust mutex.
 void make_libc_register() noexcept {
   pthread_mutexattr_t attributes;
   pthread_mutex_t mutex;
   pthread_mutexattr_init(&attributes);
   pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
   if (pthread_mutex_init(&mutex, &attributes) == 0) {
     if (pthread_mutex_lock(&mutex) == 0) pthread_mutex_unlock(&mutex);
     pthread_mutex_destroy(&mutex);
@@ -61,37 +59,64 @@ void make_libc_register() noexcept {
   pthread_mutexattr_destroy(&attributes);
 }
 
-// A forked child owns nothing that its parent holds, but musl leaves it the
-// parent's list. Pushing in front of an inherited entry would write its back
-// link, in the parent's shared memory; so drop from the front what is not ours.
+bool is_owned_by(robust_list* entry, std::uint32_t tid) noexcept {
+  const auto* word = reinterpret_cast<const std::uint32_t*>(
+      reinterpret_cast<std::intptr_t>(without_pi_bit(entry)) + libc_futex_offset);
+  return (__atomic_load_n(word, __ATOMIC_RELAXED) & FUTEX_TID_MASK) == tid;
+}
+
+// In a child whose thread has `head` where its parent's was. The child owns nothing
+// that its parent holds, but musl's fork and a bare clone() leave it the parent's
+// list, and pushing in front of an inherited entry would write that one's back link,
+// in memory shared with the parent.
+//
+// Entries of the child's own are in front. No inherited entry's link is followed:
+// the parent may have freed that memory since. Before the head is registered anew
+// there are none of the child's own.
 void drop_inherited_entries(robust_list_head* head, std::uint32_t tid) noexcept {
-  // The most that the kernel would walk.
-  for (int left = 2048; left > 0 && !is_head(head, head->list.next); --left) {
-    const auto* word = reinterpret_cast<const std::uint32_t*>(
-        reinterpret_cast<std::intptr_t>(without_pi_bit(head->list.next)) + head->futex_offset);
-    const std::uint32_t owner = __atomic_load_n(word, __ATOMIC_RELAXED) & FUTEX_TID_MASK;
-    if (owner == tid) return;
-    head->list.next = without_pi_bit(head->list.next)->next;
+  robust_list* last = &head->list;
+  if (sys::registered_robust_list(0) == head) {
+    int left = 2048; // the most that the kernel would walk
+    while (left-- > 0 && !is_head(head, last->next) && is_owned_by(last->next, tid)) {
+      last = without_pi_bit(last->next);
+    }
   }
+  last->next = &head->list;
+  head->list_op_pending = nullptr;
+}
+
+// `inherited` is the head that this thread had before a fork, if there was one.
+robust_list_head* find_head(robust_list_head* inherited) noexcept {
+  robust_list_head* head = sys::registered_robust_list(0);
+  if (head != nullptr) return head;
+  if constexpr (libc_registers_on_first_use) {
+    make_libc_register();
+    head = sys::registered_robust_list(0);
+  }
+  if (head == nullptr && inherited != nullptr) {
+    // A child that the libc's fork did not make: the head is still the libc's, only
+    // the kernel has to be told again.
+    arch::raw_syscall(SYS_set_robust_list, inherited, sizeof *inherited);
+    head = sys::registered_robust_list(0);
+  }
+  return head;
 }
 
 } // namespace
 
 constinit const std::uint32_t* process_mark = &no_mark;
 
-thread_identity look_up_identity() noexcept {
+thread_identity look_up_identity(const void* lock) noexcept {
   const auto tid = static_cast<std::uint32_t>(arch::raw_syscall(SYS_gettid));
-  // Cached, yet not current: this is a child, and its thread's list is where the
-  // parent's was.
-  if (cached_identity.tid != 0) drop_inherited_entries(cached_identity.head, tid);
-  robust_list_head* head = sys::registered_robust_list(0);
-  if (head == nullptr) {
-    make_libc_register();
-    head = sys::registered_robust_list(0);
-  }
+  // Cached, yet not current: this is a child.
+  robust_list_head* inherited = cached_identity.tid != 0 ? cached_identity.head : nullptr;
+  if (inherited != nullptr) drop_inherited_entries(inherited, tid);
+  robust_list_head* head = find_head(inherited);
   if (head == nullptr) {
     sys::message{}
-        .text("thread ")
+        .text("the mutex at ")
+        .pointer(lock)
+        .text(": thread ")
         .number(tid)
         .text(" has no robust list (get_robust_list gives none): robust locks are for threads "
               "that the libc made, on a kernel and in a sandbox that allow set_robust_list")
@@ -99,7 +124,9 @@ thread_identity look_up_identity() noexcept {
   }
   if (head->futex_offset != libc_futex_offset) {
     sys::message{}
-        .text("the robust list of thread ")
+        .text("the mutex at ")
+        .pointer(lock)
+        .text(": the robust list of thread ")
         .number(tid)
         .text(" has futex_offset ")
         .number(head->futex_offset)

@@ -23,8 +23,9 @@ struct thread_identity {
 // that fork handlers know nothing of: a cached identity is the parent's then.
 extern constinit const std::uint32_t* process_mark;
 
-// Looks up the identity anew; aborts when the thread has no robust list.
-thread_identity look_up_identity() noexcept;
+// Looks up the identity anew, for a use of `lock`; aborts when the thread has no
+// robust list.
+thread_identity look_up_identity(const void* lock) noexcept;
 
 inline bool identity_is_current(const thread_identity& identity) noexcept {
   // order: the pointer pairs with mark_process()'s release store.
@@ -32,10 +33,10 @@ inline bool identity_is_current(const thread_identity& identity) noexcept {
   return identity.tid != 0 && __atomic_load_n(mark, __ATOMIC_RELAXED) != 0;
 }
 
-inline thread_identity this_thread() noexcept {
+inline thread_identity this_thread(const void* lock) noexcept {
   const thread_identity identity = cached_identity;
   if (__builtin_expect(identity_is_current(identity), 1)) return identity;
-  return look_up_identity();
+  return look_up_identity(lock);
 }
 
 } // namespace deadbolt::robust
