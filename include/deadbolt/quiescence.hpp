@@ -27,7 +27,7 @@ struct [[nodiscard]] quiescence_result {
   static constexpr std::size_t max_reported = 8;
 
   quiescence_status status;
-  int error;                     // an errno value; 0 unless unavailable, or munmap failed
+  int error;                     // an errno value, 0 unless unavailable: see below
   std::uint32_t in_flight_count; // threads still at it when the time was over
   pid_t in_flight[max_reported]; // the first of them, by TID
 };
@@ -37,12 +37,18 @@ inline constexpr std::chrono::nanoseconds default_quiescence_timeout = std::chro
 // Waits until no thread of this process but the caller has a lock operation
 // pending in [address, address + length): a lock of any kind that lives on the
 // thread's robust list, pthread ones too. The caller sees to it that no new
-// operation starts there. Needs /proc.
+// operation starts there.
+//
+// Unavailable without /proc (the error is open's), when /proc is another PID
+// namespace's (ESRCH), when a sandbox refuses get_robust_list or process_vm_readv
+// (what that gave), and when threads came and went so fast all the time that they
+// could not all be seen (EAGAIN).
 [[gnu::visibility("default")]] quiescence_result
 wait_for_unlocks(const void* address, std::size_t length,
                  std::chrono::nanoseconds timeout = default_quiescence_timeout) noexcept;
 
-// wait_for_unlocks(), then munmap(). Nothing is unmapped unless quiescent.
+// wait_for_unlocks(), then munmap(), whose errno makes it unavailable. Nothing is
+// unmapped unless quiescent.
 [[gnu::visibility("default")]] quiescence_result
 unmap(void* address, std::size_t length,
       std::chrono::nanoseconds timeout = default_quiescence_timeout) noexcept;

@@ -32,13 +32,17 @@ pid_t to_tid(const char* name) noexcept {
 //
 // order: the thread stored list_op_pending before it released the word; whoever
 // destroys the lock has seen the release, so it sees that store, or a later one.
-bool is_pending(pid_t tid, std::uintptr_t first, std::size_t length, int& error) noexcept {
-  robust_list_head* head = sys::registered_robust_list(tid);
-  if (head == nullptr) return false;
+bool is_pending(pid_t tid, pid_t caller, std::uintptr_t first, std::size_t length,
+                int& error) noexcept {
+  robust_list_head* head = nullptr;
+  const long found = sys::get_robust_list(tid, head);
+  if (found != 0 && found != -ESRCH) error = static_cast<int>(-found);
+  if (found != 0 || head == nullptr) return false;
   std::uintptr_t pending = 0;
   const iovec local{&pending, sizeof pending};
   const iovec remote{&head->list_op_pending, sizeof pending};
-  const long count = arch::raw_syscall(SYS_process_vm_readv, getpid(), &local, 1, &remote, 1, 0);
+  // By our TID: the PID names a task without memory once the first thread has ended.
+  const long count = arch::raw_syscall(SYS_process_vm_readv, caller, &local, 1, &remote, 1, 0);
   if (count == -EFAULT || count == -ESRCH) return false;
   if (count != static_cast<long>(sizeof pending)) {
     error = static_cast<int>(-count);
@@ -52,29 +56,79 @@ bool is_pending(pid_t tid, std::uintptr_t first, std::size_t length, int& error)
   return entry - first < length || word - first < length;
 }
 
-void look_at_threads(int directory, std::uintptr_t first, std::size_t length,
+// The TIDs of one pass over the threads, in the kernel's order.
+struct pass {
+  std::uint64_t fingerprint = 0xcbf29ce484222325; // FNV-1a
+  bool saw_caller = false;
+
+  void add(pid_t tid, pid_t caller) noexcept {
+    constexpr std::uint64_t prime = 0x100000001b3;
+    fingerprint = (fingerprint ^ static_cast<std::uint32_t>(tid)) * prime;
+    if (tid == caller) saw_caller = true;
+  }
+};
+
+pass look_at_threads(int directory, std::uintptr_t first, std::size_t length,
                      quiescence_result& result) noexcept {
   const auto self = static_cast<pid_t>(arch::raw_syscall(SYS_gettid));
+  pass seen;
   result.in_flight_count = 0;
   alignas(dirent) char buffer[4096];
   arch::raw_syscall(SYS_lseek, directory, 0, SEEK_SET);
   for (;;) {
     const long filled = arch::raw_syscall(SYS_getdents64, directory, buffer, sizeof buffer);
-    if (filled <= 0) {
-      if (filled < 0) result.error = static_cast<int>(-filled);
-      return;
-    }
+    if (filled < 0) result.error = static_cast<int>(-filled);
+    if (filled <= 0) break;
     for (long at = 0; at < filled;) {
       const auto* entry = reinterpret_cast<const dirent*>(buffer + at);
-      // NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): the kernel filled it
       at += entry->d_reclen;
       const pid_t tid = to_tid(entry->d_name);
-      if (tid == 0 || tid == self || !is_pending(tid, first, length, result.error)) continue;
+      if (tid == 0) continue;
+      seen.add(tid, self);
+      if (tid == self || !is_pending(tid, self, first, length, result.error)) continue;
       if (result.in_flight_count < quiescence_result::max_reported) {
         result.in_flight[result.in_flight_count] = tid;
       }
       ++result.in_flight_count;
     }
+  }
+  // Another PID namespace's /proc: its numbers are not our threads'.
+  if (result.error == 0 && !seen.saw_caller) result.error = ESRCH;
+  return seen;
+}
+
+// Looks until nobody is in flight or the time is over, and says so in `result`.
+void wait_for_threads(int directory, std::uintptr_t first, std::size_t length,
+                      std::chrono::nanoseconds timeout, quiescence_result& result) noexcept {
+  const std::int64_t start = sys::now();
+  // One pass is not enough: the kernel finds its place in the list by counting, so a
+  // thread that exits after it was seen hides a later one. If the next pass meets the
+  // same threads, none of them has exited, and the one before was complete.
+  bool nobody_was_in_flight = false;
+  std::uint64_t last_fingerprint = 0;
+  for (;;) {
+    const pass seen = look_at_threads(directory, first, length, result);
+    if (result.error != 0) {
+      result.status = quiescence_status::unavailable;
+      return;
+    }
+    if (nobody_was_in_flight && seen.fingerprint == last_fingerprint) {
+      result.in_flight_count = 0;
+      result.status = quiescence_status::quiescent;
+      return;
+    }
+    const bool first_clean_pass = !nobody_was_in_flight && result.in_flight_count == 0;
+    nobody_was_in_flight = result.in_flight_count == 0;
+    last_fingerprint = seen.fingerprint;
+    if (first_clean_pass) continue;
+    if (sys::now() - start >= timeout.count()) {
+      if (result.in_flight_count == 0) result.error = EAGAIN;
+      result.status =
+          result.error != 0 ? quiescence_status::unavailable : quiescence_status::timed_out;
+      return;
+    }
+    // A few instructions of theirs are left to run, so let them.
+    sched_yield();
   }
 }
 
@@ -89,24 +143,7 @@ quiescence_result wait_for_unlocks(const void* address, std::size_t length,
     result.error = errno;
     return result;
   }
-  const std::int64_t start = sys::now();
-  for (;;) {
-    look_at_threads(directory, reinterpret_cast<std::uintptr_t>(address), length, result);
-    if (result.error != 0) {
-      result.status = quiescence_status::unavailable;
-      break;
-    }
-    if (result.in_flight_count == 0) {
-      result.status = quiescence_status::quiescent;
-      break;
-    }
-    if (sys::now() - start >= timeout.count()) {
-      result.status = quiescence_status::timed_out;
-      break;
-    }
-    // A few instructions of theirs are left to run, so let them.
-    sched_yield();
-  }
+  wait_for_threads(directory, reinterpret_cast<std::uintptr_t>(address), length, timeout, result);
   close(directory);
   return result;
 }

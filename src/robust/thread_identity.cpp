@@ -75,7 +75,7 @@ bool is_owned_by(robust_list* entry, std::uint32_t tid) noexcept {
 // there are none of the child's own.
 void drop_inherited_entries(robust_list_head* head, std::uint32_t tid) noexcept {
   robust_list* last = &head->list;
-  if (sys::registered_robust_list(0) == head) {
+  if (sys::own_robust_list() == head) {
     int left = 2048; // the most that the kernel would walk
     while (left-- > 0 && !is_head(head, last->next) && is_owned_by(last->next, tid)) {
       last = without_pi_bit(last->next);
@@ -87,17 +87,17 @@ void drop_inherited_entries(robust_list_head* head, std::uint32_t tid) noexcept 
 
 // `inherited` is the head that this thread had before a fork, if there was one.
 robust_list_head* find_head(robust_list_head* inherited) noexcept {
-  robust_list_head* head = sys::registered_robust_list(0);
+  robust_list_head* head = sys::own_robust_list();
   if (head != nullptr) return head;
   if constexpr (libc_registers_on_first_use) {
     make_libc_register();
-    head = sys::registered_robust_list(0);
+    head = sys::own_robust_list();
   }
   if (head == nullptr && inherited != nullptr) {
     // A child that the libc's fork did not make: the head is still the libc's, only
     // the kernel has to be told again.
     arch::raw_syscall(SYS_set_robust_list, inherited, sizeof *inherited);
-    head = sys::registered_robust_list(0);
+    head = sys::own_robust_list();
   }
   return head;
 }

@@ -11,13 +11,18 @@
 
 namespace deadbolt::sys {
 
-// The head of thread `tid` of this process (0: the caller), nullptr when it has
-// registered none or cannot be looked at.
-inline robust_list_head* registered_robust_list(pid_t tid) noexcept {
-  robust_list_head* head = nullptr;
+// The head of thread `tid` (0: the caller); nullptr when it has registered none.
+// -ESRCH when there is no such thread.
+inline long get_robust_list(pid_t tid, robust_list_head*& head) noexcept {
   std::size_t size = 0;
-  if (arch::raw_syscall(SYS_get_robust_list, tid, &head, &size) != 0) return nullptr;
-  return head;
+  head = nullptr;
+  return arch::raw_syscall(SYS_get_robust_list, tid, &head, &size);
+}
+
+// The caller's head; nullptr when it has none, or may not ask.
+inline robust_list_head* own_robust_list() noexcept {
+  robust_list_head* head = nullptr;
+  return get_robust_list(0, head) == 0 ? head : nullptr;
 }
 
 } // namespace deadbolt::sys

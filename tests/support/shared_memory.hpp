@@ -51,6 +51,7 @@ public:
 
   T& operator*() noexcept { return *value_; }
   T* operator->() noexcept { return value_; }
+  [[nodiscard]] const void* address() const noexcept { return value_; }
 
 private:
   shared_pages pages_{sizeof(T)};
