@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// A mutex in a region: it survives the death of its owner, and its memory may be
+// reused the instant after unlock.
+#ifndef DEADBOLT_MUTEX_HPP
+#define DEADBOLT_MUTEX_HPP
+
+#include <deadbolt/lock_result.hpp>
+#include <deadbolt/timed_lock.hpp>
+
+#include <chrono>
+#include <cstdint>
+
+namespace deadbolt {
+
+// Place it anywhere in an open region's data, in structs of your own; zeroed
+// memory is an unlocked one. Processes may differ in libc, word size, PID
+// namespace and user. A thread may hold any number.
+//
+// A thread that is not yet a member of the region becomes one; if it cannot, or if
+// the mutex is in no open region, the process is ended with a message: call
+// region::attach() first to have an error instead. A signal handler may lock and
+// unlock if its thread is a member. Not recursive; not for a child of vfork, which
+// would act as its parent.
+//
+// An owner's death is noticed at once; at most 100 ms late when a thread that was
+// to pass the news on has died too, when an owner that had waited for the mutex dies
+// while others wait, or where the kernel lacks futex_waitv (5.16). A thread other
+// than the group leader that calls execve with the mutex held: at most 100 ms late,
+// in its own PID namespace; elsewhere never.
+class [[gnu::visibility("default")]] mutex {
+public:
+  constexpr mutex() noexcept = default;
+  ~mutex() = default; // nothing is ever written after an unlock: no waiting
+  mutex(const mutex&) = delete;
+  mutex& operator=(const mutex&) = delete;
+
+  // Results: acquired, owner_died, not_recoverable, deadlock.
+  lock_result lock() noexcept {
+    return {lock_status_of_lock(), this};
+  }
+
+  // Results: acquired, owner_died, not_recoverable, busy (also when the caller
+  // itself holds the mutex).
+  lock_result try_lock() noexcept {
+    return {lock_status_of_try_lock(), this};
+  }
+
+  // Results: those of lock(), and timed_out. A time in the past tries once.
+  // steady_clock is CLOCK_MONOTONIC and system_clock CLOCK_REALTIME, whose jumps
+  // are noticed within 100 ms; other clocks are read again after each sleep.
+  template <class Clock, class Duration>
+  lock_result try_lock_until(const std::chrono::time_point<Clock, Duration>& time) {
+    return {detail::lock_until(
+                time, [this](detail::deadline d) noexcept { return lock_status_until(d); }),
+            this};
+  }
+  template <class Rep, class Period>
+  lock_result try_lock_for(const std::chrono::duration<Rep, Period>& duration) {
+    return try_lock_until(detail::steady_time_after(duration));
+  }
+
+  // If the caller was told owner_died and has not called mark_consistent(), the
+  // mutex becomes not recoverable, as POSIX says.
+  unlock_status unlock() noexcept;
+
+  // Says that the data is whole again after owner_died. False, and nothing done,
+  // unless the caller holds the mutex and was told owner_died.
+  bool mark_consistent() noexcept;
+
+  // The lock word, for messages and tools; its low half is the futex.
+  [[nodiscard]] const std::uint64_t* native_handle() const noexcept {
+    return &word_;
+  }
+
+private:
+  lock_status lock_status_of_lock() noexcept;
+  lock_status lock_status_of_try_lock() noexcept;
+  lock_status lock_status_until(detail::deadline deadline) noexcept;
+
+  alignas(8) std::uint64_t word_ = 0; // bits: src/region/format.hpp, docs/region.md
+};
+
+static_assert(sizeof(mutex) == 8 && alignof(mutex) == 8);
+
+} // namespace deadbolt
+#endif

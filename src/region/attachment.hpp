@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// The calling thread as a member of a region.
+#ifndef DEADBOLT_REGION_ATTACHMENT_HPP
+#define DEADBOLT_REGION_ATTACHMENT_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <linux/futex.h>
+#include <region/open_region.hpp>
+
+namespace deadbolt::regions {
+
+struct process_state;
+
+// In the private page behind the member's life page, 64 bytes behind the list
+// links. The kernel zeroes that page in a child (MADV_WIPEONFORK): a child sees an
+// attachment that covers nothing and belongs to no region.
+struct attachment {
+  // What the lock paths read.
+  std::uintptr_t begin;
+  std::size_t length;
+  std::uint64_t id; // owner_id(slot, generation)
+
+  open_region* region; // closed_region when the process has unmapped it
+  attachment* next_of_thread;
+  attachment* next_of_process;
+  member_slot* slot; // through the life page's own mapping, which outlives the region's
+  robust_list_head* head;
+  std::uint64_t generation;
+  std::uint32_t slot_number;
+  std::uint32_t tid;
+
+  [[nodiscard]] bool covers(const void* address) const noexcept {
+    return reinterpret_cast<std::uintptr_t>(address) - begin < length;
+  }
+};
+
+struct thread_attachments {
+  const attachment* current; // the one used last; never nullptr
+  attachment* first;
+};
+
+// Initial-exec: one load relative to the thread pointer, from a shared library too.
+[[gnu::tls_model("initial-exec")]] extern constinit thread_local thread_attachments this_thread;
+
+// The calling thread's attachment to the region that holds this address; nullptr if
+// there is none.
+const attachment* find_attachment(const void* address) noexcept;
+
+// The same, and attaches; ends the process if that cannot be.
+const attachment& require_attachment(const void* address) noexcept;
+
+// Enter and remove an attachment in the calling thread's own list. Signals are blocked.
+void add_to_thread(attachment& added) noexcept;
+void remove_from_thread(attachment& removed) noexcept;
+
+attach_status attach_thread(open_region& region) noexcept;
+bool detach_thread(open_region& region) noexcept;
+// The same, with signals blocked and the process lock held.
+bool detach_locked(process_state& process, open_region& region) noexcept;
+
+// A child that fork made is no member of anything. musl leaves the child its
+// parent's robust list, whose life pages it does not have.
+void forget_after_fork() noexcept;
+
+// Called when a thread exits: detaches it from every region, if that can be done now;
+// else the kernel marks its life words.
+void detach_at_exit() noexcept;
+
+} // namespace deadbolt::regions
+#endif

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+// The bytes of a region, the same for every libc and word size (docs/region.md).
+//
+// A region's memory is anybody's who may open the file. Geometry is read once, by
+// open, from a private copy of the header, and checked; every index or kind that
+// comes from shared memory later is loaded once and then checked.
+#ifndef DEADBOLT_REGION_FORMAT_HPP
+#define DEADBOLT_REGION_FORMAT_HPP
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <linux/futex.h>
+
+namespace deadbolt::regions {
+
+inline constexpr std::size_t page_bytes = 4096;
+inline constexpr std::uint32_t format_version = 1;
+inline constexpr std::uint32_t default_members = 1024;
+inline constexpr std::uint32_t most_members =
+    0x3ffe; // slot + 1 has 14 bits; the last is not_recoverable
+inline constexpr std::uint64_t most_data_bytes = std::uint64_t{1} << 40;
+inline constexpr std::uint32_t named_objects = 63;
+
+// Chosen at random.
+inline constexpr unsigned char region_magic[16] = {'d',  'e',  'a',  'd',  'b',  'o',  'l',  't',
+                                                   0xa7, 0x1c, 0xe4, 0x53, 0x9b, 0x02, 0xd8, 0x6f};
+
+// What never changes once the file has its name.
+struct fixed_header {
+  unsigned char magic[16];
+  std::uint32_t version;
+  std::uint32_t header_bytes; // of this struct
+  std::uint32_t members;
+  std::uint32_t page_bytes;
+  std::uint64_t slots_offset;
+  std::uint64_t data_offset;
+  std::uint64_t data_bytes;
+  std::uint64_t total_bytes;
+  unsigned char nonce[16];
+  unsigned char boot_id[16];
+  std::uint64_t device;
+  std::uint64_t inode;
+  std::uint64_t checksum; // FNV-1a of the bytes before it
+};
+static_assert(sizeof(fixed_header) == 120 && offsetof(fixed_header, slots_offset) == 32);
+
+// An object that has a name (region::construct). state: 0 unused, 1 under
+// construction, 2 there. Changed under the directory's lock.
+struct named_object {
+  char name[40];
+  std::uint64_t offset; // from the start of the data
+  std::uint64_t size;
+  std::uint32_t state;
+  std::uint32_t unused;
+};
+static_assert(sizeof(named_object) == 64);
+
+// Pages 0 and 1.
+struct region_header {
+  fixed_header fixed;
+  std::atomic<std::uint32_t> next_slot; // where the next attach looks first: a hint
+  std::uint32_t unused[993];
+  alignas(64) std::uint64_t directory_lock; // a deadbolt::mutex
+  std::uint64_t data_used;                  // bytes given to named objects
+  std::uint64_t unused_too[6];
+  named_object objects[named_objects];
+};
+static_assert(offsetof(region_header, directory_lock) == page_bytes);
+static_assert(sizeof(region_header) == 2 * page_bytes);
+
+// Where in its page a slot's life word is. The word is where the owner's libc
+// expects the lock word of a robust mutex whose list links are in the page behind.
+enum class life_kind : std::uint32_t {
+  unset = 0,   // never used: counts as at_4072
+  at_4072 = 1, // glibc, 64 bits
+  at_4076 = 2, // musl, 64 bits; glibc, 32 bits
+  at_4088 = 3, // musl, 32 bits
+};
+
+// One page for each member. All but the life word is written by its owner, or by
+// who holds the slot's claim, alone.
+struct member_slot {
+  std::atomic<std::uint64_t> generation; // 48 bits; advanced before the slot can be reused
+  std::atomic<std::uint32_t> kind;       // life_kind
+  std::atomic<std::uint32_t> pid;        // as the member's own PID namespace counts
+  std::atomic<std::uint32_t> tid;
+  std::uint32_t unused;
+  std::atomic<std::uint64_t> pid_namespace; // inode of /proc/self/ns/pid; 0: not known
+  std::atomic<std::int64_t> since;          // CLOCK_REALTIME, nanoseconds, of the attach
+  unsigned char unused_too[page_bytes - 40 - 24];
+  // musl's pthread_exit reads a mutex type one word before, and a waiter count one
+  // word behind, the lock word.
+  std::atomic<std::uint32_t> tail[6];
+};
+static_assert(sizeof(member_slot) == page_bytes && offsetof(member_slot, tail) == 4072);
+
+// The life word. Who sets what:
+//   0               free: set by the detacher, last, and by nobody else
+//   TID | WAITERS   a live member: set by the attacher when its node is linked
+//   DIED | WAITERS  dead: set by the kernel's exit walk (musl's pthread_exit: DIED alone)
+//   claimed         being attached or detached by the holder of the slot's claim
+//   retired         generations used up: for ever
+// WAITERS is always there, so that the kernel wakes; waiters never write here.
+inline constexpr std::uint32_t life_free = 0;
+inline constexpr std::uint32_t least_token = std::uint32_t{1} << 22; // above every TID
+inline constexpr std::uint32_t life_claimed = FUTEX_WAITERS | (least_token + 1);
+inline constexpr std::uint32_t life_retired = FUTEX_WAITERS | (least_token + 2);
+
+// TID bits that are a TID, and not marked: what the kernel would still mark.
+inline constexpr bool is_alive(std::uint32_t life) noexcept {
+  const std::uint32_t tid = life & FUTEX_TID_MASK;
+  return (life & FUTEX_OWNER_DIED) == 0 && tid != 0 && tid < least_token;
+}
+
+// nullptr when the kind is none of ours.
+inline std::atomic<std::uint32_t>* life_word(member_slot* slot, std::uint32_t kind) noexcept {
+  switch (static_cast<life_kind>(kind)) {
+  case life_kind::unset:
+  case life_kind::at_4072:
+    return &slot->tail[0];
+  case life_kind::at_4076:
+    return &slot->tail[1];
+  case life_kind::at_4088:
+    return &slot->tail[4];
+  }
+  return nullptr;
+}
+
+// The lock word, 64 bits; the low half is the futex.
+//   bits 0-13   owner's slot + 1; 0: free; all ones: not recoverable
+//   bits 14-29  low bits of the owner's generation
+//   bit 30      inconsistent: the owner was told owner_died. Set by a taker-over,
+//               cleared by mark_consistent()
+//   bit 31      waiters: set by a waiter before it sleeps, kept by an owner who slept
+//   bits 32-63  high bits of the owner's generation
+// A locker sets the owner by compare-exchange of a free word, or of a dead owner's;
+// unlock exchanges the whole word. Zeroed memory is an unlocked mutex.
+inline constexpr std::uint64_t word_inconsistent = std::uint64_t{1} << 30;
+inline constexpr std::uint64_t word_waiters = std::uint64_t{1} << 31;
+inline constexpr std::uint64_t word_flags = word_inconsistent | word_waiters;
+inline constexpr std::uint64_t word_slot_mask = 0x3fff;
+inline constexpr std::uint64_t word_not_recoverable = word_slot_mask;
+inline constexpr std::uint64_t last_generation = (std::uint64_t{1} << 48) - 1;
+
+inline constexpr std::uint64_t owner_id(std::uint32_t slot, std::uint64_t generation) noexcept {
+  return (slot + std::uint64_t{1}) | (generation & 0xffff) << 14 | (generation >> 16) << 32;
+}
+inline constexpr std::uint64_t id_of(std::uint64_t word) noexcept {
+  return word & ~word_flags;
+}
+inline constexpr bool is_free(std::uint64_t word) noexcept {
+  return (word & word_slot_mask) == 0;
+}
+inline constexpr bool is_not_recoverable(std::uint64_t word) noexcept {
+  return (word & word_slot_mask) == word_not_recoverable;
+}
+inline constexpr std::uint32_t slot_of(std::uint64_t word) noexcept {
+  return static_cast<std::uint32_t>(word & word_slot_mask) - 1;
+}
+inline constexpr std::uint64_t generation_of(std::uint64_t word) noexcept {
+  return (word >> 14 & 0xffff) | (word >> 32) << 16;
+}
+
+// Bytes, far behind the end of any file, that open file description locks name.
+inline constexpr std::int64_t claim_lock_offset = std::int64_t{1} << 60; // + slot
+
+std::uint64_t checksum_of(const fixed_header& header) noexcept;
+
+} // namespace deadbolt::regions
+#endif

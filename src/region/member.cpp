@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+// A thread becomes a member, and ceases to be one. The protocol is
+// models/region_slot.pml; killing it at each instruction is tests/region's business.
+#include <region/attachment.hpp>
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <region/process_state.hpp>
+#include <region/robust_node.hpp>
+#include <region/slot_claim.hpp>
+#include <sched.h>
+#include <sys/clock.hpp>
+#include <sys/futex.hpp>
+#include <sys/mman.h>
+#include <sys/robust_list.hpp>
+#include <sys/signals.hpp>
+
+namespace deadbolt::regions {
+namespace {
+
+// A life page and the private page behind it.
+struct page_pair {
+  std::byte* base;
+
+  [[nodiscard]] private_links* links() const noexcept {
+    return reinterpret_cast<private_links*>(base + page_bytes);
+  }
+  [[nodiscard]] attachment* record() const noexcept {
+    return reinterpret_cast<attachment*>(base + page_bytes + 64);
+  }
+};
+
+page_pair map_pair() noexcept {
+  void* base = mmap(nullptr, 2 * page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (base == MAP_FAILED) return {nullptr};
+  auto* bytes = static_cast<std::byte*>(base);
+  if (mprotect(bytes + page_bytes, page_bytes, PROT_READ | PROT_WRITE) == 0 &&
+      madvise(bytes + page_bytes, page_bytes, MADV_WIPEONFORK) == 0) {
+    return {bytes};
+  }
+  munmap(base, 2 * page_bytes);
+  return {nullptr};
+}
+
+bool map_life_page(const page_pair& pages, const open_region& region, std::uint32_t slot) noexcept {
+  const auto offset = static_cast<off_t>(region.slots_offset + std::uint64_t{slot} * page_bytes);
+  // DONTFORK: in a child the links lead nowhere, and its kernel's walk ends there.
+  return mmap(pages.base, page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+              region.descriptor, offset) != MAP_FAILED &&
+         madvise(pages.base, page_bytes, MADV_DONTFORK) == 0;
+}
+
+// musl registers a thread's robust list when it first locks a robust mutex that is
+// shared between processes.
+void make_libc_register() noexcept {
+  pthread_mutexattr_t attributes;
+  pthread_mutex_t mutex;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+  if (pthread_mutex_init(&mutex, &attributes) == 0) {
+    if (pthread_mutex_lock(&mutex) == 0) pthread_mutex_unlock(&mutex);
+    pthread_mutex_destroy(&mutex);
+  }
+  pthread_mutexattr_destroy(&attributes);
+}
+
+attach_status find_list(robust_list_head*& head) noexcept {
+  head = sys::registered_robust_list(0);
+  if (head == nullptr) {
+    make_libc_register();
+    head = sys::registered_robust_list(0);
+  }
+  if (head == nullptr || head->futex_offset != this_libc_futex_offset) {
+    return attach_status::no_robust_list;
+  }
+  // A handler interrupted the libc while it changes the list.
+  if (head->list_op_pending != nullptr) return attach_status::interrupted_libc;
+  return attach_status::attached;
+}
+
+attachment* attachment_to(const open_region& region) noexcept {
+  for (attachment* own = this_thread.first; own != nullptr; own = own->next_of_thread) {
+    if (own->region == &region) return own;
+  }
+  return nullptr;
+}
+
+// Unmaps what threads that exited without detaching left. With the process lock held.
+void reap(process_state& process) noexcept {
+  for (attachment** link = &process.attachments; *link != nullptr;) {
+    attachment* candidate = *link;
+    if (arch::raw_syscall(SYS_tgkill, process.pid, candidate->tid, 0) == -ESRCH) {
+      *link = candidate->next_of_process;
+      munmap(candidate->slot, 2 * page_bytes);
+    } else {
+      link = &candidate->next_of_process;
+    }
+  }
+}
+
+void forget(process_state& process, const attachment& gone) noexcept {
+  for (attachment** link = &process.attachments; *link != nullptr;
+       link = &(*link)->next_of_process) {
+    if (*link == &gone) {
+      *link = gone.next_of_process;
+      return;
+    }
+  }
+}
+
+// The slot is claimed, its life page mapped: becomes a member.
+void publish(open_region& region, const page_pair& pages, const taken_slot& taken,
+             robust_list_head* head, process_state& process) noexcept {
+  auto* slot = reinterpret_cast<member_slot*>(pages.base);
+  const auto tid = static_cast<std::uint32_t>(arch::raw_syscall(SYS_gettid));
+  slot->pid.store(process.pid, std::memory_order_relaxed);
+  slot->tid.store(tid, std::memory_order_relaxed);
+  slot->pid_namespace.store(process.pid_namespace, std::memory_order_relaxed);
+  slot->since.store(sys::now(true), std::memory_order_relaxed);
+  if constexpr (!is_glibc) {
+    // What musl's pthread_exit reads of a mutex: its type, shared (128) and robust (4),
+    // and its count of waiters.
+    std::atomic<std::uint32_t>* word = life_word(slot, static_cast<std::uint32_t>(this_libc_kind));
+    word[-1].store(132, std::memory_order_relaxed);
+    word[1].store(0, std::memory_order_relaxed);
+  }
+  link_node(head, node_of(pages.links()));
+  // death order: linked, then named by TID: whoever dies after this is marked.
+  // order: release; who sees a live life word sees the slot's fields and generation.
+  life_word(slot, static_cast<std::uint32_t>(this_libc_kind))
+      ->store(tid | FUTEX_WAITERS, std::memory_order_release);
+
+  attachment& record = *pages.record();
+  record.begin = reinterpret_cast<std::uintptr_t>(region.base.load(std::memory_order_relaxed));
+  record.length = region.length;
+  record.id = owner_id(taken.number, taken.generation);
+  record.region = &region;
+  record.slot = slot;
+  record.head = head;
+  record.generation = taken.generation;
+  record.slot_number = taken.number;
+  record.tid = tid;
+  record.next_of_process = process.attachments;
+  process.attachments = &record;
+  add_to_thread(record);
+}
+
+} // namespace
+
+attach_status attach_thread(open_region& region) noexcept {
+  robust_list_head* head = nullptr;
+  process_state* process = this_process();
+  if (process == nullptr) return attach_status::system_error;
+  const attach_status listed = find_list(head);
+  if (listed != attach_status::attached) return listed;
+  sys::signals_blocked blocked;
+  process_locked locked{*process};
+  static_cast<void>(find_attachment(nullptr)); // drops what a parent left
+  if (attachment_to(region) != nullptr) return attach_status::attached;
+  if (region.base.load(std::memory_order_relaxed) == nullptr) return attach_status::not_open;
+  reap(*process);
+  slot_claim claim{region};
+  if (claim.error() != attach_status::attached) return claim.error();
+  const page_pair pages = map_pair();
+  if (pages.base == nullptr) return attach_status::system_error;
+  attach_status status = attach_status::system_error;
+  if (watch_thread_exit()) {
+    taken_slot taken{};
+    if (!take_slot(region, claim, taken)) {
+      status = attach_status::table_full;
+    } else if (map_life_page(pages, region, taken.number)) {
+      publish(region, pages, taken, head, *process);
+      return attach_status::attached; // the claim goes last
+    } else {
+      free_slot(*region.slot(taken.number));
+    }
+  }
+  munmap(pages.base, 2 * page_bytes);
+  return status;
+}
+
+bool detach_thread(open_region& region) noexcept {
+  process_state* process = this_process();
+  if (process == nullptr) return false;
+  sys::signals_blocked blocked;
+  process_locked locked{*process};
+  return detach_locked(*process, region);
+}
+
+bool detach_locked(process_state& process, open_region& region) noexcept {
+  static_cast<void>(find_attachment(nullptr));
+  attachment* own = attachment_to(region);
+  if (own == nullptr || own->head->list_op_pending != nullptr) return false;
+  slot_claim claim{region};
+  if (claim.error() != attach_status::attached) return false;
+  // Another holds the claim of a live slot for a moment at most, unless it is stopped.
+  for (int left = 1000; !claim.try_take(own->slot_number); --left) {
+    if (left == 0) return false;
+    sched_yield();
+  }
+  member_slot& slot = *own->slot;
+  std::atomic<std::uint32_t>* word = life_word(&slot, static_cast<std::uint32_t>(this_libc_kind));
+  std::uint32_t mine = own->tid | FUTEX_WAITERS;
+  // A stranger wrote to the word if it is not ours: then the slot is not ours to free.
+  const bool whole = word->compare_exchange_strong(mine, life_claimed, std::memory_order_acq_rel);
+  // death order: the token first, so that a walk from here on leaves the word alone,
+  // then off the list, then free: never free while a list names it.
+  unlink_node(own->head, node_of(page_pair{reinterpret_cast<std::byte*>(own->slot)}.links()));
+  remove_from_thread(*own);
+  forget(process, *own);
+  if (whole) {
+    // Locks that are still held are abandoned: their waiters look again.
+    sys::futex_wake(reinterpret_cast<const std::uint32_t*>(word), INT_MAX);
+    free_slot(slot);
+  }
+  munmap(own->slot, 2 * page_bytes);
+  return true;
+}
+
+} // namespace deadbolt::regions

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// The paths that need nobody else. The protocol is models/region_mutex.pml.
+#include <deadbolt/mutex.hpp>
+
+#include <limits.h>
+#include <region/attachment.hpp>
+#include <region/mutex_wait.hpp>
+#include <sys/futex.hpp>
+
+namespace deadbolt {
+
+using regions::attachment;
+
+lock_status mutex::lock_status_of_lock() noexcept {
+  const attachment& self = *regions::this_thread.current;
+  if (self.covers(this)) [[likely]] {
+    std::uint64_t expected = 0;
+    // order: acquire, pairs with the last owner's unlock; release, so that who reads
+    // this id finds the life word that was published before.
+    // death order: the one word holds all: dead, the thread owns it or does not.
+    if (__atomic_compare_exchange_n(&word_, &expected, self.id, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_RELAXED)) [[likely]] {
+      return lock_status::acquired;
+    }
+  }
+  return regions::lock_slow(&word_, nullptr);
+}
+
+lock_status mutex::lock_status_of_try_lock() noexcept {
+  const attachment& self = *regions::this_thread.current;
+  if (self.covers(this)) [[likely]] {
+    std::uint64_t expected = 0;
+    // order: as in lock.
+    if (__atomic_compare_exchange_n(&word_, &expected, self.id, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_RELAXED)) [[likely]] {
+      return lock_status::acquired;
+    }
+  }
+  return regions::try_lock_slow(&word_);
+}
+
+lock_status mutex::lock_status_until(detail::deadline deadline) noexcept {
+  const attachment& self = *regions::this_thread.current;
+  if (self.covers(this)) [[likely]] {
+    std::uint64_t expected = 0;
+    // order: as in lock.
+    if (__atomic_compare_exchange_n(&word_, &expected, self.id, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_RELAXED)) [[likely]] {
+      return lock_status::acquired;
+    }
+  }
+  return regions::lock_slow(&word_, &deadline);
+}
+
+unlock_status mutex::unlock() noexcept {
+  const attachment* self = regions::this_thread.current;
+  if (!self->covers(this)) [[unlikely]] {
+    self = regions::find_attachment(this);
+    if (self == nullptr) return unlock_status::not_owner;
+  }
+  const std::uint64_t seen = __atomic_load_n(&word_, __ATOMIC_RELAXED);
+  if (regions::id_of(seen) != self->id) [[unlikely]]
+    return unlock_status::not_owner;
+  // Only the owner changes the inconsistent bit.
+  const bool whole = (seen & regions::word_inconsistent) == 0;
+  // order: release, pairs with the next owner's acquire.
+  // death order: nothing of the thread's names the lock after this one write. The
+  // memory may be anything from here on; a wake reads and writes nothing there.
+  const std::uint64_t old = __atomic_exchange_n(
+      &word_, whole ? std::uint64_t{0} : regions::word_not_recoverable, __ATOMIC_RELEASE);
+  if ((old & regions::word_waiters) != 0) {
+    sys::futex_wake(regions::futex_of(&word_), whole ? 1 : INT_MAX);
+  }
+  return unlock_status::released;
+}
+
+bool mutex::mark_consistent() noexcept {
+  const attachment* self = regions::find_attachment(this);
+  const std::uint64_t seen = __atomic_load_n(&word_, __ATOMIC_RELAXED);
+  if (self == nullptr || regions::id_of(seen) != self->id ||
+      (seen & regions::word_inconsistent) == 0) {
+    return false;
+  }
+  __atomic_fetch_and(&word_, ~regions::word_inconsistent, __ATOMIC_RELAXED);
+  return true;
+}
+
+} // namespace deadbolt

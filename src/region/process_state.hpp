@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// What threads of one process share about their regions, and what fork does to it.
+#ifndef DEADBOLT_REGION_PROCESS_STATE_HPP
+#define DEADBOLT_REGION_PROCESS_STATE_HPP
+
+#include <cstdint>
+
+namespace deadbolt::regions {
+
+struct attachment;
+
+// Lives in a page that the kernel zeroes in a child (MADV_WIPEONFORK), raw clone
+// included: the child finds the lock free and no attachments.
+struct process_state {
+  std::uint32_t lock; // 0 free, 1 held, 2 held with waiters; private to the process
+  std::uint32_t pid;
+  std::uint64_t pid_namespace; // 0: not known
+  attachment* attachments;     // of all threads, the dead ones' until they are reaped
+};
+
+// The state, made at first use; nullptr when there is no memory for it or
+// the kernel lacks MADV_WIPEONFORK.
+process_state* this_process() noexcept;
+
+// Holds the process lock. Signals must be blocked.
+class process_locked {
+public:
+  explicit process_locked(process_state& state) noexcept;
+  process_locked(const process_locked&) = delete;
+  process_locked& operator=(const process_locked&) = delete;
+  ~process_locked();
+
+private:
+  process_state& state_;
+};
+
+// Has detach_at_exit() called when the calling thread exits.
+bool watch_thread_exit() noexcept;
+
+} // namespace deadbolt::regions
+#endif

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+// The protocol is models/region_slot.pml.
+#include <region/slot_claim.hpp>
+
+#include <errno.h>
+#include <region/process_state.hpp>
+#include <region/robust_node.hpp>
+#include <sys/stat.h>
+
+namespace deadbolt::regions {
+
+slot_claim::slot_claim(const open_region& region) noexcept
+    : file_{sys::open_file(sys::descriptor_path{region.descriptor}.get(), O_RDWR)},
+      error_{attach_status::attached} {
+  struct stat status;
+  if (file_.get() < 0) {
+    error_ = fcntl(region.descriptor, F_GETFD) < 0 ? attach_status::descriptor_lost
+                                                   : attach_status::system_error;
+  } else if (fstat(file_.get(), &status) != 0 || status.st_dev != region.device ||
+             status.st_ino != region.inode) {
+    // The program closed the region's descriptor, and the number names another file.
+    error_ = attach_status::descriptor_lost;
+  }
+}
+
+bool slot_claim::try_take(std::uint32_t slot) noexcept {
+  const std::int64_t offset = claim_lock_offset + slot;
+  if (sys::try_lock_byte(file_.get(), offset) != 0) return false;
+  taken_ = offset;
+  return true;
+}
+
+// Explicitly, and not by closing the file alone: a raw clone may have copied the
+// descriptor meanwhile.
+void slot_claim::give_back() noexcept {
+  if (taken_ < 0) return;
+  sys::unlock_byte(file_.get(), taken_);
+  taken_ = -1;
+}
+
+bool is_gone(const member_slot& slot, std::uint64_t generation,
+             const std::atomic<std::uint32_t>& word, std::uint32_t life) noexcept {
+  const process_state* process = this_process();
+  if (process == nullptr || process->pid_namespace == 0) return false;
+  if (slot.pid_namespace.load(std::memory_order_relaxed) != process->pid_namespace) return false;
+  const auto pid = static_cast<int>(slot.pid.load(std::memory_order_relaxed));
+  const auto tid = static_cast<int>(slot.tid.load(std::memory_order_relaxed));
+  if (pid <= 0 || tid <= 0) return false;
+  if (arch::raw_syscall(SYS_tgkill, pid, tid, 0) != -ESRCH) return false;
+  // order: the fields belong to one membership, for they are written before the
+  // life word is and the generation has not moved since.
+  std::atomic_thread_fence(std::memory_order_acquire);
+  return word.load(std::memory_order_acquire) == life &&
+         slot.generation.load(std::memory_order_acquire) == generation;
+}
+
+namespace {
+
+enum class pass { marked_only, gone_too };
+
+bool can_be_had(const member_slot& slot, const std::atomic<std::uint32_t>& word, std::uint32_t life,
+                pass pass) noexcept {
+  if (life == life_retired) return false;
+  if (!is_alive(life)) return true;
+  return pass == pass::gone_too &&
+         is_gone(slot, slot.generation.load(std::memory_order_acquire), word, life);
+}
+
+// A kind that is none was written by a stranger.
+std::atomic<std::uint32_t>* word_of(member_slot& slot) noexcept {
+  std::atomic<std::uint32_t>* word = life_word(&slot, slot.kind.load(std::memory_order_acquire));
+  return word != nullptr ? word : life_word(&slot, 0);
+}
+
+// With the claim held.
+bool take(member_slot& slot, pass pass) noexcept {
+  std::atomic<std::uint32_t>* word = word_of(slot);
+  std::uint32_t life = word->load(std::memory_order_acquire);
+  if (!can_be_had(slot, *word, life, pass)) return false;
+  // From here on a crash leaves the token, and the next holder of the claim starts over.
+  if (!word->compare_exchange_strong(life, life_claimed, std::memory_order_acq_rel)) return false;
+  const std::uint64_t generation = slot.generation.load(std::memory_order_relaxed);
+  if (generation >= last_generation) {
+    word->store(life_retired, std::memory_order_release);
+    return false;
+  }
+  // order: release; who reads the new generation knows that the old owner is gone,
+  // and who reads what is published later reads the new generation.
+  if (life != life_free) slot.generation.store(generation + 1, std::memory_order_release);
+  std::atomic<std::uint32_t>* mine = life_word(&slot, static_cast<std::uint32_t>(this_libc_kind));
+  if (mine != word) {
+    mine->store(life_claimed, std::memory_order_release);
+    slot.kind.store(static_cast<std::uint32_t>(this_libc_kind), std::memory_order_release);
+    word->store(life_free, std::memory_order_relaxed);
+  } else {
+    slot.kind.store(static_cast<std::uint32_t>(this_libc_kind), std::memory_order_release);
+  }
+  return true;
+}
+
+} // namespace
+
+bool take_slot(open_region& region, slot_claim& claim, taken_slot& taken) noexcept {
+  const std::uint32_t first =
+      region.header()->next_slot.fetch_add(1, std::memory_order_relaxed) % region.members;
+  for (const pass pass : {pass::marked_only, pass::gone_too}) {
+    for (std::uint32_t step = 0; step < region.members; ++step) {
+      const std::uint32_t number = (first + step) % region.members;
+      member_slot& slot = *region.slot(number);
+      const std::atomic<std::uint32_t>* word = word_of(slot);
+      if (!can_be_had(slot, *word, word->load(std::memory_order_relaxed), pass)) continue;
+      if (!claim.try_take(number)) continue;
+      if (take(slot, pass)) {
+        taken = {number, slot.generation.load(std::memory_order_relaxed)};
+        return true;
+      }
+      claim.give_back();
+    }
+  }
+  return false;
+}
+
+void free_slot(member_slot& slot) noexcept {
+  std::atomic<std::uint32_t>* word = life_word(&slot, static_cast<std::uint32_t>(this_libc_kind));
+  const std::uint64_t generation = slot.generation.load(std::memory_order_relaxed);
+  if (generation >= last_generation) {
+    word->store(life_retired, std::memory_order_release);
+    return;
+  }
+  // order: the generation moves before the slot can be had again.
+  slot.generation.store(generation + 1, std::memory_order_release);
+  word->store(life_free, std::memory_order_release);
+}
+
+} // namespace deadbolt::regions
