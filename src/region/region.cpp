@@ -123,6 +123,7 @@ region region::open_or_create(const char* path, const region_options& options) n
 }
 
 region region::open_descriptor(int descriptor) noexcept {
+  if (descriptor < 0) return regions::refused(region_status::system_error, EBADF);
   // A description of our own, whatever the caller's may do and however it was opened.
   const int own = sys::open_file(sys::descriptor_path{descriptor}.get(), O_RDWR | O_NOCTTY);
   if (own < 0) return regions::refused(region_status::system_error, -own);

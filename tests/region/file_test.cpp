@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+// Creating and opening: every file that is not a whole region of this boot is
+// refused, by name of what is wrong.
+#include <region_support.hpp>
+
+#include <region/header.hpp>
+
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <memory>
+#include <sys/stat.h>
+#include <vector>
+
+namespace deadbolt::testing {
+namespace {
+
+using regions::fixed_header;
+
+constexpr region_options small{.size = 100, .members = 4};
+
+class region_file : public ::testing::Test {
+protected:
+  region_file() {
+    std::string pattern = "/dev/shm/deadbolt-region-file-XXXXXX";
+    if (mkdtemp(pattern.data()) == nullptr) std::abort();
+    directory_ = pattern;
+    path = directory_ + "/region";
+  }
+  ~region_file() override {
+    unlink(path.c_str());
+    unlink((directory_ + "/copy").c_str());
+    rmdir(directory_.c_str());
+  }
+
+  std::string other_path() const { return directory_ + "/copy"; }
+
+  fixed_header header() const {
+    fixed_header read_back{};
+    const int file = ::open(path.c_str(), O_RDONLY);
+    EXPECT_EQ(pread(file, &read_back, sizeof read_back, 0), ssize_t{sizeof read_back});
+    close(file);
+    return read_back;
+  }
+  void write_header(fixed_header changed, bool with_checksum = true) const {
+    if (with_checksum) changed.checksum = regions::checksum_of(changed);
+    const int file = ::open(path.c_str(), O_WRONLY);
+    EXPECT_EQ(pwrite(file, &changed, sizeof changed, 0), ssize_t{sizeof changed});
+    close(file);
+  }
+  void write_file(const std::string& bytes) const {
+    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    EXPECT_EQ(write(file, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+    close(file);
+  }
+  std::string opened() const { return name(region::open(path.c_str()).status()); }
+
+  std::string path;
+
+private:
+  std::string directory_;
+};
+
+TEST_F(region_file, create_open_and_open_or_create_say_what_they_did) {
+  EXPECT_EQ(opened(), "not_found");
+  region made = region::create(path.c_str(), small);
+  ASSERT_EQ(name(made.status()), "open");
+  EXPECT_EQ(made.size(), 100u);
+  EXPECT_EQ(made.members(), 4u);
+  EXPECT_EQ(name(region::create(path.c_str(), small).status()), "exists");
+  region again = region::open_or_create(path.c_str(), {.size = 5, .members = 1});
+  EXPECT_EQ(again.data(), made.data()) << "one mapping a file";
+  EXPECT_EQ(again.size(), 100u);
+  made.close();
+  EXPECT_EQ(made.data(), nullptr);
+  EXPECT_EQ(again.data()[99], std::byte{0});
+}
+
+TEST_F(region_file, options_out_of_range_are_refused) {
+  EXPECT_EQ(name(region::create(path.c_str(), {.size = 0}).status()), "invalid_options");
+  EXPECT_EQ(name(region::create(path.c_str(), {.size = 1, .members = 0}).status()),
+            "invalid_options");
+  EXPECT_EQ(name(region::create(path.c_str(), {.size = 1, .members = 16'383}).status()),
+            "invalid_options");
+  EXPECT_EQ(name(region::create(path.c_str(), {.size = SIZE_MAX}).status()), "invalid_options");
+  EXPECT_EQ(access(path.c_str(), F_OK), -1);
+  const region nowhere = region::create("/nonexistent/region", small);
+  EXPECT_EQ(name(nowhere.status()), "system_error");
+  EXPECT_EQ(nowhere.error(), ENOENT);
+}
+
+TEST_F(region_file, foreign_files_are_not_regions) {
+  write_file("");
+  EXPECT_EQ(opened(), "not_a_region");
+  write_file("hello");
+  EXPECT_EQ(opened(), "not_a_region");
+  write_file(std::string(100'000, 'x'));
+  EXPECT_EQ(opened(), "not_a_region");
+  EXPECT_EQ(name(region::open_or_create(path.c_str(), small).status()), "not_a_region");
+  EXPECT_EQ(name(region::open("/dev/shm").status()), "not_a_region");
+  EXPECT_EQ(name(region::open("/dev/null").status()), "not_a_region");
+}
+
+TEST_F(region_file, reboot_and_copy_are_told_apart_and_refused) {
+  region::create(path.c_str(), small).close();
+  const fixed_header whole = header();
+  EXPECT_EQ(opened(), "open");
+  fixed_header changed = whole;
+  changed.boot_id[3] ^= 1;
+  write_header(changed);
+  EXPECT_EQ(opened(), "former_boot");
+  changed = whole;
+  ++changed.inode;
+  write_header(changed);
+  EXPECT_EQ(opened(), "copied");
+  changed = whole;
+  ++changed.device;
+  write_header(changed);
+  EXPECT_EQ(opened(), "copied");
+  write_header(whole);
+  EXPECT_EQ(opened(), "open");
+  ASSERT_EQ(std::system(("cp " + path + " " + other_path()).c_str()), 0);
+  EXPECT_EQ(name(region::open(other_path().c_str()).status()), "copied");
+}
+
+TEST_F(region_file, truncated_regions_are_refused_at_every_length) {
+  region::create(path.c_str(), small).close();
+  const auto whole = static_cast<off_t>(header().total_bytes);
+  for (off_t length = whole; length > 0; length -= 997) {
+    ASSERT_EQ(truncate(path.c_str(), length), 0);
+    const std::string expected = length == whole ? "open"
+                                 : length >= 16  ? "truncated"
+                                                 : "not_a_region";
+    ASSERT_EQ(opened(), expected) << length;
+  }
+}
+
+TEST_F(region_file, versions_and_damage_are_refused) {
+  region::create(path.c_str(), small).close();
+  const fixed_header whole = header();
+  fixed_header changed = whole;
+  for (const std::uint32_t version : {0u, 2u, 0xffffffffu}) {
+    changed.version = version;
+    write_header(changed);
+    EXPECT_EQ(opened(), "unknown_version");
+  }
+  // Without the checksum: any other bit.
+  for (std::size_t byte = 20; byte < sizeof whole; ++byte) {
+    for (int bit = 0; bit < 8; ++bit) {
+      changed = whole;
+      reinterpret_cast<unsigned char*>(&changed)[byte] ^= static_cast<unsigned char>(1 << bit);
+      write_header(changed, false);
+      ASSERT_EQ(opened(), "damaged") << byte << " bit " << bit;
+    }
+  }
+}
+
+// The checksum is no secret.
+TEST_F(region_file, forged_geometry_with_a_right_checksum_is_refused) {
+  region::create(path.c_str(), small).close();
+  const fixed_header whole = header();
+  const auto forge = [&](auto field, std::uint64_t value) {
+    fixed_header changed = whole;
+    changed.*field = static_cast<std::remove_reference_t<decltype(changed.*field)>>(value);
+    if (std::memcmp(&changed, &whole, sizeof whole) == 0) return;
+    write_header(changed);
+    const std::string status = opened();
+    ASSERT_TRUE(status == "damaged" || status == "truncated") << status << " for " << value;
+  };
+  for (int shift = 0; shift < 64; ++shift) {
+    for (const std::int64_t delta : {-1, 0, 1}) {
+      const std::uint64_t value = (std::uint64_t{1} << shift) + static_cast<std::uint64_t>(delta);
+      forge(&fixed_header::members, value & 0xffffffff);
+      forge(&fixed_header::page_bytes, value & 0xffffffff);
+      forge(&fixed_header::header_bytes, value & 0xffffffff);
+      forge(&fixed_header::slots_offset, value);
+      forge(&fixed_header::data_offset, value);
+      forge(&fixed_header::total_bytes, value);
+    }
+  }
+}
+
+TEST_F(region_file, one_of_many_creators_wins_and_all_share_its_region) {
+  struct tally {
+    std::atomic<std::uint32_t> creators;
+  };
+  region_of<tally> shared;
+  for (int round = 0; round < 20; ++round) {
+    shared->creators = 0;
+    std::vector<std::unique_ptr<child_process>> racers;
+    for (int racer = 0; racer < 6; ++racer) {
+      racers.push_back(std::make_unique<child_process>([&] {
+        region own = region::open_or_create(path.c_str(), small);
+        CHILD_EXPECT(own.status() == region_status::open);
+        auto* count = own.at<std::atomic<std::uint32_t>>(0);
+        if (count->fetch_add(1) == 0) ++shared->creators;
+      }));
+    }
+    for (const auto& racer : racers) ASSERT_EQ(racer->wait(), exited(0));
+    region result = region::open(path.c_str());
+    ASSERT_EQ(result.at<std::atomic<std::uint32_t>>(0)->load(), 6u);
+    ASSERT_EQ(shared->creators, 1u);
+    unlink(path.c_str());
+  }
+}
+
+TEST_F(region_file, named_objects_are_made_once_and_checked) {
+  struct point {
+    std::uint64_t x = 7;
+    std::uint64_t y = 0;
+  };
+  region made = region::create(path.c_str(), small);
+  point* first = made.construct<point>("first");
+  ASSERT_NE(first, nullptr);
+  EXPECT_EQ(first->x, 7u);
+  first->x = 8;
+  EXPECT_EQ(made.construct<point>("first"), first);
+  EXPECT_EQ(first->x, 8u) << "made once";
+  EXPECT_EQ(made.construct<std::uint32_t>("first"), nullptr) << "another size";
+  EXPECT_NE(made.construct<std::uint32_t>("second", 3u), nullptr);
+  EXPECT_EQ(*made.construct<std::uint32_t>("second"), 3u);
+  struct big {
+    std::byte bytes[90];
+  };
+  EXPECT_EQ(made.construct<big>("big"), nullptr) << "no room";
+  EXPECT_EQ(made.construct<point>(""), nullptr);
+  EXPECT_EQ(made.construct<point>(std::string(40, 'n').c_str()), nullptr);
+  EXPECT_EQ(made.at<point>(96), nullptr);
+  EXPECT_EQ(made.at<point>(4), nullptr) << "misaligned";
+}
+
+TEST_F(region_file, maker_that_dies_in_a_constructor_is_replaced) {
+  struct fragile {
+    std::uint64_t value;
+    explicit fragile(bool die) : value{1} {
+      if (die) raise(SIGKILL);
+      value = 2;
+    }
+  };
+  region made = region::create(path.c_str(), small);
+  EXPECT_EQ(run_in_child([&] { static_cast<void>(made.construct<fragile>("it", true)); }),
+            killed_by(SIGKILL));
+  fragile* it = made.construct<fragile>("it", false);
+  ASSERT_NE(it, nullptr);
+  EXPECT_EQ(it->value, 2u);
+}
+
+TEST_F(region_file, anonymous_region_is_sealed_and_opens_by_descriptor) {
+  region made = region::create_anonymous("deadbolt-test", small);
+  ASSERT_TRUE(made);
+  EXPECT_EQ(ftruncate(made.descriptor(), 4096), -1);
+  EXPECT_EQ(errno, EPERM);
+  const int inherited = dup(made.descriptor());
+  std::byte* data = made.data();
+  EXPECT_EQ(region::open_descriptor(inherited).data(), data);
+  made.close();
+  region other = region::open_descriptor(inherited);
+  EXPECT_EQ(name(other.status()), "open");
+  close(inherited);
+  EXPECT_EQ(name(other.attach()), "attached");
+  EXPECT_EQ(name(region::open_descriptor(-1).status()), "system_error");
+}
+
+} // namespace
+} // namespace deadbolt::testing

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// A region whose data is one struct, and what tests look at in its table.
+#ifndef DEADBOLT_TESTS_REGION_SUPPORT_HPP
+#define DEADBOLT_TESTS_REGION_SUPPORT_HPP
+
+#include <deadbolt/mutex.hpp>
+#include <deadbolt/region.hpp>
+#include <region/format.hpp>
+#include <region/open_region.hpp>
+
+#include <child_process.hpp>
+#include <gate.hpp>
+#include <watchdog.hpp>
+
+#include <cstdint>
+#include <gtest/gtest.h>
+#include <string>
+#include <unistd.h>
+
+namespace deadbolt::testing {
+
+template <class Data>
+class region_of {
+public:
+  explicit region_of(std::uint32_t members = 16)
+      : region_{
+            region::create_anonymous("deadbolt-test", {.size = sizeof(Data), .members = members})} {
+    if (!region_) {
+      std::fprintf(stderr, "no region: %s, error %d\n", to_string(region_.status()),
+                   region_.error());
+      std::abort();
+    }
+    // Zeroed memory is what every Data here starts as.
+    data_ = region_.template at<Data>(0);
+  }
+
+  Data* operator->() noexcept { return data_; }
+  Data& operator*() noexcept { return *data_; }
+  [[nodiscard]] region& handle() noexcept { return region_; }
+
+private:
+  region region_;
+  Data* data_;
+};
+
+inline regions::member_slot& slot_at(region& region, std::uint32_t slot) {
+  return *regions::region_at(region.data())->slot(slot);
+}
+
+inline std::uint32_t life_at(region& region, std::uint32_t slot) {
+  regions::member_slot& member = slot_at(region, slot);
+  return regions::life_word(&member, member.kind)->load();
+}
+
+inline std::uint32_t live_members(region& region) {
+  std::uint32_t count = 0;
+  for (std::uint32_t slot = 0; slot < region.members(); ++slot) {
+    if (regions::is_alive(life_at(region, slot))) ++count;
+  }
+  return count;
+}
+
+inline std::uint64_t word_of(const mutex& lock) {
+  return __atomic_load_n(lock.native_handle(), __ATOMIC_ACQUIRE);
+}
+inline bool has_waiters(const mutex& lock) {
+  return (word_of(lock) & regions::word_waiters) != 0;
+}
+inline void await_waiters(const mutex& lock) {
+  await("a waiter's bit", [&] { return has_waiters(lock); });
+}
+
+// Every public name of a status in one place, so that a failure reads well.
+inline std::string name(lock_result&& result) {
+  return to_string(result.status());
+}
+inline std::string name(unlock_status status) {
+  return to_string(status);
+}
+inline std::string name(attach_status status) {
+  return to_string(status);
+}
+inline std::string name(region_status status) {
+  return to_string(status);
+}
+
+} // namespace deadbolt::testing
+#endif
