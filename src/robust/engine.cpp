@@ -10,7 +10,13 @@
 #include <sys/vdso_image.hpp>
 
 extern "C" {
-std::uint32_t deadbolt_local_futex_unlock(std::uint32_t* word, robust_list_head* head) noexcept;
+std::uint32_t deadbolt_local_futex_unlock(std::uint32_t* word, robust_list_head* head,
+                                          std::uint32_t expected) noexcept;
+// Where the block above goes when the word holds neither `expected` nor that with
+// WAITERS. Nothing was written.
+[[noreturn]] void deadbolt_abort_unlock_of_changed_word(const std::uint32_t* word,
+                                                        robust_list_head* head,
+                                                        std::uint32_t expected) noexcept;
 int deadbolt_local_pi_futex_try_unlock(std::uint32_t* word, std::uint32_t* expected,
                                        robust_list_head* head) noexcept;
 }
@@ -18,13 +24,14 @@ int deadbolt_local_pi_futex_try_unlock(std::uint32_t* word, std::uint32_t* expec
 namespace deadbolt::robust {
 namespace {
 
-// The vDSO's functions. The March 2026 proposal's have the very shape of an
-// engine's; mainline's take the TID and the pending slot.
-using futex_unlock = decltype(engine::unlock);
+// The vDSO's functions. The March 2026 proposal's need no expected value; mainline's
+// take the TID and the pending slot.
+using futex_unlock = std::uint32_t (*)(std::uint32_t* word, robust_list_head* head) noexcept;
 using pi_try_unlock = decltype(engine::pi_try_unlock);
 using list64_try_unlock = std::uint32_t (*)(std::uint32_t* lock, std::uint32_t tid,
                                             std::uint64_t* pending) noexcept;
 
+constinit futex_unlock vdso_futex_unlock = nullptr;
 constinit list64_try_unlock mainline_try_unlock = nullptr;
 
 std::uint64_t* pending_slot(robust_list_head* head) noexcept {
@@ -34,11 +41,11 @@ std::uint64_t* pending_slot(robust_list_head* head) noexcept {
 
 // Releases in the kernel, whose errors leave the word as it was: the local block
 // then does it, and faults where the word cannot be written.
-std::uint32_t unlock_in_kernel(std::uint32_t* word, robust_list_head* head) noexcept {
-  // The owner's bits are stable; WAITERS is the kernel's business now.
-  const std::uint32_t seen = __atomic_load_n(word, __ATOMIC_RELAXED) & ~FUTEX_WAITERS;
-  if (sys::futex_robust_unlock(word, pending_slot(head)) >= 0) return seen;
-  return deadbolt_local_futex_unlock(word, head);
+std::uint32_t unlock_in_kernel(std::uint32_t* word, robust_list_head* head,
+                               std::uint32_t expected) noexcept {
+  // WAITERS is the kernel's business now.
+  if (sys::futex_robust_unlock(word, pending_slot(head)) >= 0) return expected;
+  return deadbolt_local_futex_unlock(word, head, expected);
 }
 
 int pi_unlock_in_kernel(std::uint32_t* word, std::uint32_t* expected,
@@ -53,12 +60,15 @@ int pi_unlock_in_kernel(std::uint32_t* word, std::uint32_t* expected,
   return 0;
 }
 
-std::uint32_t mainline_unlock(std::uint32_t* word, robust_list_head* head) noexcept {
-  const std::uint32_t seen = __atomic_load_n(word, __ATOMIC_RELAXED);
-  if ((seen & FUTEX_WAITERS) == 0 && mainline_try_unlock(word, seen, pending_slot(head)) == seen) {
-    return seen;
-  }
-  return unlock_in_kernel(word, head);
+std::uint32_t vdso_unlock(std::uint32_t* word, robust_list_head* head,
+                          std::uint32_t /*expected*/) noexcept {
+  return vdso_futex_unlock(word, head);
+}
+
+std::uint32_t mainline_unlock(std::uint32_t* word, robust_list_head* head,
+                              std::uint32_t expected) noexcept {
+  if (mainline_try_unlock(word, expected, pending_slot(head)) == expected) return expected;
+  return unlock_in_kernel(word, head, expected);
 }
 
 int mainline_pi_try_unlock(std::uint32_t* word, std::uint32_t* expected,
@@ -94,9 +104,11 @@ bool kernel_knows_robust_unlock() noexcept {
 
 bool make(const char* name, engine& made) noexcept {
   if (strcmp(name, "vdso") == 0) {
-    made = {
-        .name = "vdso", .protected_by_kernel = true, .unlock = nullptr, .pi_try_unlock = nullptr};
-    return find("__vdso_robust_futex_unlock", made.unlock) &&
+    made = {.name = "vdso",
+            .protected_by_kernel = true,
+            .unlock = vdso_unlock,
+            .pi_try_unlock = nullptr};
+    return find("__vdso_robust_futex_unlock", vdso_futex_unlock) &&
            find("__vdso_robust_pi_futex_try_unlock", made.pi_try_unlock);
   }
   if (strcmp(name, "vdso_mainline") == 0) {
@@ -166,8 +178,8 @@ bool engine_is_available(const char* name) noexcept {
   return make(name, made);
 }
 
-void unlock_and_wake(std::uint32_t* word, robust_list_head* head) noexcept {
-  const std::uint32_t old = this_engine().unlock(word, head);
+void unlock_and_wake(std::uint32_t* word, robust_list_head* head, std::uint32_t expected) noexcept {
+  const std::uint32_t old = this_engine().unlock(word, head, expected);
   if (__builtin_expect((old & FUTEX_WAITERS) != 0, 0)) {
     // Only the vdso engine comes here. The word may be another's memory by now;
     // the kernel knows from list_op_pending that this wake is owed, and clears
@@ -180,10 +192,25 @@ void unlock_and_wake(std::uint32_t* word, robust_list_head* head) noexcept {
 
 } // namespace deadbolt::robust
 
+void deadbolt_abort_unlock_of_changed_word(const std::uint32_t* word, robust_list_head* /*head*/,
+                                           std::uint32_t expected) noexcept {
+  deadbolt::sys::message{}
+      .text("unlock of the lock word at ")
+      .pointer(word)
+      .text(": it holds ")
+      .hex(__atomic_load_n(word, __ATOMIC_RELAXED))
+      .text(" where its owner left ")
+      .hex(expected)
+      .text(": it was overwritten, or made anew, while it was held")
+      .abort();
+}
+
 std::uint32_t robust_futex_unlock(std::uint32_t* uaddr, robust_list_head* head) {
   using namespace deadbolt::robust;
   if (is_bad(uaddr)) abort_bad_word("robust_futex_unlock", uaddr);
-  return this_engine().unlock(uaddr, head);
+  // order: relaxed, the owner's bits are stable.
+  const std::uint32_t seen = __atomic_load_n(uaddr, __ATOMIC_RELAXED);
+  return this_engine().unlock(uaddr, head, seen & ~FUTEX_WAITERS);
 }
 
 int robust_pi_futex_try_unlock(std::uint32_t* uaddr, std::uint32_t* expected,

@@ -12,7 +12,9 @@ struct engine {
   const char* name;
   // Whether the kernel knows this unlock, so that nothing needs a guard.
   bool protected_by_kernel;
-  std::uint32_t (*unlock)(std::uint32_t* word, robust_list_head* head) noexcept;
+  // `expected` is what the word holds but for WAITERS.
+  std::uint32_t (*unlock)(std::uint32_t* word, robust_list_head* head,
+                          std::uint32_t expected) noexcept;
   int (*pi_try_unlock)(std::uint32_t* word, std::uint32_t* expected,
                        robust_list_head* head) noexcept;
 };
@@ -29,7 +31,7 @@ inline constexpr const char* engine_names[] = {"vdso", "vdso_mainline", "syscall
 
 // The whole unlock of a word whose entry is in list_op_pending and off the list:
 // release, the wake that is owed, the clear.
-void unlock_and_wake(std::uint32_t* word, robust_list_head* head) noexcept;
+void unlock_and_wake(std::uint32_t* word, robust_list_head* head, std::uint32_t expected) noexcept;
 
 } // namespace deadbolt::robust
 #endif

@@ -51,9 +51,23 @@ inline void link_front(robust_list_head* head, robust_list* node, robust_list* e
   head->list.next = entry;
 }
 
-// Takes `node` off, wherever it is. The caller has it in list_op_pending.
-inline void unlink(robust_list_head* head, robust_list* node) noexcept {
+// Whether `entry` is first on the list. The calling thread holds its lock then: the
+// list is the thread's own memory, a lock is put there after it was taken and taken
+// off before it is let go. What comes later on the list is reached through shared
+// memory, and proves nothing.
+inline bool is_first(const robust_list_head* head, const robust_list* entry) noexcept {
+  return head->list.next == entry;
+}
+
+// Takes `node`, which is `entry` on the list, off wherever it is. The caller has it in
+// list_op_pending.
+inline void unlink(robust_list_head* head, robust_list* node, const robust_list* entry) noexcept {
   robust_list* next = node->next;
+  if (__builtin_expect(is_first(head, entry), 1)) {
+    head->list.next = next;
+    if (!is_head(head, next)) *back_link(next) = &head->list;
+    return;
+  }
   void* link = *back_link(node);
   without_pi_bit(static_cast<robust_list*>(link))->next = next;
   if (!is_head(head, next)) *back_link(next) = link;

@@ -32,13 +32,13 @@ inline robust_list* links(robust_node& node) noexcept {
 // death order: before the lock word can name us, the kernel must know where it is.
 // After this store and until the node is linked, list_op_pending says so; and from
 // before it is unlinked until it is released.
-inline void announce(const thread_identity& self, robust_list* entry) noexcept {
+inline void announce(thread_identity self, robust_list* entry) noexcept {
   __atomic_store_n(&self.head->list_op_pending, entry, __ATOMIC_RELAXED);
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 // death order: whatever was announced is on the list, or not ours any more.
-inline void retract(const thread_identity& self) noexcept {
+inline void retract(thread_identity self) noexcept {
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   __atomic_store_n(&self.head->list_op_pending, nullptr, __ATOMIC_RELAXED);
 }
@@ -47,12 +47,21 @@ constexpr bool is_free(std::uint32_t word) noexcept {
   return (word & FUTEX_TID_MASK) == 0;
 }
 
-constexpr bool is_owned_by(std::uint32_t word, const thread_identity& self) noexcept {
+constexpr bool is_owned_by(std::uint32_t word, thread_identity self) noexcept {
   return (word & FUTEX_TID_MASK) == self.tid;
 }
 
+// Whether the caller holds `node`, which is `entry` on its list. The list comes
+// first because the word is slow to read: a load of what a locked instruction has
+// just written costs a quarter of the whole lock and unlock.
+inline bool holds(thread_identity self, const robust_node& node,
+                  const robust_list* entry) noexcept {
+  return __builtin_expect(is_first(self.head, entry), 1) ||
+         is_owned_by(__atomic_load_n(&node.word, __ATOMIC_RELAXED), self);
+}
+
 // One try at a free, unmarked word.
-inline bool take_free_word(const thread_identity& self, robust_node& node) noexcept {
+inline bool take_free_word(thread_identity self, robust_node& node) noexcept {
   std::uint32_t free = 0;
   // order: acquire, pairs with the release of the last owner's unlock.
   return __atomic_compare_exchange_n(&node.word, &free, self.tid, false, __ATOMIC_ACQUIRE,

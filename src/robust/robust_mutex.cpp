@@ -46,8 +46,7 @@ lock_status robust_mutex::lock_status_of_try_lock() noexcept {
 unlock_status robust_mutex::unlock() noexcept {
   require_place(node_);
   const thread_identity self = this_thread(&node_);
-  const std::uint32_t seen = __atomic_load_n(&node_.word, __ATOMIC_RELAXED);
-  if (__builtin_expect(!is_owned_by(seen, self), 0)) return unlock_status::not_owner;
+  if (!holds(self, node_, links(node_))) return unlock_status::not_owner;
   give_up_unrepaired(node_);
   release(self, node_);
   return unlock_status::released;

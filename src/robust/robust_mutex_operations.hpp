@@ -8,18 +8,17 @@
 namespace deadbolt::robust {
 
 // Off the list, released, next waiter woken, nothing pending.
-inline void release(const thread_identity& self, robust_node& node) noexcept {
+inline void release(thread_identity self, robust_node& node) noexcept {
   announce(self, links(node));
-  unlink(self.head, links(node));
+  unlink(self.head, links(node), links(node));
   // death order: off the list before the word is free; until the release
   // list_op_pending still passes the mutex on.
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  unlock_and_wake(&node.word, self.head);
+  unlock_and_wake(&node.word, self.head, self.tid);
 }
 
 // The word names us: put the node on the list, and say how we came by it.
-inline lock_status settle(const thread_identity& self, robust_node& node,
-                          bool owner_died) noexcept {
+inline lock_status settle(thread_identity self, robust_node& node, bool owner_died) noexcept {
   link_front(self.head, links(node), links(node));
   retract(self);
   const lock_status status = status_for_new_owner(node, owner_died);
@@ -29,8 +28,7 @@ inline lock_status settle(const thread_identity& self, robust_node& node,
 }
 
 // Waits. On entry the node is announced; on return it is held, or retracted.
-lock_status lock_slow(const thread_identity& self, robust_node& node,
-                      const deadline* deadline) noexcept;
+lock_status lock_slow(thread_identity self, robust_node& node, const deadline* deadline) noexcept;
 
 } // namespace deadbolt::robust
 #endif

@@ -31,8 +31,7 @@ void sleep_on(const std::uint32_t* word, std::uint32_t expected,
 
 // A waiter that dies here passes a wake on: the kernel does so for a pending entry
 // whose word is free.
-lock_status lock_slow(const thread_identity& self, robust_node& node,
-                      const deadline* deadline) noexcept {
+lock_status lock_slow(thread_identity self, robust_node& node, const deadline* deadline) noexcept {
   std::uint32_t* word = &node.word;
   // Whoever slept may have left others asleep, so it owns the word with WAITERS.
   std::uint32_t keep_waiters = 0;

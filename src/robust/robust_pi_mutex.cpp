@@ -24,9 +24,9 @@ robust_list* list_entry(robust_node& node) noexcept {
 }
 
 // Off the list, released or handed on, nothing pending.
-void release(const thread_identity& self, robust_node& node) noexcept {
+void release(thread_identity self, robust_node& node) noexcept {
   announce(self, pending_entry(node));
-  unlink(self.head, links(node));
+  unlink(self.head, links(node), list_entry(node));
   // death order: off the list before the word is free; until the release
   // list_op_pending still passes the mutex on.
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -47,7 +47,7 @@ void release(const thread_identity& self, robust_node& node) noexcept {
 }
 
 // The word names us: on the list, nothing pending, and how we came by it.
-lock_status settle(const thread_identity& self, robust_node& node, bool owner_died) noexcept {
+lock_status settle(thread_identity self, robust_node& node, bool owner_died) noexcept {
   link_front(self.head, links(node), list_entry(node));
   retract(self);
   const lock_status status = status_for_new_owner(node, owner_died);
@@ -57,7 +57,7 @@ lock_status settle(const thread_identity& self, robust_node& node, bool owner_di
 
 // After the kernel gave us the word. It leaves OWNER_DIED there; we keep that in
 // `state`, so that unlock finds the bare TID.
-lock_status settle_given(const thread_identity& self, robust_node& node) noexcept {
+lock_status settle_given(thread_identity self, robust_node& node) noexcept {
   // death order: dying between here and status_for_new_owner() is one more death of
   // an owner: the kernel sets the bit again.
   const std::uint32_t old =
@@ -67,8 +67,7 @@ lock_status settle_given(const thread_identity& self, robust_node& node) noexcep
 
 // Waits in the kernel. On entry the node is announced; on return it is held, or
 // retracted.
-lock_status lock_slow(const thread_identity& self, robust_node& node,
-                      const deadline* deadline) noexcept {
+lock_status lock_slow(thread_identity self, robust_node& node, const deadline* deadline) noexcept {
   for (;;) {
     const long result = sys::futex_lock_pi(&node.word, deadline);
     switch (result) {
@@ -128,8 +127,7 @@ lock_status robust_pi_mutex::lock_status_of_try_lock() noexcept {
 unlock_status robust_pi_mutex::unlock() noexcept {
   require_place(node_);
   const thread_identity self = this_thread(&node_);
-  const std::uint32_t seen = __atomic_load_n(&node_.word, __ATOMIC_RELAXED);
-  if (__builtin_expect(!is_owned_by(seen, self), 0)) return unlock_status::not_owner;
+  if (!holds(self, node_, list_entry(node_))) return unlock_status::not_owner;
   give_up_unrepaired(node_);
   release(self, node_);
   return unlock_status::released;

@@ -27,7 +27,7 @@ extern constinit const std::uint32_t* process_mark;
 // robust list.
 thread_identity look_up_identity(const void* lock) noexcept;
 
-inline bool identity_is_current(const thread_identity& identity) noexcept {
+inline bool identity_is_current(thread_identity identity) noexcept {
   // order: the pointer pairs with mark_process()'s release store.
   const std::uint32_t* mark = __atomic_load_n(&process_mark, __ATOMIC_ACQUIRE);
   return identity.tid != 0 && __atomic_load_n(mark, __ATOMIC_RELAXED) != 0;

@@ -17,7 +17,8 @@
 
 // src/arch/x86_64/robust_futex_unlock.S
 extern "C" {
-std::uint32_t deadbolt_local_futex_unlock(void* word, robust_list_head* head);
+std::uint32_t deadbolt_local_futex_unlock(void* word, robust_list_head* head,
+                                          std::uint32_t expected);
 void deadbolt_local_futex_unlock_contended();
 }
 
@@ -48,11 +49,12 @@ constexpr std::uint32_t no_action = SECCOMP_RET_ALLOW;
 traced_child::part unlock_under(std::uint32_t action) {
   return [action](child_page& page) {
     if (action != no_action) answer_wake_op(action);
-    page.word = static_cast<std::uint32_t>(::getpid()) | FUTEX_WAITERS;
+    const auto tid = static_cast<std::uint32_t>(::getpid());
+    page.word = tid | FUTEX_WAITERS;
     page.head.list_op_pending =
         reinterpret_cast<robust_list*>(reinterpret_cast<std::uintptr_t>(&page.word) + 32);
     ::kill(::getpid(), SIGUSR1);
-    deadbolt_local_futex_unlock(&page.word, &page.head);
+    deadbolt_local_futex_unlock(&page.word, &page.head, tid);
   };
 }
 

@@ -4,11 +4,11 @@
  *
  * Three blocks, each with one window, and each leaves by the next one's door:
  *
- *   uncontended: seen = *uaddr
- *                while no WAITERS in seen:
- *                  if compare_exchange(*uaddr, seen, 0):       released
- *                    head->list_op_pending = 0                 window ends
- *                    return seen
+ *   uncontended: seen = expected
+ *                if compare_exchange(*uaddr, seen, 0):         released
+ *                  head->list_op_pending = 0                   window ends
+ *                  return seen
+ *                if seen is not expected with WAITERS: abort
  *   contended:   r = futex(uaddr, FUTEX_WAKE_OP, 1, -, uaddr, SET 0)
  *                if r says released:                           released, woken
  *                  head->list_op_pending = 0                   window ends
@@ -20,10 +20,12 @@
  *
  * The uncontended release is a compare-exchange, not the exchange of the vDSO
  * function: a word with WAITERS must not be let go here, since a stock kernel
- * cannot be told of the wake that would then be owed. The owner's own bits do
- * not change under it, so the loop runs again only when a waiter sets WAITERS.
+ * cannot be told of the wake that would then be owed. Others only ever add
+ * WAITERS to the owner's bits, which the caller knows: they are `expected`, and
+ * the word is not read first. A load of what a locked instruction wrote just before
+ * costs a quarter of the whole lock and unlock (docs/performance.md).
  *
- * Registers: rdi = uaddr and rsi = head on entry, eax = the result. What must
+ * Registers: rdi = uaddr, rsi = head, edx = expected on entry, eax = the result. What must
  * outlive the system call lies in the red zone, which neither the kernel nor a
  * signal handler touches: -8(%rsp) = head, -12(%rsp) = seen.
  */
@@ -31,21 +33,25 @@
 
 /*
  * Live in the window: rsi = head, eax = seen, ZF = released.
- * Exits: ret (released); contended, with rdi, rsi and eax as they are.
+ * Exits: ret (released); contended, with rdi, rsi and eax as they are; abort, with
+ * rdi and edx as on entry.
  */
 unlock_block deadbolt_local_futex_unlock, DEADBOLT_CS_ZF
-  mov (%rdi), %eax
-uncontended_look:
-  test %eax, %eax
-  js deadbolt_local_futex_unlock_contended
+  mov %edx, %eax
   xor %ecx, %ecx
   lock cmpxchg %ecx, (%rdi)
 deadbolt_local_futex_unlock_window_begin:
 deadbolt_local_futex_unlock_owed_end:
-  jnz uncontended_look
+  jnz uncontended_seen_another
   movq $0, HEAD_LIST_OP_PENDING(%rsi)
 deadbolt_local_futex_unlock_window_end:
   ret
+uncontended_seen_another:
+  mov %eax, %ecx
+  xor %edx, %ecx
+  cmp $FUTEX_WAITERS, %ecx
+  je deadbolt_local_futex_unlock_contended
+  jmp deadbolt_abort_unlock_of_changed_word
 unlock_block_end deadbolt_local_futex_unlock
 
 /*

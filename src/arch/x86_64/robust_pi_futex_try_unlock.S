@@ -25,7 +25,6 @@
  */
 #include "unlock_block.h"
 
-#define WAITERS 0x80000000
 #define EAGAIN 11
 
 /*
@@ -49,7 +48,7 @@ pi_seen_another:
   mov (%rsi), %ecx
   mov %eax, (%rsi)
   xor %eax, %ecx
-  cmp $WAITERS, %ecx
+  cmp $FUTEX_WAITERS, %ecx
   je deadbolt_local_pi_futex_unlock_contended
   xor %eax, %eax
   ret
@@ -76,7 +75,7 @@ deadbolt_local_pi_futex_unlock_contended_window_end:
   mov $1, %eax
   ret
 pi_refused:
-  orl $WAITERS, (%r8)
+  orl $FUTEX_WAITERS, (%r8)
   xor %eax, %eax
   ret
 unlock_block_end deadbolt_local_pi_futex_unlock_contended

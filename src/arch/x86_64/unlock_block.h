@@ -11,6 +11,7 @@
 #define FUTEX_WAKE 1
 #define FUTEX_WAKE_OP 5
 #define FUTEX_UNLOCK_PI 7
+#define FUTEX_WAITERS 0x80000000
 #define FUTEX_OWNER_AND_FLAGS_BUT_WAITERS 0x7fffffff
 
 /*
