@@ -67,10 +67,10 @@ void make_libc_register() noexcept {
 }
 
 attach_status find_list(robust_list_head*& head) noexcept {
-  head = sys::registered_robust_list(0);
+  head = sys::own_robust_list();
   if (head == nullptr) {
     make_libc_register();
-    head = sys::registered_robust_list(0);
+    head = sys::own_robust_list();
   }
   if (head == nullptr || head->futex_offset != this_libc_futex_offset) {
     return attach_status::no_robust_list;

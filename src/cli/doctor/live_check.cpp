@@ -67,7 +67,7 @@ char await_child(int held) {
 live_facts gather_live_facts() {
   live_facts facts;
   // A lock would end this process, as it should any other.
-  if (sys::registered_robust_list(0) == nullptr) {
+  if (sys::own_robust_list() == nullptr) {
     facts.failure = "this thread has no robust list";
     return facts;
   }
