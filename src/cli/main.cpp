@@ -7,23 +7,26 @@
 #include <exception>
 
 int main(int argc, char** argv) {
-  CLI::App app("Robust locks in shared memory that survive the death of their owner.");
-  app.name("deadbolt");
-  app.require_subcommand(1);
-  app.set_version_flag("--version", DEADBOLT_VERSION);
-
-  int status = 0;
-  deadbolt::cli::add_doctor(app, status);
-  deadbolt::cli::add_run(app, status);
-
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    // CLI11 has a number for each kind of mistake; ours is one: bad usage.
-    return app.exit(error) == 0 ? 0 : 2;
+    CLI::App app("Robust locks in shared memory that survive the death of their owner.");
+    app.name("deadbolt");
+    app.require_subcommand(1);
+    app.set_version_flag("--version", DEADBOLT_VERSION);
+
+    int status = 0;
+    deadbolt::cli::add_doctor(app, status);
+    deadbolt::cli::add_run(app, status);
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      // CLI11 has a number for each kind of mistake; ours is one: bad usage.
+      return app.exit(error) == 0 ? 0 : 2;
+    }
+    return status;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "deadbolt: %s\n", error.what());
+    std::fputs("deadbolt: ", stderr);
+    std::fputs(error.what(), stderr);
+    std::fputs("\n", stderr);
     return 2;
   }
-  return status;
 }

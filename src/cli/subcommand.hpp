@@ -4,7 +4,7 @@
 #ifndef DEADBOLT_CLI_SUBCOMMAND_HPP
 #define DEADBOLT_CLI_SUBCOMMAND_HPP
 
-namespace CLI {
+namespace CLI { // NOLINT(readability-identifier-naming): CLI11's
 class App;
 }
 

@@ -38,7 +38,9 @@ public:
     ::tcgetattr(master_.get(), &settings);
     settings.c_lflag &= ~static_cast<tcflag_t>(ECHO);
     ::tcsetattr(master_.get(), TCSANOW, &settings);
-    const std::string slave = ::ptsname(master_.get());
+    char name[64];
+    if (::ptsname_r(master_.get(), name, sizeof name) != 0) std::abort();
+    const std::string slave = name;
     shell_ = ::fork();
     if (shell_ == 0) be_the_shell(slave, command, in_foreground);
   }

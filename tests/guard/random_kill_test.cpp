@@ -70,9 +70,9 @@ void kill_one(bool under_guard, long nanoseconds, tally& total) {
   const one_cpu here;
   const shared_field shared;
   unlock_field& field = shared.get();
-  const words command{GUARD_UNLOCKER, std::to_string(shared.descriptor())};
-  child_process run(under_guard ? guarded(command) : command,
-                    [] { ::setenv("DEADBOLT_ENGINE", "local", 1); });
+  const words command{"env", "DEADBOLT_ENGINE=local", GUARD_UNLOCKER,
+                      std::to_string(shared.descriptor())};
+  child_process run(under_guard ? guarded(command) : command);
   ASSERT_TRUE(eventually([&] { return field.locked != 0; }));
   const std::uint32_t tid = field.tid;
   const timespec moment{.tv_sec = 0, .tv_nsec = nanoseconds};

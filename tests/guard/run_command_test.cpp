@@ -90,7 +90,7 @@ TEST(run_signals, are_inherited_as_they_were) {
         sigset_t blocked;
         ::sigemptyset(&blocked);
         ::sigaddset(&blocked, SIGUSR2);
-        ::sigprocmask(SIG_SETMASK, &blocked, nullptr);
+        ::pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
       });
   EXPECT_EQ(done.output, "SigBlk:\t0000000000000800\nSigIgn:\t0000000000010001\n");
   EXPECT_EQ(done.status, 0);

@@ -82,7 +82,7 @@ std::uint64_t traced_child::forge_block() {
   return reinterpret_cast<std::uint64_t>(page_->block);
 }
 
-void traced_child::move_to(std::uint64_t ip, std::uint64_t cs) {
+void traced_child::move_to(std::uint64_t ip, std::uint64_t cs) const {
   registers regs;
   if (get().get_registers(regs) != 0) std::abort();
   regs.raw().rip = ip;

@@ -46,7 +46,7 @@ public:
   // A block of kind ALWAYS in the page: owed [40,50), then window to 60.
   std::uint64_t forge_block();
   // The child's next instruction is there, in 64-bit code unless told otherwise.
-  void move_to(std::uint64_t ip, std::uint64_t cs = 0x33);
+  void move_to(std::uint64_t ip, std::uint64_t cs = 0x33) const;
   // One instruction on; what the child does then.
   deadbolt::guard::stop_event step();
   // SIGKILL, and on to PTRACE_EVENT_EXIT.

@@ -9,7 +9,7 @@ namespace deadbolt::guard {
 
 command_signals::command_signals() noexcept {
   ::sigfillset(&all_);
-  ::sigprocmask(SIG_BLOCK, &all_, &inherited_mask_);
+  ::pthread_sigmask(SIG_BLOCK, &all_, &inherited_mask_);
   struct sigaction default_action {};
   default_action.sa_handler = SIG_DFL;
   // An inherited SIG_IGN would have the kernel reap the command behind our back.
@@ -18,7 +18,7 @@ command_signals::command_signals() noexcept {
 
 void command_signals::restore() const noexcept {
   ::sigaction(SIGCHLD, &inherited_child_action_, nullptr);
-  ::sigprocmask(SIG_SETMASK, &inherited_mask_, nullptr);
+  ::pthread_sigmask(SIG_SETMASK, &inherited_mask_, nullptr);
 }
 
 siginfo_t command_signals::next() const noexcept {
@@ -53,8 +53,8 @@ void stop_alike(int signal, const std::function<bool()>& still_stopped) {
   // Merges with the terminal's own, which came to us as well as to the command.
   ::kill(::getpid(), ours);
   if (still_stopped()) {
-    ::sigprocmask(SIG_UNBLOCK, &one, nullptr); // stops here
-    ::sigprocmask(SIG_BLOCK, &one, nullptr);
+    ::pthread_sigmask(SIG_UNBLOCK, &one, nullptr); // stops here
+    ::pthread_sigmask(SIG_BLOCK, &one, nullptr);
   } else {
     const timespec at_once{};
     ::sigtimedwait(&one, nullptr, &at_once);

@@ -7,10 +7,10 @@
 #include "guard/unique_descriptor.hpp"
 
 #include <cerrno>
-#include <cstring>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <system_error>
 #include <unistd.h>
 
 namespace deadbolt::guard {
@@ -132,10 +132,11 @@ guarded_result run_guarded(char* const* arguments, bool wait_for_tree) {
   const command_signals signals;
   guard_process guard;
   if (const int error = guard.start())
-    return failed(std::string("cannot start the guard: ") + std::strerror(error));
+    return failed(std::string("cannot start the guard: ") + std::generic_category().message(error));
   command_process command;
   if (const int error = command.start(signals, guard.pid(), arguments))
-    return failed(std::string("cannot start the command: ") + std::strerror(error));
+    return failed(std::string("cannot start the command: ") +
+                  std::generic_category().message(error));
   if (const int error = guard.seize(command.pid())) {
     guarded_result result =
         failed(error == EPIPE ? "the guard was killed before it began"
@@ -146,7 +147,7 @@ guarded_result run_guarded(char* const* arguments, bool wait_for_tree) {
   }
   guarded_result result;
   if (const int error = command.execute())
-    result.error = std::string(arguments[0]) + ": " + std::strerror(error);
+    result.error = std::string(arguments[0]) + ": " + std::generic_category().message(error);
 
   stand_in parent(command.pid());
   result.status = parent.until_the_end(signals);

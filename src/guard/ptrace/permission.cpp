@@ -6,11 +6,11 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <fstream>
 #include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <system_error>
 #include <unistd.h>
 
 namespace deadbolt::guard {
@@ -51,7 +51,8 @@ ptrace_facts gather_ptrace_facts(pid_t tracee) {
 }
 
 std::string explain_refusal(const ptrace_facts& facts, int error) {
-  const std::string refused = std::string("ptrace is refused (") + std::strerror(error) + "): ";
+  const std::string refused =
+      std::string("ptrace is refused (") + std::generic_category().message(error) + "): ";
   if (facts.seccomp_refuses)
     return refused + "a seccomp filter on this process answers ptrace calls; a container run time "
                      "lifts it by allowing ptrace in its seccomp profile";
@@ -78,7 +79,7 @@ std::string explain_refusal(const ptrace_facts& facts, int error) {
 
 std::optional<std::string> find_ptrace_refusal() {
   const pid_t child = ::fork();
-  if (child < 0) return std::string("cannot fork: ") + std::strerror(errno);
+  if (child < 0) return std::string("cannot fork: ") + std::generic_category().message(errno);
   if (child == 0) {
     for (;;) ::pause();
   }
