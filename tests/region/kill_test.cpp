@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+// Death at every instruction of lock, unlock, attach, detach and creation.
+#include <region_support.hpp>
+#include <stepped_child.hpp>
+
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <region/attachment.hpp>
+
+namespace deadbolt::testing {
+namespace {
+
+struct board {
+  deadbolt::mutex lock;
+  deadbolt::mutex other;
+  std::uint64_t around[8];
+};
+
+void nothing(const stepped_child&) {}
+
+void tell(const char* what, std::uint32_t points) {
+  std::printf("%s: killed at each of %u instructions\n", what, points);
+}
+void tell(const char* what, const kill_points& points) {
+  std::printf("%s: %u instructions, killed in each of %u states\n", what, points.instructions,
+              points.killed);
+}
+
+class region_kill : public ::testing::Test {
+protected:
+  // One slot: it must be had again after every death.
+  region_of<board> shared{1};
+
+  // All of the region, as one number.
+  [[nodiscard]] std::uint64_t everything() {
+    const auto* words = reinterpret_cast<const std::uint64_t*>(shared.handle().data()) -
+                        3 * regions::page_bytes / sizeof(std::uint64_t);
+    std::uint64_t state = 0;
+    for (std::size_t i = 0; i < 4 * regions::page_bytes / sizeof(std::uint64_t); ++i) {
+      state = (state ^ words[i]) * 0x100000001b3 + (state >> 32);
+    }
+    return state;
+  }
+
+  [[nodiscard]] bool whole_again(std::uint32_t instructions) {
+    const std::string attached = name(shared.handle().attach());
+    EXPECT_EQ(attached, "attached") << "killed after " << instructions;
+    EXPECT_EQ(live_members(shared.handle()), 1u) << "killed after " << instructions;
+    EXPECT_TRUE(shared.handle().detach()) << "killed after " << instructions;
+    for (const std::uint64_t value : shared->around) EXPECT_EQ(value, 0u);
+    return !HasFailure();
+  }
+};
+
+TEST_F(region_kill, attach_killed_anywhere_leaves_a_slot_that_can_be_had) {
+  const kill_points points = kill_in_every_state(
+      [] {}, [&] { static_cast<void>(shared.handle().attach()); }, [&] { return everything(); },
+      [&](std::uint32_t instructions) { return whole_again(instructions); });
+  tell("attach", points);
+  EXPECT_GT(points.killed, 20u);
+}
+
+// The slot's last owner died with a lock held.
+TEST_F(region_kill, takeover_of_a_dead_slot_killed_anywhere_leaves_one_that_can_be_had) {
+  const auto leave_dead_member = [&] {
+    EXPECT_EQ(run_in_child([&] {
+                CHILD_EXPECT(static_cast<bool>(shared->lock.lock().status() !=
+                                               lock_status::not_recoverable));
+                raise(SIGKILL);
+              }),
+              killed_by(SIGKILL));
+  };
+  leave_dead_member();
+  const kill_points points = kill_in_every_state(
+      [] {}, [&] { static_cast<void>(shared.handle().attach()); }, [&] { return everything(); },
+      [&](std::uint32_t instructions) {
+        EXPECT_EQ(name(shared->lock.lock()), "owner_died") << "killed after " << instructions;
+        EXPECT_TRUE(shared->lock.mark_consistent());
+        EXPECT_EQ(name(shared->lock.unlock()), "released");
+        EXPECT_TRUE(shared.handle().detach());
+        const bool whole = whole_again(instructions);
+        leave_dead_member();
+        return whole;
+      });
+  tell("attach to a dead member's slot", points);
+  EXPECT_GT(points.killed, 20u);
+}
+
+TEST_F(region_kill, detach_killed_anywhere_leaves_a_slot_that_can_be_had) {
+  const kill_points points =
+      kill_in_every_state([&] { CHILD_EXPECT(name(shared->lock.lock()) == "acquired"); },
+                          [&] { shared.handle().detach(); }, [&] { return everything(); },
+                          [&](std::uint32_t instructions) {
+                            // Abandoned or killed: the lock was held.
+                            EXPECT_EQ(name(shared->lock.lock()), "owner_died")
+                                << "killed after " << instructions;
+                            EXPECT_TRUE(shared->lock.mark_consistent());
+                            EXPECT_EQ(name(shared->lock.unlock()), "released");
+                            EXPECT_TRUE(shared.handle().detach());
+                            return whole_again(instructions);
+                          });
+  tell("detach", points);
+  EXPECT_GT(points.killed, 12u);
+}
+
+TEST_F(region_kill, lock_killed_anywhere_leaves_a_lock_that_can_be_had) {
+  std::uint32_t held = 0;
+  const std::uint32_t points =
+      kill_at_every_instruction([&] { CHILD_EXPECT(name(shared.handle().attach()) == "attached"); },
+                                [&] { static_cast<void>(shared->lock.lock().status()); }, nothing,
+                                [&](std::uint32_t instructions) {
+                                  const std::string result = name(shared->lock.try_lock());
+                                  EXPECT_TRUE(result == "acquired" || result == "owner_died")
+                                      << result << ", killed after " << instructions;
+                                  if (result == "owner_died") {
+                                    ++held;
+                                    EXPECT_TRUE(shared->lock.mark_consistent());
+                                  }
+                                  EXPECT_EQ(name(shared->lock.unlock()), "released");
+                                  EXPECT_TRUE(shared.handle().detach());
+                                  return whole_again(instructions);
+                                });
+  tell("lock", points);
+  EXPECT_GT(held, 0u);
+  EXPECT_LT(held, points);
+}
+
+// The memory becomes data as soon as the word is released: any data, the dying
+// thread's TID and id among it.
+TEST(region_kill_reuse, unlock_killed_anywhere_spares_reused_memory) {
+  for (const bool contended : {false, true}) {
+    region_of<board> shared{4};
+    std::optional<std::uint64_t> data;
+    std::uint32_t reused = 0;
+    const std::uint32_t points = kill_at_every_instruction(
+        [&] {
+          CHILD_EXPECT(name(shared->lock.lock()) == "acquired");
+          // As if somebody slept: unlock owes a wake.
+          auto* word = const_cast<std::uint64_t*>(shared->lock.native_handle());
+          if (contended) __atomic_fetch_or(word, regions::word_waiters, __ATOMIC_RELAXED);
+        },
+        [&] { static_cast<void>(shared->lock.unlock()); },
+        [&](const stepped_child& child) {
+          auto* word = const_cast<std::uint64_t*>(shared->lock.native_handle());
+          data.reset();
+          if (*word != 0) return;
+          EXPECT_EQ(name(shared->lock.lock()), "acquired");
+          EXPECT_EQ(name(shared->lock.unlock()), "released");
+          const auto tid = static_cast<std::uint64_t>(child.pid());
+          const std::uint64_t values[] = {tid, tid | FUTEX_WAITERS, tid << 32 | tid, 0, 1, 2};
+          data = values[reused % std::size(values)];
+          ++reused;
+          *word = *data;
+        },
+        [&](std::uint32_t instructions) {
+          auto* word = const_cast<std::uint64_t*>(shared->lock.native_handle());
+          if (data) {
+            EXPECT_EQ(*word, *data) << "killed after " << instructions;
+            *word = 0;
+          } else {
+            EXPECT_EQ(name(shared->lock.lock()), "owner_died") << "killed after " << instructions;
+            EXPECT_TRUE(shared->lock.mark_consistent());
+            EXPECT_EQ(name(shared->lock.unlock()), "released");
+          }
+          return !::testing::Test::HasFailure();
+        });
+    tell(contended ? "unlock with a wake owed" : "unlock", points);
+    EXPECT_GT(reused, 5u);
+    EXPECT_LT(reused, points);
+  }
+}
+
+TEST(region_kill_waiter, waiter_gets_the_lock_wherever_its_holder_dies) {
+  region_of<board> shared{4};
+  std::unique_ptr<child_process> waiter;
+  const std::uint32_t points = kill_at_every_instruction(
+      [&] { CHILD_EXPECT(name(shared->lock.lock()) == "acquired"); },
+      [&] { static_cast<void>(shared->lock.unlock()); },
+      [&](const stepped_child&) {
+        waiter = std::make_unique<child_process>([&] {
+          lock_result result = shared->lock.lock();
+          if (result.status() == lock_status::owner_died) {
+            CHILD_EXPECT(shared->lock.mark_consistent());
+          } else {
+            CHILD_EXPECT(result.status() == lock_status::acquired);
+          }
+          CHILD_EXPECT(name(shared->lock.unlock()) == "released");
+          // So that the next one finds the word free.
+        });
+      },
+      [&](std::uint32_t instructions) {
+        const auto start = std::chrono::steady_clock::now();
+        EXPECT_EQ(waiter->wait(), exited(0)) << "killed after " << instructions;
+        EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds{5});
+        return !::testing::Test::HasFailure();
+      });
+  tell("unlock before a waiter", points);
+}
+
+// As above, with the waiter asleep before the unlock begins.
+TEST(region_kill_waiter, sleeping_waiter_gets_the_lock_wherever_its_holder_dies) {
+  region_of<board> shared{4};
+  for (std::uint32_t count = 0;; ++count) {
+    stepped_child holder{[&] { CHILD_EXPECT(name(shared->lock.lock()) == "acquired"); },
+                         [&] { static_cast<void>(shared->lock.unlock()); }};
+    child_process waiter{[&] {
+      lock_result result = shared->lock.lock();
+      if (result.status() == lock_status::owner_died) shared->lock.mark_consistent();
+      CHILD_EXPECT(static_cast<bool>(result));
+      CHILD_EXPECT(name(shared->lock.unlock()) == "released");
+    }};
+    await_waiters(shared->lock);
+    const bool within = holder.step(count);
+    holder.kill();
+    ASSERT_EQ(waiter.wait(), exited(0)) << "killed after " << count;
+    if (!within) {
+      tell("unlock of a sleeping waiter", count);
+      break;
+    }
+  }
+}
+
+TEST(region_kill_create, creator_killed_anywhere_leaves_nothing_or_a_whole_region) {
+  const std::string path = "/dev/shm/deadbolt-region-kill-" + std::to_string(getpid());
+  constexpr region_options small{.size = 64, .members = 1};
+  std::uint32_t made = 0;
+  const kill_points points =
+      kill_in_every_state([] {}, [&] { static_cast<void>(region::create(path.c_str(), small)); },
+                          [] { return std::uint64_t{0}; }, // files change by system calls alone
+                          [&](std::uint32_t instructions) {
+                            region left = region::open(path.c_str());
+                            const std::string status = name(left.status());
+                            EXPECT_TRUE(status == "not_found" || status == "open")
+                                << status << ", killed after " << instructions;
+                            if (status == "open") {
+                              ++made;
+                              EXPECT_EQ(name(left.attach()), "attached");
+                              EXPECT_EQ(name(left.at<deadbolt::mutex>(0)->lock()), "acquired");
+                              EXPECT_EQ(name(left.at<deadbolt::mutex>(0)->unlock()), "released");
+                            }
+                            unlink(path.c_str());
+                            return !::testing::Test::HasFailure();
+                          });
+  tell("create", points);
+  EXPECT_GT(made, 0u);
+  EXPECT_LT(made, points.killed);
+}
+
+} // namespace
+} // namespace deadbolt::testing

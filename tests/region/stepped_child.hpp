@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+// A child that is stopped after so many instructions of an operation, and killed.
+#ifndef DEADBOLT_TESTS_STEPPED_CHILD_HPP
+#define DEADBOLT_TESTS_STEPPED_CHILD_HPP
+
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+namespace deadbolt::testing {
+
+// A child that is process 1, thread 1, of a new PID namespace; negative when that is
+// not permitted.
+inline pid_t fork_into_pid_namespace() {
+  robust_list_head* head = nullptr;
+  std::size_t size = 0;
+  syscall(SYS_get_robust_list, 0, &head, &size);
+  const auto pid = static_cast<pid_t>(
+      syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
+  if (pid == 0) {
+    // What the libc's fork does for its child.
+    head->list.next = &head->list;
+    syscall(SYS_set_robust_list, head, size);
+  }
+  return pid;
+}
+
+class stepped_child {
+public:
+  // Forks; the child runs prepare(), then operation(), which it is stopped in front of.
+  template <class Prepare, class Operation>
+  stepped_child(Prepare&& prepare, Operation&& operation, bool in_namespace = false)
+      : pid_{in_namespace ? fork_into_pid_namespace() : fork()} {
+    if (pid_ == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      alarm(60);
+      prepare();
+      ptrace(PTRACE_TRACEME);
+      raise(SIGSTOP);
+      operation();
+      raise(SIGSTOP);
+      _exit(0);
+    }
+    if (pid_ < 0 || next_stop() != SIGSTOP) fail("did not come to its operation");
+  }
+  stepped_child(const stepped_child&) = delete;
+  stepped_child& operator=(const stepped_child&) = delete;
+  ~stepped_child() { kill(); }
+
+  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+
+  // Executes so many instructions; false when the operation ended before.
+  [[nodiscard]] bool step(std::uint32_t instructions) {
+    for (std::uint32_t i = 0; i < instructions; ++i) {
+      ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr);
+      const int signal = next_stop();
+      if (signal == SIGSTOP) return false;
+      if (signal != SIGTRAP) fail("was stopped by another signal");
+    }
+    return true;
+  }
+
+  [[nodiscard]] bool is_at_system_call() const {
+    user_regs_struct registers{};
+    ptrace(PTRACE_GETREGS, pid_, nullptr, &registers);
+    return (peek(registers.rip) & 0xffff) == 0x050f;
+  }
+
+  // What the kernel's exit walk would read first.
+  [[nodiscard]] std::uint64_t list_state() const {
+    robust_list_head* head = nullptr;
+    std::size_t size = 0;
+    if (syscall(SYS_get_robust_list, pid_, &head, &size) != 0 || head == nullptr) return 0;
+    const auto at = reinterpret_cast<std::uintptr_t>(head);
+    const std::uint64_t first = peek(at);
+    const std::uint64_t links[] = {first, peek(at + 16), peek(first), peek(first - 8)};
+    std::uint64_t state = 0;
+    for (const std::uint64_t link : links) state = state * 0x100000001b3 + link;
+    return state;
+  }
+
+  // SIGKILL, and waits until nothing is left of it.
+  void kill() noexcept {
+    if (pid_ == 0) return;
+    ::kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, __WALL);
+    pid_ = 0;
+  }
+
+private:
+  [[nodiscard]] std::uint64_t peek(std::uint64_t address) const {
+    return static_cast<std::uint64_t>(ptrace(PTRACE_PEEKDATA, pid_, address, nullptr));
+  }
+  [[nodiscard]] int next_stop() const noexcept {
+    int status = 0;
+    return waitpid(pid_, &status, __WALL) == pid_ && WIFSTOPPED(status) ? WSTOPSIG(status) : -1;
+  }
+  [[noreturn]] static void fail(const char* what) {
+    std::fprintf(stderr, "the stepped child %s\n", what);
+    std::abort();
+  }
+
+  pid_t pid_;
+};
+
+// Kills a fresh child after 0, 1, 2 ... instructions until its operation ends by itself;
+// at(child) is called with the child stopped there, after(instructions) when it is dead
+// and says whether to go on. Returns the number of kill points.
+template <class Prepare, class Operation, class At, class After>
+std::uint32_t kill_at_every_instruction(Prepare&& prepare, Operation&& operation, At&& at,
+                                        After&& after) {
+  for (std::uint32_t count = 0;; ++count) {
+    stepped_child child{prepare, operation};
+    if (!child.step(count)) return count;
+    at(child);
+    child.kill();
+    if (!after(count)) return count;
+  }
+}
+
+struct kill_points {
+  std::uint32_t instructions; // of the operation
+  std::uint32_t killed;
+};
+
+// The same for long operations: what a death leaves can differ from one instruction to
+// the next only if that made a system call, wrote to the shared memory that look()
+// hashes, or to what the kernel's exit walk reads. Each such state is killed once;
+// with DEADBOLT_KILL_EVERY_INSTRUCTION set in the environment, each instruction.
+template <class Prepare, class Operation, class Look, class After>
+kill_points kill_in_every_state(Prepare&& prepare, Operation&& operation, Look&& look,
+                                After&& after) {
+  std::vector<std::uint32_t> points{0};
+  std::uint32_t length = 0;
+  {
+    stepped_child child{prepare, operation};
+    std::uint64_t seen = look() ^ child.list_state();
+    for (;; ++length) {
+      const bool calls = child.is_at_system_call();
+      if (!child.step(1)) break;
+      const std::uint64_t now = look() ^ child.list_state();
+      const bool every = std::getenv("DEADBOLT_KILL_EVERY_INSTRUCTION") != nullptr;
+      if (calls || now != seen || every) points.push_back(length + 1);
+      seen = now;
+    }
+    child.kill();
+    if (!after(length)) return {length, 0};
+  }
+  std::uint32_t killed = 1;
+  for (const std::uint32_t count : points) {
+    stepped_child child{prepare, operation};
+    if (!child.step(count)) continue;
+    child.kill();
+    ++killed;
+    if (!after(count)) break;
+  }
+  return {length, killed};
+}
+
+} // namespace deadbolt::testing
+#endif
