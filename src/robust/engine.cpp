@@ -140,11 +140,12 @@ constinit engine chosen{};
   if (wanted != nullptr && *wanted != '\0') {
     if (!make(wanted, made)) {
       sys::message line;
-      line.text("DEADBOLT_ENGINE=").text(wanted).text(": not available on this kernel; there is");
+      // The name comes last, since it may be too long for the line.
+      line.text("DEADBOLT_ENGINE: the engines of this kernel are");
       for (const char* const* name = engine_names; *name != nullptr; ++name) {
         if (engine_is_available(*name)) line.text(" ").text(*name);
       }
-      line.text(". Unset DEADBOLT_ENGINE to take the best.").exit(127);
+      line.text("; unset it to take the best. There is no ").text(wanted).exit(127);
     }
   } else {
     const char* const* name = engine_names;

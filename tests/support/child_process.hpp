@@ -72,8 +72,8 @@ public:
       if (std::chrono::steady_clock::now() - start > patience) {
         std::fprintf(stderr, "watchdog: child %d does not end\n", pid_);
         kill();
-        waitpid(pid_, &status, 0);
-        break;
+        waitpid(std::exchange(pid_, 0), nullptr, 0);
+        return killed_by(SIGALRM);
       }
       const timespec moment{.tv_sec = 0, .tv_nsec = 200'000};
       nanosleep(&moment, nullptr);

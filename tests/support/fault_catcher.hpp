@@ -4,30 +4,40 @@
 #define DEADBOLT_TESTS_FAULT_CATCHER_HPP
 
 #include <csignal>
+#include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <unistd.h>
 
 namespace deadbolt::testing {
 
-// The child that calls this exits with 0 when it next takes `signal` with si_addr
-// `address` and `unharmed()` holds, and with 90, 91 or 92 when one of these is not so.
+// The child that calls this exits with 0 when it next takes `signal` with si_addr in
+// the `size` bytes at `address` and `unharmed()` holds, and with 90, 91 or 92 when one of these is
+// not so.
 template <class Unharmed>
-void expect_fault_at(int signal, const void* address, Unharmed unharmed) {
+void expect_fault_in(int signal, const void* address, std::size_t size, Unharmed unharmed) {
   static int wanted_signal;
-  static const void* wanted_address;
+  static std::uintptr_t first;
+  static std::size_t length;
   static Unharmed* check;
   wanted_signal = signal;
-  wanted_address = address;
+  first = reinterpret_cast<std::uintptr_t>(address);
+  length = size;
   check = new Unharmed{unharmed};
   struct sigaction action {};
   action.sa_flags = SA_SIGINFO;
   action.sa_sigaction = [](int number, siginfo_t* info, void*) {
     if (number != wanted_signal) _exit(90);
-    if (info->si_addr != wanted_address) _exit(91);
+    if (reinterpret_cast<std::uintptr_t>(info->si_addr) - first >= length) _exit(91);
     _exit((*check)() ? 0 : 92);
   };
   sigaction(SIGSEGV, &action, nullptr);
   sigaction(SIGBUS, &action, nullptr);
+}
+
+template <class Unharmed>
+void expect_fault_at(int signal, const void* address, Unharmed unharmed) {
+  expect_fault_in(signal, address, 1, unharmed);
 }
 
 } // namespace deadbolt::testing

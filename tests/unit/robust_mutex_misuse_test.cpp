@@ -71,7 +71,7 @@ TYPED_TEST(robust_mutex_misuse, read_only_memory_faults_at_the_word) {
 }
 
 // Another process truncates the file that the lock lies in.
-TYPED_TEST(robust_mutex_misuse, truncated_file_faults_at_the_word) {
+TYPED_TEST(robust_mutex_misuse, truncated_file_faults_in_the_mutex) {
   const int file = memfd_create("robust_mutex_misuse", MFD_CLOEXEC);
   ASSERT_GE(file, 0);
   ASSERT_EQ(ftruncate(file, page_size), 0);
@@ -82,7 +82,7 @@ TYPED_TEST(robust_mutex_misuse, truncated_file_faults_at_the_word) {
     EXPECT_EQ(run_in_child([&] {
                 if (held) static_cast<void>(mutex->lock().status());
                 CHILD_EXPECT(run_in_child([&] { return ftruncate(file, 0); }) == exited(0));
-                expect_fault_at(SIGBUS, mutex->native_handle(), [] { return true; });
+                expect_fault_in(SIGBUS, mutex, sizeof *mutex, [] { return true; });
                 if (held) static_cast<void>(mutex->unlock());
                 static_cast<void>(mutex->lock().status());
                 return 93;
@@ -93,6 +93,19 @@ TYPED_TEST(robust_mutex_misuse, truncated_file_faults_at_the_word) {
   }
   munmap(mapped, page_size);
   close(file);
+}
+
+// A held mutex whose memory became something else: released, that would be corrupted.
+TYPED_TEST(robust_mutex_misuse_death, overwritten_while_held_aborts_and_names_the_word) {
+  const shared_pages pages;
+  const auto overwrite = [&pages] {
+    auto* mutex = new (pages.address()) TypeParam;
+    static_cast<void>(mutex->lock().status());
+    __atomic_store_n(static_cast<std::uint32_t*>(pages.address()), 0x12345678U, __ATOMIC_RELAXED);
+    static_cast<void>(mutex->unlock());
+  };
+  EXPECT_DEATH(overwrite(), "deadbolt: .*lock word at 0x[0-9a-f]+.*0x12345678");
+  EXPECT_EQ(*static_cast<std::uint32_t*>(pages.address()), 0x12345678U);
 }
 
 // A waiter whose file is truncated while it sleeps: its next look faults.

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// Waiters whose wake went astray: late by a tenth of a second at most, and marked in
+// the word so that the next unlock knows of them.
+#include <deadbolt/robust_mutex.hpp>
+
+#include <child_process.hpp>
+#include <futex_thread.hpp>
+#include <print_results.hpp>
+#include <shared_memory.hpp>
+
+#include <gtest/gtest.h>
+#include <memory>
+#include <vector>
+
+namespace deadbolt::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+struct robust_mutex_waiters : ::testing::Test {
+  static constexpr std::uint32_t another = 0x3ffffff0; // no thread's TID
+
+  std::uint32_t& word() { return const_cast<std::uint32_t&>(*mutex->native_handle()); }
+  void set(std::uint32_t value) { __atomic_store_n(&word(), value, __ATOMIC_SEQ_CST); }
+
+  shared<robust_mutex> mutex;
+};
+
+// What a kernel without the replay leaves when the woken waiter is killed: a free word
+// and another waiter asleep.
+TEST_F(robust_mutex_waiters, lost_wake_delays_a_waiter_by_a_tenth_of_a_second_at_most) {
+  constexpr milliseconds longest_sleep{100};
+  constexpr milliseconds slack{400}; // of a busy machine
+  set(another);
+  steady_clock::time_point got;
+  std::uint32_t held_as = 0;
+  known_thread waiter{[&] {
+    if (mutex->lock() != lock_status::acquired) return;
+    got = steady_clock::now();
+    held_as = word();
+    static_cast<void>(mutex->unlock());
+  }};
+  waiter.await_sleeping_on(&word());
+  const auto freed = steady_clock::now();
+  set(0);
+  waiter.join();
+  EXPECT_LT(got - freed, longest_sleep + slack);
+  EXPECT_EQ(held_as, static_cast<std::uint32_t>(waiter.tid()) | FUTEX_WAITERS)
+      << "who slept may have left others asleep, and must say so";
+}
+
+TEST_F(robust_mutex_waiters, timed_out_waiter_leaves_the_mark_for_others) {
+  set(another);
+  EXPECT_EQ(mutex->try_lock_for(milliseconds{1}), lock_status::timed_out);
+  EXPECT_EQ(word(), another | FUTEX_WAITERS);
+  set(0);
+}
+
+// A woken waiter that gives up at that moment must not keep the wake for itself. The
+// longest sleep hides one such loss; many in a row would show as time.
+TEST_F(robust_mutex_waiters, timed_waiters_do_not_starve_a_patient_one) {
+  constexpr int rounds = 40;
+  std::atomic<bool> stop = false;
+  std::vector<std::unique_ptr<known_thread>> impatient;
+  for (int i = 0; i < 3; ++i) {
+    impatient.push_back(std::make_unique<known_thread>([&] {
+      while (!stop) {
+        if (mutex->try_lock_for(std::chrono::microseconds{50})) static_cast<void>(mutex->unlock());
+      }
+    }));
+  }
+  const auto start = steady_clock::now();
+  for (int i = 0; i < rounds; ++i) {
+    ASSERT_EQ(mutex->lock(), lock_status::acquired);
+    sched_yield();
+    ASSERT_EQ(mutex->unlock(), unlock_status::released);
+  }
+  const auto took = steady_clock::now() - start;
+  stop = true;
+  impatient.clear();
+  EXPECT_LT(took, rounds * milliseconds{50});
+}
+
+// A holder, a chain of waiters, and waiters killed at random: nobody is stranded.
+TEST_F(robust_mutex_waiters, killed_waiters_strand_nobody) {
+  for (int round = 0; round < 5; ++round) {
+    ASSERT_EQ(mutex->lock(), lock_status::acquired);
+    std::vector<std::unique_ptr<child_process>> waiters;
+    for (int i = 0; i < 4; ++i) {
+      waiters.push_back(std::make_unique<child_process>([&] {
+        const lock_status status = mutex->lock().status();
+        CHILD_EXPECT(status == lock_status::acquired || status == lock_status::owner_died);
+        CHILD_EXPECT(mutex->mark_consistent() == (status == lock_status::owner_died));
+        CHILD_EXPECT(mutex->unlock() == unlock_status::released);
+      }));
+      await_sleeping(waiters.back()->pid(), waiters.back()->pid(), &word());
+    }
+    ASSERT_EQ(mutex->unlock(), unlock_status::released);
+    waiters[0]->kill(); // the first in the queue: the one that was woken
+    for (std::size_t i = 1; i < waiters.size(); ++i) EXPECT_EQ(waiters[i]->wait(), exited(0));
+    const lock_status status = mutex->lock().status();
+    EXPECT_EQ(mutex->mark_consistent(), status == lock_status::owner_died);
+    EXPECT_EQ(mutex->unlock(), unlock_status::released);
+  }
+}
+
+} // namespace
+} // namespace deadbolt::testing
