@@ -59,7 +59,9 @@ public:
     if (event.tid != command_) return;
     if (event.kind == stop_kind::group_stop) {
       stopped_ = true;
-    } else if (stopped_ && event.kind != stop_kind::exiting) {
+    } else if (event.kind == stop_kind::ended || (stopped_ && event.kind != stop_kind::exiting)) {
+      // The end is told in any case: a command killed on its way into a stop may have
+      // told its parent of the stop, and not us.
       stopped_ = false;
       if (starter_)
         ::syscall(SYS_pidfd_send_signal, starter_.get(), SIGCONT, static_cast<void*>(nullptr), 0u);
