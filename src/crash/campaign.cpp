@@ -3,6 +3,7 @@
 
 #include "crash/world_pool.hpp"
 
+#include <algorithm>
 #include <dlfcn.h>
 #include <fmt/format.h>
 
@@ -24,6 +25,13 @@ std::string name_place(std::uint64_t address) {
   const std::string_view file = info.dli_fname;
   return fmt::format("{}+{:#x}", file.substr(file.rfind('/') + 1),
                      address - reinterpret_cast<std::uint64_t>(info.dli_fbase));
+}
+
+std::size_t most_operations(const std::vector<const scenario*>& scenarios) {
+  std::size_t most = 0;
+  for (const scenario* const scenario : scenarios)
+    most = std::max(most, scenario->operations().size());
+  return most;
 }
 
 void add(row& to, const task& task, const result& result) {
@@ -56,10 +64,17 @@ std::vector<row> run_campaign(const campaign_plan& plan) {
     std::size_t row;
   };
   std::vector<origin> origins;
+  const path_store paths{rows.size() * most_operations(plan.scenarios)};
   std::vector<task> tasks;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     for (std::size_t operation = 0; operation < rows[i].attack->operations().size(); ++operation) {
-      tasks.push_back({rows[i].target, rows[i].attack, rows[i].guard, operation, to_the_end});
+      tasks.push_back({.target = rows[i].target,
+                       .attack = rows[i].attack,
+                       .guard = rows[i].guard,
+                       .operation = operation,
+                       .kill_at = to_the_end,
+                       .recorded = &paths[tasks.size()],
+                       .known = nullptr});
       origins.push_back({tasks.back(), i});
     }
   }
@@ -74,6 +89,8 @@ std::vector<row> run_campaign(const campaign_plan& plan) {
     for (std::uint32_t step = 0; step < ends[i].judged->steps; ++step) {
       tasks.push_back(origins[i].what);
       tasks.back().kill_at = step;
+      tasks.back().recorded = nullptr;
+      tasks.back().known = &paths[i];
       row_of.push_back(origins[i].row);
     }
   }

@@ -19,7 +19,7 @@ struct campaign_plan {
   unsigned workers = 0; // 0: as many as suit this machine
   unsigned watchdog_seconds = 60;
   // Kill points done, and how many there are; called after each.
-  std::function<void(std::size_t, std::size_t)> on_progress;
+  std::function<void(std::size_t, std::size_t)> on_progress{};
 };
 
 // A row for each subject, guard and scenario, in that order.

@@ -16,6 +16,12 @@ public:
   using std::runtime_error::runtime_error;
 };
 
+// The victim did not take the path that another one took before it.
+class other_path : public failure {
+public:
+  other_path() : failure{"the operation took another path than in its first run"} {}
+};
+
 [[noreturn]] inline void fail_with_errno(const std::string& what) {
   throw failure{what + ": " + std::strerror(errno)};
 }

@@ -2,11 +2,16 @@
 #include "crash/ptrace_guard.hpp"
 
 #include "crash/failure.hpp"
+#include "guard/ptrace/permission.hpp"
 #include "guard/ptrace/stop_handler.hpp"
 
 #include <string>
 
 namespace deadbolt::crash {
+
+std::string ptrace_guard::unavailable() const {
+  return guard::find_ptrace_refusal().value_or("");
+}
 
 void ptrace_guard::handle(pid_t tid, int status) {
   guard::stop_handler handler;

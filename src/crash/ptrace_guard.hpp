@@ -12,6 +12,7 @@ class ptrace_guard final : public guard_driver {
 public:
   [[nodiscard]] std::string_view name() const override { return "ptrace"; }
   [[nodiscard]] bool protects() const override { return true; }
+  [[nodiscard]] std::string unavailable() const override;
   [[nodiscard]] bool stops_at_exit() const override { return true; }
   void at_exit(pid_t tid, int status) const override { handle(tid, status); }
   void at_signal(pid_t tid, int status) const override { handle(tid, status); }

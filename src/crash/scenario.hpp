@@ -5,6 +5,7 @@
 #define DEADBOLT_CRASH_SCENARIO_HPP
 
 #include "crash/guard_driver.hpp"
+#include "crash/path.hpp"
 #include "crash/subject.hpp"
 
 #include <chrono>
@@ -42,6 +43,9 @@ struct point {
   const guard_driver& guard;
   std::size_t operation; // index into scenario::operations()
   std::uint32_t kill_at; // instructions of the operation before the death
+  // For victim::advance(): where the path of this operation is kept, or known from.
+  path* recorded;
+  const path* known;
   // Called before a wait that only a stranded waiter makes long: it costs time, but
   // no processor.
   std::function<void()> about_to_wait;

@@ -8,6 +8,8 @@
 #include "crash/quiet_program.hpp"
 #include "crash/stepped_call.hpp"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <new>
 #include <signal.h>
@@ -23,6 +25,10 @@ namespace {
 
 void request(__ptrace_request what, pid_t tid, std::uintptr_t data) {
   if (ptrace(what, tid, nullptr, data) != 0) fail_with_errno("ptrace of the victim");
+}
+
+void request(__ptrace_request what, pid_t tid, std::uint64_t address, std::uint64_t data) {
+  if (ptrace(what, tid, address, data) != 0) fail_with_errno("ptrace of the victim");
 }
 
 bool is_event(int status, int event) noexcept {
@@ -135,9 +141,46 @@ bool victim::await_step_or_sleep() {
   return stopped;
 }
 
-std::uint32_t victim::step(std::uint32_t count) {
+std::uint32_t victim::advance(std::uint32_t count, path* recorded, const path* known) {
+  std::uint32_t done = known != nullptr ? jump(*known, count) : 0;
+  done += step(count - done, recorded);
+  if (known != nullptr && count < known->instructions().size() &&
+      ip_ != known->instructions()[count])
+    throw other_path{};
+  return done;
+}
+
+// Runs to the last place before the goal that is passed but once until then. Returns
+// how many instructions that were.
+std::uint32_t victim::jump(const path& known, std::uint32_t count) {
+  const std::span<const std::uint64_t> instructions = known.instructions();
+  if (instructions.empty()) return 0;
+  const std::size_t last = std::min<std::size_t>(count, instructions.size() - 1);
+  const std::size_t index = last_new_place(instructions, last);
+  const std::uint64_t place = instructions[index];
+  if (index == 0) return 0;
+
+  // The text is a private mapping: the victim's own copy is written to, and is as it
+  // was before anyone looks at it again.
+  errno = 0;
+  const auto code = static_cast<std::uint64_t>(ptrace(PTRACE_PEEKTEXT, tid_, place, nullptr));
+  if (errno != 0) return 0;
+  constexpr std::uint64_t int3 = 0xcc;
+  if (ptrace(PTRACE_POKETEXT, tid_, place, (code & ~std::uint64_t{0xff}) | int3) != 0) return 0;
+  request(PTRACE_CONT, tid_, 0);
+  const int status = await_stop();
+  read_registers();
+  if (status >> 8 != SIGTRAP || ip_ != place + 1) throw other_path{};
+  request(PTRACE_POKETEXT, tid_, place, code);
+  request(PTRACE_POKEUSER, tid_, offsetof(user, regs.rip), place);
+  ip_ = place;
+  return static_cast<std::uint32_t>(index);
+}
+
+std::uint32_t victim::step(std::uint32_t count, path* recorded) {
   std::uint32_t done = 0;
   while (done < count && !asleep_ && ip_ != address_of(deadbolt_crash_stepped_end)) {
+    if (recorded != nullptr) recorded->add(ip_);
     const bool sleepy = at_sleepy_system_call();
     request(PTRACE_SINGLESTEP, tid_, 0);
     ++done;

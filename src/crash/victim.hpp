@@ -4,6 +4,7 @@
 #define DEADBOLT_CRASH_VICTIM_HPP
 
 #include "crash/guard_driver.hpp"
+#include "crash/path.hpp"
 #include "crash/puppet.hpp"
 #include "crash/subject.hpp"
 #include "crash/world_memory.hpp"
@@ -47,9 +48,13 @@ public:
   [[nodiscard]] std::uint64_t instruction_pointer() const noexcept { return ip_; }
   [[nodiscard]] const strings& accomplice() const noexcept { return strings_; }
 
-  // Steps up to `count` instructions, or to the end of the operation, or until the
+  // Goes on for `count` instructions, or to the end of the operation, or until the
   // thread has gone to sleep in a lock operation. Returns how many there were.
-  std::uint32_t step(std::uint32_t count);
+  //
+  // Steps, and records the path where one is to be recorded. Along a known path it
+  // runs to a breakpoint near its goal instead: a step costs some 10 us, and there is
+  // a victim for each instruction. Throws other_path if that path is not taken.
+  std::uint32_t advance(std::uint32_t count, path* recorded, const path* known);
   // Lets it run until it sleeps in a lock operation.
   void run_to_sleep();
   // After run_to_sleep(): waits until that sleep is over and the thread stands behind
@@ -71,6 +76,8 @@ private:
                          const victim_plan& plan);
   void be_stepped(const subject& subject, const world_memory& memory, const victim_plan& plan);
   void await_begin();
+  std::uint32_t step(std::uint32_t count, path* recorded);
+  std::uint32_t jump(const path& known, std::uint32_t count);
   // Waits for a stop of the stepped thread; throws when it died instead.
   int await_stop();
   void read_registers();

@@ -75,9 +75,19 @@ void live(const task& task, std::uint32_t index, record& into, int news_to, unsi
     const message message{index, what};
     if (write(news_to, &message, sizeof message) != sizeof message) _exit(1);
   };
+  const auto run = [&](const path* known) {
+    return task.attack->run({*task.target, *task.guard, task.operation, task.kill_at, task.recorded,
+                             known, [&] { tell(news::waits); }});
+  };
+  const auto run_any_way = [&] {
+    try {
+      return run(task.known);
+    } catch (const other_path&) {
+      return run(nullptr); // instruction by instruction, wherever that leads
+    }
+  };
   try {
-    const verdict verdict = task.attack->run(
-        {*task.target, *task.guard, task.operation, task.kill_at, [&] { tell(news::waits); }});
+    const verdict verdict = run_any_way();
     into.result = verdict.result;
     into.steps = verdict.steps;
     into.instruction_pointer = verdict.instruction_pointer;

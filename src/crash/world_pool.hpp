@@ -20,6 +20,8 @@ struct task {
   const guard_driver* guard;
   std::size_t operation;
   std::uint32_t kill_at;
+  path* recorded;
+  const path* known;
 };
 
 struct result {

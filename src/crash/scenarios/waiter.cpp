@@ -38,7 +38,7 @@ verdict waiter_scenario::run(const point& at) const {
     waiter.await_sleep();
   };
   if (!locks) wait();
-  const std::uint32_t steps = dying.step(at.kill_at);
+  const std::uint32_t steps = dying.advance(at.kill_at, at.recorded, at.known);
   const auto say = [&, ip = dying.instruction_pointer()](outcome result, std::string finding = {}) {
     return verdict{result, steps, ip, std::move(finding)};
   };

@@ -57,13 +57,14 @@ verdict window_scenario::run(const point& at) const {
   const world_memory memory{at.target.size()};
   at.target.create(memory.lock());
   for (std::size_t i = 0; i < world_memory::companions; ++i) at.target.create(memory.companion(i));
-  const descriptor program{open_quiet_program()};
+  const bool executes = plan_.death == death_by::execve_in_handler;
+  const descriptor program{executes || plan_.death == death_by::execve ? open_quiet_program() : -1};
   std::optional<mapped_file> file;
   if (plan_.reuse == reuse_by::victims_thread) file.emplace(memory.lock_length());
   puppet other{at.target};
-  puppet waiter{at.target};
+  std::optional<puppet> waiter;
+  if (unlocks[at.operation] != unlocks.front()) waiter.emplace(at.target);
 
-  const bool executes = plan_.death == death_by::execve_in_handler;
   victim dying{at.target,
                at.guard,
                memory,
@@ -73,13 +74,12 @@ verdict window_scenario::run(const point& at) const {
                               plan_.death == death_by::exit_group ||
                               plan_.death == death_by::execve,
                 .handler_executes = executes ? program.number() : -1}};
-  const bool contended = at.operation == 1;
-  if (contended) {
-    waiter.on().send({deed::lock, memory.lock(), 0, -1});
-    waiter.await_sleep();
+  if (waiter) {
+    waiter->on().send({deed::lock, memory.lock(), 0, -1});
+    waiter->await_sleep();
   }
 
-  const std::uint32_t steps = dying.step(at.kill_at);
+  const std::uint32_t steps = dying.advance(at.kill_at, at.recorded, at.known);
   const auto say = [&, ip = dying.instruction_pointer()](outcome result, std::string finding = {}) {
     return verdict{result, steps, ip, std::move(finding)};
   };
@@ -87,7 +87,7 @@ verdict window_scenario::run(const point& at) const {
   if (executes || plan_.death == death_by::sigkill_in_handler) dying.enter_handler();
 
   // A lock that somebody waits for is not destroyed; a waiter may die, though.
-  waiter.kill();
+  waiter.reset();
 
   const pid_t tid = executes ? dying.pid() : dying.tid(); // the one that the kernel compares
   void* const data = file ? file->memory() : memory.lock();
