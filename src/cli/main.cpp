@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
     app.set_version_flag("--version", DEADBOLT_VERSION);
 
     int status = 0;
+    deadbolt::cli::add_crash_test(app, status);
     deadbolt::cli::add_doctor(app, status);
     deadbolt::cli::add_run(app, status);
     try {

@@ -10,6 +10,7 @@ class App;
 
 namespace deadbolt::cli {
 
+void add_crash_test(CLI::App& app, int& status);
 void add_doctor(CLI::App& app, int& status);
 void add_run(CLI::App& app, int& status);
 

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+// deadbolt crash-test
+#include "cli/subcommand.hpp"
+#include "crash/campaign.hpp"
+#include "crash/catalogue.hpp"
+#include "crash/report.hpp"
+#include "guard/ptrace/permission.hpp"
+#include "robust/engine.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+namespace deadbolt::cli {
+namespace {
+
+constexpr int status_clean = 0;
+constexpr int status_not_clean = 1;
+constexpr int status_bad_usage = 2;
+
+constexpr const char* engine_variable = "DEADBOLT_ENGINE";
+
+struct crash_test_options {
+  std::vector<std::string> subjects;
+  std::vector<std::string> scenarios;
+  std::vector<std::string> guards;
+  std::string engine;
+  std::string json;
+  unsigned jobs = 0;
+  bool list = false;
+  bool verbose = false;
+};
+
+constexpr const char* description =
+    "Kill a process at every instruction of a lock operation and judge what is left.\n"
+    "With no option: every subject and scenario, unprotected and under each guard.\n"
+    "Exit status: 0 if every protected row of ours is clean, 1 if not, 2 for bad usage.";
+
+// Those of `all` that `wanted` names by name or family; all if it names none. An unknown name
+// is said on stderr and makes the result empty.
+template <class Thing, class Names>
+std::vector<const Thing*> select(std::span<const Thing* const> all,
+                                 const std::vector<std::string>& wanted, const char* kind,
+                                 const Names& is_called) {
+  for (const std::string& name : wanted) {
+    const auto matches = [&](const Thing* thing) { return is_called(*thing, name); };
+    if (std::any_of(all.begin(), all.end(), matches)) continue;
+    std::string known;
+    for (const Thing* const thing : all) known += fmt::format(" {}", thing->name());
+    fmt::print(stderr, "deadbolt crash-test: no {} is called {}; there are:{}\n", kind, name,
+               known);
+    return {};
+  }
+  std::vector<const Thing*> chosen;
+  for (const Thing* const thing : all) {
+    const bool is_wanted =
+        wanted.empty() || std::any_of(wanted.begin(), wanted.end(), [&](const std::string& name) {
+          return is_called(*thing, name);
+        });
+    if (is_wanted) chosen.push_back(thing);
+  }
+  return chosen;
+}
+
+bool is_named(const crash::subject& subject, const std::string& name) {
+  return subject.name() == name;
+}
+bool is_named(const crash::guard_driver& guard, const std::string& name) {
+  return guard.name() == name;
+}
+bool is_named(const crash::scenario& scenario, const std::string& name) {
+  return scenario.name() == name || scenario.family() == name;
+}
+
+void print_list() {
+  fmt::print("subjects:\n");
+  for (const auto* const subject : crash::all_subjects())
+    fmt::print("  {:<18} {}\n", subject->name(), subject->summary());
+  fmt::print("scenarios:\n");
+  for (const auto* const scenario : crash::all_scenarios())
+    fmt::print("  {:<18} {}\n", scenario->name(), scenario->summary());
+  fmt::print("guards:\n");
+  for (const auto* const guard : crash::all_guards()) {
+    const std::string refusal = guard->unavailable();
+    fmt::print("  {:<18} {}\n", guard->name(), refusal.empty() ? "available" : refusal);
+  }
+  fmt::print("engines:\n");
+  for (const char* const* name = robust::engine_names; *name != nullptr; ++name)
+    fmt::print("  {:<18} {}\n", *name,
+               robust::engine_is_available(*name) ? "available" : "not here");
+}
+
+// This process's arguments, as it was given them.
+std::vector<std::string> own_arguments() {
+  std::ifstream file("/proc/self/cmdline");
+  std::vector<std::string> arguments;
+  for (std::string argument; std::getline(file, argument, '\0');)
+    arguments.push_back(std::move(argument));
+  return arguments;
+}
+
+// The library chooses its engine when it is loaded: start again with the name in
+// the environment. Returns only if that is not needed or not possible.
+int use_engine(const std::string& name) {
+  if (name.empty() || name == robust::this_engine().name) return status_clean;
+  const bool is_known = std::any_of(robust::engine_names, std::end(robust::engine_names) - 1,
+                                    [&](const char* known) { return name == known; });
+  if (!is_known || !robust::engine_is_available(name.c_str())) {
+    fmt::print(stderr, "deadbolt crash-test: the engine {} is not {} (--list shows them)\n", name,
+               is_known ? "offered by this kernel" : "known");
+    return status_bad_usage;
+  }
+  setenv(engine_variable, name.c_str(), 1);
+  std::vector<std::string> arguments = own_arguments();
+  std::vector<char*> pointers;
+  for (std::string& argument : arguments) pointers.push_back(argument.data());
+  pointers.push_back(nullptr);
+  execv("/proc/self/exe", pointers.data());
+  fmt::print(stderr, "deadbolt crash-test: cannot start again with {}={}: {}\n", engine_variable,
+             name, std::strerror(errno));
+  return status_bad_usage;
+}
+
+class progress_bar {
+public:
+  progress_bar() : shown_{isatty(STDERR_FILENO) == 1} {}
+  progress_bar(const progress_bar&) = delete;
+  progress_bar& operator=(const progress_bar&) = delete;
+  ~progress_bar() {
+    if (drawn_) fmt::print(stderr, "\r\x1b[K");
+  }
+
+  void update(std::size_t done, std::size_t total) {
+    using namespace std::chrono;
+    const auto now = steady_clock::now();
+    if (!shown_ || (done != total && now - last_ < milliseconds{100})) return;
+    last_ = now;
+    drawn_ = true;
+    constexpr std::size_t width = 40;
+    const std::size_t filled = width * done / total;
+    fmt::print(stderr, "\r[{:#<{}}{:<{}}] {} of {} kill points", "", filled, "", width - filled,
+               done, total);
+  }
+
+private:
+  bool shown_;
+  bool drawn_ = false;
+  std::chrono::steady_clock::time_point last_{};
+};
+
+// Where the JSON goes; opened before the run, so that a bad path costs no time.
+class json_output {
+public:
+  explicit json_output(const std::string& path) : wanted_{!path.empty()} {
+    if (path == "-")
+      stream_ = &std::cout;
+    else if (wanted_)
+      file_.open(path);
+  }
+  json_output(const json_output&) = delete;
+  json_output& operator=(const json_output&) = delete;
+  ~json_output() = default;
+
+  [[nodiscard]] bool takes_stdout() const { return stream_ == &std::cout; }
+  [[nodiscard]] bool works() const { return !wanted_ || static_cast<bool>(*stream_); }
+  void write(const nlohmann::ordered_json& json) {
+    if (wanted_) *stream_ << json.dump(2) << std::endl;
+  }
+
+private:
+  bool wanted_;
+  std::ofstream file_;
+  std::ostream* stream_ = &file_;
+};
+
+int crash_test(const crash_test_options& options) {
+  if (const int status = use_engine(options.engine); status != status_clean) return status;
+  if (options.list) {
+    print_list();
+    return status_clean;
+  }
+  const auto called = [](const auto& thing, const std::string& name) {
+    return is_named(thing, name);
+  };
+  crash::campaign_plan plan;
+  plan.subjects = select(crash::all_subjects(), options.subjects, "subject", called);
+  plan.scenarios = select(crash::all_scenarios(), options.scenarios, "scenario", called);
+  plan.guards = select(crash::all_guards(), options.guards, "guard", called);
+  if (plan.subjects.empty() || plan.scenarios.empty() || plan.guards.empty())
+    return status_bad_usage;
+  for (const auto* const guard : plan.guards) {
+    if (const std::string refusal = guard->unavailable(); !refusal.empty()) {
+      fmt::print(stderr, "deadbolt crash-test: the guard {} cannot be used here: {}\n",
+                 guard->name(), refusal);
+      return status_not_clean;
+    }
+  }
+  // With any guard or none: the victims are stepped.
+  if (const auto refusal = guard::find_ptrace_refusal()) {
+    fmt::print(stderr, "deadbolt crash-test: victims cannot be traced here: {}\n", *refusal);
+    return status_not_clean;
+  }
+  plan.workers = options.jobs;
+  json_output output{options.json};
+  const auto complain = [&options] {
+    fmt::print(stderr, "deadbolt crash-test: cannot write {}\n", options.json);
+    return status_bad_usage;
+  };
+  if (!output.works()) return complain();
+
+  std::vector<crash::row> rows;
+  {
+    progress_bar bar;
+    plan.on_progress = [&bar](std::size_t done, std::size_t total) { bar.update(done, total); };
+    rows = crash::run_campaign(plan);
+  }
+  if (!output.takes_stdout()) {
+    const bool colours = isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+    fmt::print("{}", crash::table_of(rows, {.colours = colours, .findings = options.verbose}));
+  }
+  output.write(crash::json_of(rows));
+  if (!output.works()) return complain();
+  return crash::all_clean(rows) ? status_clean : status_not_clean;
+}
+
+} // namespace
+
+void add_crash_test(CLI::App& app, int& status) {
+  auto options = std::make_shared<crash_test_options>();
+  CLI::App* sub = app.add_subcommand("crash-test", description);
+  sub->add_option("--subject", options->subjects, "A kind of lock; may be repeated")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  sub->add_option("--scenario", options->scenarios, "A way to attack; may be repeated")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  sub->add_option("--guard", options->guards, "ptrace or none; may be repeated")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  sub->add_option("--engine", options->engine, "How ours unlock, instead of the best one here")
+      ->type_name("NAME");
+  sub->add_option("--json", options->json,
+                  "Write the results to FILE; - for stdout, instead of the table")
+      ->type_name("FILE");
+  sub->add_option("-j,--jobs", options->jobs, "Kill points at work at a time")
+      ->type_name("N")
+      ->check(CLI::Range(1u, 64u));
+  sub->add_flag("-v,--verbose", options->verbose, "Show everything that was found, by instruction");
+  sub->add_flag("--list", options->list, "Show the subjects, scenarios, guards and engines");
+  sub->callback([options, &status] { status = crash_test(*options); });
+}
+
+} // namespace deadbolt::cli
