@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+// The harness's own parts, and what it leaves behind.
+#include "attack.hpp"
+
+#include "crash/process.hpp"
+#include "crash/scenarios/judge.hpp"
+#include "crash/world_memory.hpp"
+
+#include <array>
+#include <csignal>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace deadbolt::crash {
+namespace {
+
+TEST(find_damage, sees_one_bit_anywhere_in_the_lock_s_pages) {
+  const world_memory memory{sizeof(int)};
+  fill_with_tid(memory.lock(), memory.lock_length(), 4711);
+  EXPECT_EQ(find_damage(memory.lock(), memory.lock_length(), 4711), "");
+  auto* const bytes = static_cast<unsigned char*>(memory.lock());
+  for (std::size_t i = 0; i < memory.lock_length(); ++i) {
+    bytes[i] ^= 0x40;
+    EXPECT_NE(find_damage(memory.lock(), memory.lock_length(), 4711), "") << i;
+    bytes[i] ^= 0x40;
+  }
+}
+
+TEST(last_new_place, is_the_last_that_a_breakpoint_meets_only_once) {
+  constexpr std::array<std::uint64_t, 7> loop{10, 11, 12, 11, 12, 13, 11};
+  constexpr std::array<std::size_t, 7> expected{0, 1, 2, 2, 2, 5, 5};
+  for (std::size_t i = 0; i < loop.size(); ++i) EXPECT_EQ(last_new_place(loop, i), expected[i]);
+}
+
+row with_counts(std::string_view subject, std::string_view scenario, std::string_view guard,
+                std::array<std::uint32_t, outcomes> counts) {
+  row row{.target = &subject_named(subject),
+          .attack = &scenario_named(scenario),
+          .guard = &guard_named(guard)};
+  row.counts = counts;
+  return row;
+}
+
+// owner died, intact, corrupted, lost, stranded
+TEST(row, is_judged_by_the_worst_that_counts) {
+  const auto judge = [](std::string_view scenario, std::array<std::uint32_t, outcomes> counts) {
+    return with_counts("robust_mutex", scenario, "ptrace", counts).judge();
+  };
+  EXPECT_EQ(judge("reuse", {10, 10, 0, 0, 0}), standing::clean);
+  EXPECT_EQ(judge("reuse", {10, 10, 1, 0, 0}), standing::unclean);
+  EXPECT_EQ(judge("reuse", {10, 10, 0, 1, 0}), standing::unclean);
+  EXPECT_EQ(judge("waiter", {10, 10, 0, 0, 1}), standing::unclean);
+  EXPECT_EQ(judge("reuse", {0, 0, 0, 0, 0}), standing::unclean) << "nothing was tried";
+  EXPECT_EQ(judge("exec_self_thread", {0, 10, 0, 10, 0}), standing::clean) << "a kernel limit";
+  EXPECT_EQ(judge("exec_self_thread", {0, 10, 1, 10, 0}), standing::unclean);
+  row failed = with_counts("robust_mutex", "reuse", "ptrace", {10, 10, 0, 0, 0});
+  failed.not_judged = 1;
+  EXPECT_EQ(failed.judge(), standing::unclean);
+  EXPECT_EQ(with_counts("glibc", "reuse", "ptrace", {0, 0, 9, 9, 9}).judge(), standing::comparison);
+}
+
+// Whatever a killed campaign left behind becomes our child: we are the subreaper.
+TEST(a_killed_campaign, leaves_no_process) {
+  ASSERT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const pid_t campaign = fork();
+  if (campaign == 0) {
+    static_cast<void>(
+        run_campaign({.subjects = {&subject_named("glibc")},
+                      .scenarios = {&scenario_named("reuse_execve"), &scenario_named("woken")},
+                      .guards = {&guard_named("ptrace")},
+                      .on_progress = [&](std::size_t, std::size_t) {
+                        static_cast<void>(write(ends[1], "", 1));
+                      }}));
+    _exit(0);
+  }
+  ASSERT_GT(campaign, 0);
+  close(ends[1]);
+  std::array<char, 20> progress{};
+  for (std::size_t got = 0; got < progress.size();) {
+    const ssize_t count = read(ends[0], progress.data(), progress.size() - got);
+    ASSERT_GT(count, 0) << "the campaign ended before it could be killed";
+    got += static_cast<std::size_t>(count);
+  }
+  kill(campaign, SIGKILL);
+  // Every waitpid reaps one; ECHILD is the end of them all.
+  const bool all_gone = poll_until(
+      [] {
+        while (waitpid(-1, nullptr, WNOHANG | __WALL) > 0) {
+        }
+        return waitpid(-1, nullptr, WNOHANG | __WALL) < 0 && errno == ECHILD;
+      },
+      ample_time);
+  EXPECT_TRUE(all_gone);
+  close(ends[0]);
+  prctl(PR_SET_CHILD_SUBREAPER, 0);
+}
+
+} // namespace
+} // namespace deadbolt::crash
