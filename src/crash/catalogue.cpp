@@ -6,6 +6,7 @@
 #include "crash/scenarios/window.hpp"
 #include "crash/scenarios/woken.hpp"
 #include "crash/subjects/glibc_mutex.hpp"
+#include "crash/subjects/mutex.hpp"
 #include "crash/subjects/robust_mutex.hpp"
 
 #include <array>
@@ -82,7 +83,8 @@ constexpr window_plan exec_self_thread{
 std::span<const subject* const> all_subjects() {
   static const glibc_mutex glibc;
   static const robust_mutex_subject robust_mutex;
-  static const std::array<const subject*, 2> all{&glibc, &robust_mutex};
+  static const mutex_subject mutex;
+  static const std::array<const subject*, 3> all{&glibc, &robust_mutex, &mutex};
   return all;
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "crash/subject.hpp"
 
+#include <sys/mman.h>
+
 namespace deadbolt::crash {
 
 std::string_view to_string(grant grant) noexcept {
@@ -17,6 +19,16 @@ std::string_view to_string(grant grant) noexcept {
     break;
   }
   return "failed";
+}
+
+void* subject::map_memory(std::size_t length) const {
+  void* const memory =
+      mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  return memory == MAP_FAILED ? nullptr : memory;
+}
+
+void subject::unmap_memory(void* memory, std::size_t length) const {
+  munmap(memory, length);
 }
 
 void subject::enter_thread(void* scratch) const {

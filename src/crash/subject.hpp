@@ -44,6 +44,11 @@ public:
 
   // Bytes that create() needs, page-aligned. All of them become data in `reuse`.
   [[nodiscard]] virtual std::size_t size() const = 0;
+  // Zeroed memory for locks, shared with every process forked after it: where this kind
+  // of lock has to lie. Anonymous, unless overridden; nullptr if it cannot be had.
+  [[nodiscard]] virtual void* map_memory(std::size_t length) const;
+  virtual void unmap_memory(void* memory, std::size_t length) const;
+
   virtual void create(void* lock) const = 0;
   virtual void destroy(void* lock) const = 0;
 

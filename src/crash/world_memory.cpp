@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <sys/mman.h>
 #include <unistd.h>
 
 namespace deadbolt::crash {
@@ -25,14 +24,14 @@ void fill_with_tid(void* memory, std::size_t length, pid_t tid) noexcept {
               static_cast<std::uint32_t>(tid));
 }
 
-world_memory::world_memory(std::size_t lock_size)
-    : stride_{whole_pages(lock_size)}, base_{mmap(nullptr, places * stride_, PROT_READ | PROT_WRITE,
-                                                  MAP_SHARED | MAP_ANONYMOUS, -1, 0)} {
-  if (base_ == MAP_FAILED) fail_with_errno("mmap of the world's memory");
+world_memory::world_memory(const subject& subject)
+    : subject_{subject}, stride_{whole_pages(subject.size())}, base_{subject.map_memory(places *
+                                                                                        stride_)} {
+  if (base_ == nullptr) fail_with_errno("the world's memory");
 }
 
 world_memory::~world_memory() {
-  munmap(base_, places * stride_);
+  subject_.unmap_memory(base_, places * stride_);
 }
 
 } // namespace deadbolt::crash

@@ -3,6 +3,8 @@
 #ifndef DEADBOLT_CRASH_WORLD_MEMORY_HPP
 #define DEADBOLT_CRASH_WORLD_MEMORY_HPP
 
+#include "crash/subject.hpp"
+
 #include <cstddef>
 #include <sys/types.h>
 
@@ -13,12 +15,12 @@ namespace deadbolt::crash {
 void fill_with_tid(void* memory, std::size_t length, pid_t tid) noexcept;
 
 // The lock under attack on pages of its own, and a few more locks of the same kind,
-// each on its own. Anonymous and shared with every process forked after it.
+// each on its own. In memory of the subject's choice, shared with every process forked after it.
 class world_memory {
 public:
   static constexpr std::size_t companions = 2;
 
-  explicit world_memory(std::size_t lock_size);
+  explicit world_memory(const subject& subject);
   world_memory(const world_memory&) = delete;
   world_memory& operator=(const world_memory&) = delete;
   ~world_memory();
@@ -36,6 +38,7 @@ private:
     return static_cast<std::byte*>(base_) + index * stride_;
   }
 
+  const subject& subject_;
   std::size_t stride_;
   void* base_;
 };

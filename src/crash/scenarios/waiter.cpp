@@ -21,7 +21,7 @@ std::span<const std::string_view> waiter_scenario::operations() const {
 }
 
 verdict waiter_scenario::run(const point& at) const {
-  const world_memory memory{at.target.size()};
+  const world_memory memory{at.target};
   at.target.create(memory.lock());
   for (std::size_t i = 0; i < world_memory::companions; ++i) at.target.create(memory.companion(i));
   puppet waiter{at.target};

@@ -54,7 +54,7 @@ std::span<const std::string_view> window_scenario::operations() const {
 }
 
 verdict window_scenario::run(const point& at) const {
-  const world_memory memory{at.target.size()};
+  const world_memory memory{at.target};
   at.target.create(memory.lock());
   for (std::size_t i = 0; i < world_memory::companions; ++i) at.target.create(memory.companion(i));
   const bool executes = plan_.death == death_by::execve_in_handler;

@@ -22,7 +22,7 @@ constexpr std::array<std::string_view, 1> way_back{"lock, from the wake on"};
 constexpr int attempts = 8;
 
 std::optional<verdict> attempt(const point& at) {
-  const world_memory memory{at.target.size()};
+  const world_memory memory{at.target};
   at.target.create(memory.lock());
   for (std::size_t i = 0; i < world_memory::companions; ++i) at.target.create(memory.companion(i));
   puppet owner{at.target};
