@@ -173,10 +173,16 @@ lock_status try_lock_slow(std::uint64_t* word) noexcept {
       if (take_free(word, seen, self, false)) return lock_status::acquired;
     } else if (is_not_recoverable(seen)) {
       return lock_status::not_recoverable;
-    } else if (id_of(seen) != self.id && look_at_owner(*self.region, seen).dead) {
-      if (take_over(word, seen, self, false)) return lock_status::owner_died;
-    } else {
+    } else if (id_of(seen) == self.id) {
       return lock_status::busy;
+    } else {
+      // Who only ever tries must learn of a silent death too: at the cost of a system call.
+      const owner_view owner = look_at_owner(*self.region, seen);
+      if (!owner.dead &&
+          !is_gone(*owner.slot, generation_of(seen), *owner.life, owner.life_value)) {
+        return lock_status::busy;
+      }
+      if (take_over(word, seen, self, false)) return lock_status::owner_died;
     }
   }
 }
