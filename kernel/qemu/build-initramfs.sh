@@ -1,0 +1,37 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# build-initramfs.sh IMAGE_DIR: prints the path of an initramfs with busybox,
+# the guest tests for three ABIs, the plans, and the kernel selftests that were
+# built from the same source as IMAGE_DIR's kernel. DEADBOLT_BIN, if set, is a
+# statically linked program that becomes /bin/deadbolt there.
+set -eu
+. "$(dirname "$0")/env.sh"
+
+image=$1
+busybox=/bin/busybox
+key=$( { gcc -dumpfullversion; content_key "$tree/selftests" "$here/plans" "$here/init" \
+		"$here/ksft" "$here/build-initramfs.sh" "$busybox" "$image/ksft" \
+		${DEADBOLT_BIN:+"$DEADBOLT_BIN"}; } | text_key)
+archive=$cache/initramfs/$key.cpio.gz
+if [ -s "$archive" ]; then
+	echo "$archive"
+	exit 0
+fi
+
+mkdir -p "$cache/initramfs"
+root=$(mktemp -d "$cache/initramfs/root.XXXXXX")
+trap 'rm -rf "$root"' EXIT
+mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev"
+cp "$busybox" "$root/bin/busybox"
+cp "$here/init" "$root/init"
+cp "$here/ksft" "$root/bin/ksft"
+cp -r "$here/plans" "$root/plans"
+cp -r "$image/ksft" "$root/ksft"
+chmod 755 "$root/init" "$root/bin/ksft"
+[ -z "${DEADBOLT_BIN:-}" ] || install -m 755 "$DEADBOLT_BIN" "$root/bin/deadbolt"
+for abi in 64 32 x32; do
+	"${MAKE:-make}" -s -C "$tree/selftests" ABI=$abi OUT="$root/bin/guest$abi" >&2
+done
+(cd "$root" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) | gzip -1 > "$archive.$$"
+mv "$archive.$$" "$archive"
+echo "$archive"

@@ -1,0 +1,59 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# build-kernel.sh VARIANT: prints the directory that holds VARIANT's bzImage and
+# the futex selftests from the same source, building them when none with this
+# source, configuration and compiler is in the cache.
+set -eu
+. "$(dirname "$0")/env.sh"
+
+variant=$1
+config=$here/small.config
+source_key=$("$here/source.sh" "$variant")
+key=$( { echo "$source_key"; gcc -dumpfullversion; ld --version | head -n1
+	 content_key "$config" "$here/build-kernel.sh" \
+		"$here/build-ksft.sh"; } | text_key)
+image=$cache/images/$key
+if [ -s "$image/bzImage" ]; then
+	echo "$image"
+	exit 0
+fi
+
+with_lock "build-$variant"
+src=$cache/$variant/src
+# Inside the source: kbuild then names it `..`, no object depends on where the
+# variant lies, and ccache serves one variant from another's results.
+obj=$src/obj
+mkdir -p "$obj"
+export CCACHE_NOHASHDIR=1 KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 2026'
+export KBUILD_BUILD_USER=deadbolt KBUILD_BUILD_HOST=deadbolt KBUILD_BUILD_VERSION=1
+
+run_make() {
+	make -C "$src" O=obj CC='ccache gcc' HOSTCC='ccache gcc' "$@" >> "$obj/build.log" 2>&1 || {
+		tail -n 60 "$obj/build.log" >&2
+		die "make $* failed for $variant: $obj/build.log"
+	}
+}
+
+: > "$obj/build.log"
+run_make tinyconfig
+"$src/scripts/kconfig/merge_config.sh" -m -O "$obj" "$obj/.config" "$config" >> "$obj/build.log" 2>&1
+run_make olddefconfig
+lost=$(grep '^CONFIG_' "$config" | grep -vxFf "$obj/.config" || true)
+[ -z "$lost" ] || die "not in the resulting configuration:
+$lost"
+
+say "building $variant ($KERNEL_JOBS jobs, log in $obj/build.log)"
+start=$(date +%s)
+run_make -j"$KERNEL_JOBS" bzImage
+say "built $variant in $(($(date +%s) - start)) s"
+
+mkdir -p "$image"
+cp "$obj/.config" "$image/config"
+cp "$obj/System.map" "$image/System.map"
+"$here/build-ksft.sh" "$src" "$obj" "$image/ksft" >> "$obj/build.log" 2>&1 || {
+	tail -n 30 "$obj/build.log" >&2
+	die "the kernel's selftests did not build for $variant: $obj/build.log"
+}
+cp "$obj/arch/x86/boot/bzImage" "$image/bzImage.new"
+mv "$image/bzImage.new" "$image/bzImage"
+echo "$image"

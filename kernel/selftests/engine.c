@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <string.h>
+
+#include "engine.h"
+#include "vdso.h"
+
+#define SET(place, value) (*(volatile __typeof__(place) *)&(place) = (value))
+
+struct shared *sh;
+
+static void begin(bool pi)
+{
+	SET(sh->head.pending, (struct node *)((uintptr_t)&sh->target.node | (pi ? ENTRY_PI : 0)));
+	SET(sh->head.list.next, &sh->held.node);
+}
+
+static void end(void)
+{
+	SET(sh->head.pending, NULL);
+}
+
+/* What a caller does with FUTEX_UNLOCK_PI: again on EAGAIN, no clear on failure. */
+static long unlock_pi(int flags, void *pop)
+{
+	long error;
+
+	do {
+		error = raw_futex(&sh->target.word, OP_UNLOCK_PI | flags, 0, 0, pop, 0);
+	} while (error == -EAGAIN);
+	return error;
+}
+
+/* The functions alone; the list is already as begin() leaves it. */
+
+static void function_unlock(void)
+{
+	sh->result = vdso.unlock(&sh->target.word, &sh->head);
+}
+
+static void function_pi(void)
+{
+	u32 expected = sh->tid;
+
+	sh->result = vdso.pi_try_unlock(&sh->target.word, &expected, &sh->head);
+}
+
+static u32 mainline_try(void)
+{
+	if (sizeof(long) == 8)
+		return vdso.list64(&sh->target.word, sh->tid, (u64 *)&sh->head.pending);
+	return vdso.list32(&sh->target.word, sh->tid, (u32 *)&sh->head.pending);
+}
+
+static void function_mainline(void)
+{
+	sh->result = mainline_try();
+}
+
+/* The whole sequences. */
+
+static void whole_unlock(void)
+{
+	begin(false);
+	if (vdso.unlock(&sh->target.word, &sh->head) & WORD_WAITERS)
+		sh->result = raw_futex(&sh->target.word, OP_WAKE, 1, 0, NULL, 0);
+	end();
+}
+
+static void whole_pi(void)
+{
+	u32 expected = sh->tid;
+
+	begin(true);
+	while (!vdso.pi_try_unlock(&sh->target.word, &expected, &sh->head)) {
+		if ((expected & WORD_WAITERS) || (expected & WORD_TID) != sh->tid) {
+			sh->result = unlock_pi(0, NULL);
+			if (sh->result)
+				return;
+			break;
+		}
+	}
+	end();
+}
+
+static void whole_mainline(void)
+{
+	begin(false);
+	if (mainline_try() != sh->tid)
+		sh->result = raw_futex(&sh->target.word, OP_WAKE | OP_ROBUST_NATIVE, 1, 0,
+				       &sh->head.pending, 0);
+}
+
+static void whole_mainline_pi(void)
+{
+	begin(true);
+	if (mainline_try() != sh->tid)
+		sh->result = unlock_pi(OP_ROBUST_NATIVE, &sh->head.pending);
+}
+
+static void whole_syscall(void)
+{
+	begin(false);
+	sh->result = raw_futex(&sh->target.word, OP_WAKE | OP_ROBUST_NATIVE, 1, 0,
+			       &sh->head.pending, 0);
+}
+
+static void whole_bitset(void)
+{
+	begin(false);
+	sh->result = raw_futex(&sh->target.word, OP_WAKE_BITSET | OP_ROBUST_NATIVE, 1, 0,
+			       &sh->head.pending, ~0u);
+}
+
+static void whole_syscall_pi(void)
+{
+	begin(true);
+	sh->result = unlock_pi(OP_ROBUST_NATIVE, &sh->head.pending);
+}
+
+/* The broken twins: the same steps in code that no kernel knows. */
+
+static void local_unlock(void)
+{
+	u32 old;
+
+	begin(false);
+	old = __atomic_exchange_n(&sh->target.word, 0, __ATOMIC_SEQ_CST);
+	if (old & WORD_WAITERS)
+		sh->result = raw_futex(&sh->target.word, OP_WAKE, 1, 0, NULL, 0);
+	end();
+}
+
+static void local_pi(void)
+{
+	u32 expected = sh->tid;
+
+	begin(true);
+	if (!__atomic_compare_exchange_n(&sh->target.word, &expected, 0, false,
+					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		sh->result = unlock_pi(0, NULL);
+	end();
+}
+
+const struct engine engines[] = {
+	{ "function_unlock", false, false, true, function_unlock },
+	{ "function_pi", true, false, true, function_pi },
+	{ "function_mainline", false, false, true, function_mainline },
+	{ "whole_unlock", false, true, true, whole_unlock },
+	{ "whole_pi", true, true, true, whole_pi },
+	{ "whole_mainline", false, true, true, whole_mainline },
+	{ "whole_mainline_pi", true, true, true, whole_mainline_pi },
+	{ "whole_syscall", false, true, false, whole_syscall },
+	{ "whole_bitset", false, true, false, whole_bitset },
+	{ "whole_syscall_pi", true, true, false, whole_syscall_pi },
+	{ "local_unlock", false, true, false, local_unlock },
+	{ "local_pi", true, true, false, local_pi },
+};
+const int engine_count = sizeof(engines) / sizeof(engines[0]);
+
+const struct engine *engine_find(const char *name)
+{
+	for (int i = 0; i < engine_count; i++) {
+		if (!strcmp(engines[i].name, name))
+			return &engines[i];
+	}
+	return NULL;
+}
+
+bool engine_present(const struct engine *engine)
+{
+	if (engine->run == function_unlock || engine->run == whole_unlock)
+		return vdso.unlock;
+	if (engine->run == function_pi || engine->run == whole_pi)
+		return vdso.pi_try_unlock;
+	if (engine->in_vdso)
+		return sizeof(long) == 8 ? vdso.list64 != NULL : vdso.list32 != NULL;
+	return true;
+}

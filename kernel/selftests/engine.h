@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The unlocks that are attacked. Each runs between two breakpoints in a traced
+ * child, on the memory that parent and child share.
+ */
+#ifndef SELFTESTS_ENGINE_H
+#define SELFTESTS_ENGINE_H
+
+#include "abi.h"
+
+#define MAX_WAITERS 3
+
+struct lock {
+	u32 before;
+	u32 word;
+	u32 after;
+	u32 pad;
+	struct node node;
+};
+
+#define LOCK_OFFSET ((long)offsetof(struct lock, word) - (long)offsetof(struct lock, node))
+#define GUARD 0x5a5a5a5au
+
+struct shared {
+	struct head head;	/* the victim's, registered with the kernel */
+	struct lock held;	/* on its list throughout: must be marked at every death */
+	volatile u32 tid;
+	volatile int done;	/* the unlock returned */
+	volatile int handled;	/* the signal handler reached its breakpoint */
+	volatile int go;	/* for the sibling thread */
+	volatile long result;
+	u32 other_futex;	/* nobody sleeps here */
+	volatile int waiting[MAX_WAITERS];
+	u32 acquired;		/* number of PI waiters that had the lock */
+	u32 order[MAX_WAITERS];
+	u32 seen[MAX_WAITERS];
+
+	/* The lock that is released, alone in its page: that is what gets reused. */
+	struct lock target __attribute__((aligned(4096)));
+	struct node *stray_pop;
+} __attribute__((aligned(4096)));
+
+extern struct shared *sh;
+
+struct engine {
+	const char *name;
+	bool pi;
+	bool whole;	/* the caller's sequence, not the function alone */
+	bool in_vdso;
+	void (*run)(void);
+};
+
+/* All that this kernel offers; `local` ones are the broken twins. */
+const struct engine *engine_find(const char *name);
+bool engine_present(const struct engine *engine);
+extern const struct engine engines[];
+extern const int engine_count;
+
+#endif

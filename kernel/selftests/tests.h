@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef SELFTESTS_TESTS_H
+#define SELFTESTS_TESTS_H
+
+/* One a file; argv[0] is the test's name. Each ends with tap_done(). */
+int test_attack(int argc, char **argv);
+int test_symbols(int argc, char **argv);
+int test_results(int argc, char **argv);
+
+#endif

@@ -1,0 +1,624 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * For each instruction k of an engine: a victim is forked that takes the lock,
+ * waiters go to sleep on it, the victim is single-stepped k instructions and
+ * ended in the way the trial says. If the word had been released by then it is
+ * reused first: the victim's own TID is written there, as data that means
+ * something else. What the kernel leaves behind is then compared with what it
+ * must be. Nothing here waits for time to pass: a victim has been reaped when
+ * its list has been walked, and wakes are counted in the kernel's own queue.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tap.h"
+#include "trial.h"
+#include "vdso.h"
+
+#define BREAK() __asm__ volatile("int3" ::: "memory")
+#define MAX_STEPS 4000
+#define PI_PATIENCE_SECONDS 20
+
+const char *const how_names[HOW_COUNT] = {
+	"killed", "killed at system call entry", "killed at system call exit",
+	"ended by a sibling's exit_group", "ended by a sibling's execve",
+	"killed in a handler", "killed in a SA_SIGINFO handler",
+	"killed in a handler that woke another futex", "handler returns",
+	"signal without a stack for its frame",
+};
+
+static void *no_stack;
+
+void trial_setup(void)
+{
+	struct sched_param param = { .sched_priority = 1 };
+	cpu_set_t one;
+
+	/*
+	 * ptrace waits, a tick at a time, until a stopped task is off its CPU and
+	 * its queue. On one CPU the first is always so; the second is for real-time
+	 * tasks, while a fair one may stay queued for a while after it went to sleep.
+	 * Where this is refused the test is slower, no less.
+	 */
+	sched_setscheduler(0, SCHED_FIFO, &param);
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	if (sched_setaffinity(0, sizeof(one), &one))
+		bail("sched_setaffinity: %s", strerror(errno));
+	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	no_stack = mmap(NULL, 65536, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (sh == MAP_FAILED || no_stack == MAP_FAILED)
+		bail("mmap: %s", strerror(errno));
+}
+
+/* Waiters. */
+
+static void die_with_parent(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+int queued(u32 *word)
+{
+	/* Moves every sleeper from the word to itself, and says how many. */
+	return raw_futex(word, OP_REQUEUE, 0, INT_MAX, word, 0);
+}
+
+int wake_all(u32 *word)
+{
+	return raw_futex(word, OP_WAKE, INT_MAX, 0, NULL, 0);
+}
+
+void await_queued(u32 *word, int count)
+{
+	int now;
+
+	while ((now = queued(word)) != count) {
+		if (now < 0)
+			bail("FUTEX_REQUEUE: %d", now);
+		sched_yield();
+	}
+}
+
+pid_t start_waiter(int slot, u32 *word)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	die_with_parent();
+	sh->waiting[slot] = 1;
+	while (raw_futex(word, OP_WAIT, *(volatile u32 *)word, 0, NULL, 0) == -EINTR)
+		;
+	_exit(0);
+}
+
+pid_t start_pi_waiter(int slot, u32 *word, int priority)
+{
+	pid_t pid = fork();
+	struct sched_param param = { .sched_priority = priority };
+	u32 place;
+
+	if (pid)
+		return pid;
+	die_with_parent();
+	if (priority && sched_setscheduler(0, SCHED_FIFO, &param))
+		_exit(2);
+	sh->waiting[slot] = 1;
+	if (raw_futex(word, OP_LOCK_PI, 0, 0, NULL, 0))
+		_exit(3);
+	place = __atomic_fetch_add(&sh->acquired, 1, __ATOMIC_SEQ_CST);
+	if (place < MAX_WAITERS) {
+		sh->order[place] = slot;
+		sh->seen[place] = *(volatile u32 *)word;
+	}
+	if (raw_futex(word, OP_UNLOCK_PI, 0, 0, NULL, 0))
+		_exit(4);
+	_exit(0);
+}
+
+static char state_of(pid_t pid)
+{
+	char path[40], text[200], *end;
+	ssize_t got;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return 0;
+	got = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[got > 0 ? got : 0] = 0;
+	end = strrchr(text, ')');
+	return end ? end[2] : 0;
+}
+
+void await_pi_blocked(pid_t pid, int slot)
+{
+	/* After the flag the only interruptible sleep is the one in the lock. */
+	while (!sh->waiting[slot] || state_of(pid) != 'S') {
+		if (state_of(pid) == 'Z')
+			bail("a PI waiter ended instead of sleeping");
+		sched_yield();
+	}
+}
+
+void reap(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+}
+
+/* The victim. */
+
+static void on_signal(int number)
+{
+	(void)number;
+	if (sh->go == 2)	/* HOW_HANDLER_WAKES */
+		raw_futex(&sh->other_futex, OP_WAKE, 1, 0, NULL, 0);
+	sh->handled = 1;
+	BREAK();
+}
+
+static void on_siginfo(int number, siginfo_t *info, void *context)
+{
+	(void)info;
+	(void)context;
+	on_signal(number);
+}
+
+static void *sibling(void *how)
+{
+	static char *const arguments[] = { "/proc/self/exe", "nothing", NULL };
+
+	sh->waiting[0] = 1;
+	while (!sh->go)
+		sched_yield();
+	if ((enum how)(uintptr_t)how == HOW_EXECVE)
+		execv(arguments[0], arguments);
+	raw_syscall(SYS_exit_group, 0, 0, 0, 0, 0, 0);
+	return NULL;
+}
+
+static void install_handler(enum how how)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+	stack_t stack = { .ss_sp = no_stack, .ss_size = 65536 };
+
+	if (how == HOW_HANDLER_SIGINFO) {
+		action.sa_sigaction = on_siginfo;
+		action.sa_flags = SA_SIGINFO;
+	}
+	if (how == HOW_NO_FRAME) {
+		sigaltstack(&stack, NULL);
+		action.sa_flags = SA_ONSTACK;
+	}
+	sigaction(SIGUSR1, &action, NULL);
+}
+
+static uintptr_t handler_address(enum how how)
+{
+	return how == HOW_HANDLER_SIGINFO ? (uintptr_t)on_siginfo : (uintptr_t)on_signal;
+}
+
+static void victim(const struct trial *trial)
+{
+	bool pi = trial->engine->pi;
+	struct node *entry = (struct node *)((uintptr_t)&sh->target.node | (pi ? ENTRY_PI : 0));
+	pthread_t thread;
+
+	die_with_parent();
+	if (trial->how == HOW_EXIT_GROUP || trial->how == HOW_EXECVE) {
+		int slot0 = sh->waiting[0];
+
+		sh->waiting[0] = 0;
+		if (pthread_create(&thread, NULL, sibling, (void *)(uintptr_t)trial->how))
+			_exit(1);
+		while (!sh->waiting[0])
+			sched_yield();
+		sh->waiting[0] = slot0;
+	}
+	install_handler(trial->how);
+	sh->tid = raw_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+	sh->held.word = sh->tid;
+	sh->target.word = sh->tid | (trial->waiters && !pi ? WORD_WAITERS : 0);
+	sh->head.futex_offset = LOCK_OFFSET;
+	sh->held.node.next = &sh->head.list;
+	sh->target.node.next = &sh->held.node;
+	sh->head.list.next = trial->engine->whole ? entry : &sh->held.node;
+	sh->head.pending = trial->engine->whole ? NULL : entry;
+	if (raw_syscall(SYS_set_robust_list, (long)&sh->head, sizeof(sh->head), 0, 0, 0, 0))
+		_exit(1);
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
+		_exit(1);
+	BREAK();
+	trial->engine->run();
+	sh->done = 1;
+	BREAK();
+	_exit(0);
+}
+
+static uintptr_t ip_of(pid_t pid)
+{
+	struct user_regs_struct regs;
+
+	if (ptrace(PTRACE_GETREGS, pid, NULL, &regs))
+		bail("PTRACE_GETREGS: %s", strerror(errno));
+#ifdef __x86_64__
+	return regs.rip;
+#else
+	return regs.eip;
+#endif
+}
+
+static bool at_syscall(pid_t pid)
+{
+	/* The child is a fork: its text and vDSO are ours. */
+	const unsigned char *code = (void *)ip_of(pid);
+
+	return (code[0] == 0x0f && code[1] == 0x05) ||
+	       (code[0] == 0x0f && code[1] == 0x34) ||
+	       (code[0] == 0xcd && code[1] == 0x80);
+}
+
+/* Lets the victim go on in one way; the stop's signal, 0 when it is gone. */
+static int resume(pid_t pid, int request, int signal)
+{
+	int status;
+
+	if (ptrace(request, pid, NULL, (void *)(uintptr_t)signal))
+		return 0;
+	if (waitpid(pid, &status, __WALL) != pid)
+		bail("waitpid: %s", strerror(errno));
+	return WIFSTOPPED(status) ? WSTOPSIG(status) : 0;
+}
+
+enum end { END_FINISHED, END_HELD, END_RELEASED, END_NOT_HERE };
+
+struct attack {
+	const struct trial *trial;
+	struct tally *tally;
+	pid_t victim;
+	pid_t waiter[MAX_WAITERS];
+	bool gone;		/* the victim has been reaped */
+};
+
+static void start(struct attack *a)
+{
+	const struct trial *trial = a->trial;
+	int status;
+
+	memset(sh, 0, sizeof(*sh));
+	sh->held.before = sh->held.after = sh->held.pad = GUARD;
+	sh->target.before = sh->target.after = sh->target.pad = GUARD;
+	if (trial->how == HOW_HANDLER_WAKES)
+		sh->go = 2;
+	a->gone = false;
+	a->victim = fork();
+	if (a->victim < 0)
+		bail("fork: %s", strerror(errno));
+	if (!a->victim)
+		victim(trial);
+	if (waitpid(a->victim, &status, __WALL) != a->victim || !WIFSTOPPED(status) ||
+	    WSTOPSIG(status) != SIGTRAP)
+		bail("the victim did not reach its first breakpoint: status %x", status);
+	ptrace(PTRACE_SETOPTIONS, a->victim, NULL, (void *)PTRACE_O_TRACESYSGOOD);
+	for (int i = 0; i < trial->waiters; i++) {
+		if (trial->engine->pi) {
+			a->waiter[i] = start_pi_waiter(i, &sh->target.word, i + 2);
+			await_pi_blocked(a->waiter[i], i);
+		} else {
+			a->waiter[i] = start_waiter(i, &sh->target.word);
+		}
+	}
+	if (!trial->engine->pi)
+		await_queued(&sh->target.word, trial->waiters);
+}
+
+static double seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+/* Each PI waiter gets the lock, highest priority first, or is stranded. */
+static void finish_pi_waiters(struct attack *a)
+{
+	int count = a->trial->waiters;
+	double deadline = seconds() + PI_PATIENCE_SECONDS;
+	bool late = false;
+
+	for (int i = 0; i < count; i++) {
+		int status = 0;
+
+		while (a->waiter[i] && waitpid(a->waiter[i], &status, WNOHANG) == 0) {
+			if (seconds() > deadline) {
+				late = true;
+				reap(a->waiter[i]);
+				break;
+			}
+			sched_yield();
+		}
+		if (a->waiter[i] && WIFEXITED(status) && WEXITSTATUS(status))
+			a->tally->broken++;
+		a->waiter[i] = 0;
+	}
+	if (late || (int)sh->acquired != count) {
+		a->tally->stranded++;
+		return;
+	}
+	for (int i = 0; i < count; i++)
+		a->tally->misordered += sh->order[i] != (u32)(count - 1 - i);
+}
+
+/* Reaps the victim in the way the trial says. */
+static void end_victim(struct attack *a)
+{
+	int status;
+
+	if (a->gone)
+		return;
+	if (a->trial->how == HOW_EXIT_GROUP || a->trial->how == HOW_EXECVE)
+		sh->go = 1;
+	else
+		kill(a->victim, SIGKILL);
+	while (waitpid(a->victim, &status, __WALL) == a->victim && WIFSTOPPED(status))
+		ptrace(PTRACE_CONT, a->victim, NULL, NULL);
+	a->gone = true;
+}
+
+static bool released(void)
+{
+	return (sh->target.word & WORD_TID) != sh->tid;
+}
+
+/* The victim died as the owner. `begun`: its unlock had told the kernel so, and
+ * a PI waiter may then get the lock as after an unlock instead of a death. */
+static void check_unreleased(struct attack *a, bool begun)
+{
+	const struct trial *trial = a->trial;
+	u32 want = WORD_DIED | (trial->waiters && !trial->engine->pi ? WORD_WAITERS : 0);
+
+	if (trial->engine->pi && trial->waiters) {
+		finish_pi_waiters(a);
+		/* The last waiter's unlock leaves nothing. */
+		a->tally->lost += sh->target.word != 0 ||
+				  (!begun && !(sh->seen[0] & WORD_DIED));
+		return;
+	}
+	a->tally->lost += sh->target.word != want;
+}
+
+static void check_waiters(struct attack *a)
+{
+	int left;
+
+	if (a->trial->engine->pi) {
+		for (int i = 0; i < a->trial->waiters; i++) {
+			if (a->waiter[i])
+				reap(a->waiter[i]);
+		}
+		return;
+	}
+	left = wake_all(&sh->target.word);
+	if (a->trial->waiters && left >= a->trial->waiters)
+		a->tally->stranded++;
+	for (int i = 0; i < a->trial->waiters; i++) {
+		while (waitpid(a->waiter[i], NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+}
+
+static void check_surroundings(struct attack *a)
+{
+	a->tally->other_lost += sh->held.word != WORD_DIED;
+	a->tally->strayed += sh->target.before != GUARD || sh->target.after != GUARD ||
+			     sh->target.pad != GUARD || sh->held.before != GUARD ||
+			     sh->held.after != GUARD || sh->held.pad != GUARD ||
+			     sh->other_futex != 0;
+}
+
+/* Sends SIGUSR1 at this instruction and goes on as far as the trial wants. */
+static bool signalled(struct attack *a, bool was_released)
+{
+	enum how how = a->trial->how;
+	uintptr_t state;
+	int stop = resume(a->victim, PTRACE_SINGLESTEP, SIGUSR1);
+
+	if (how == HOW_NO_FRAME) {
+		/* The SIGSEGV that the failed frame turned into. */
+		if (stop != SIGSEGV)
+			return false;
+		if (was_released)
+			return true;
+		resume(a->victim, PTRACE_CONT, SIGSEGV);
+		a->gone = true;
+		return true;
+	}
+	if (stop != SIGTRAP || ip_of(a->victim) != handler_address(how))
+		return false;
+	state = (uintptr_t)sh->head.pending;
+	if (was_released && state && !(state & ENTRY_NEED_ACTION))
+		a->tally->unmoved++;
+	if (how == HOW_HANDLER_WAKES || how == HOW_HANDLER_RETURNS) {
+		if (resume(a->victim, PTRACE_CONT, 0) != SIGTRAP || !sh->handled)
+			return false;
+	}
+	return true;
+}
+
+/* After the handler: the unlock must end as if nothing had happened. */
+static void run_to_end(struct attack *a)
+{
+	int stop = 0, tries = 3;
+
+	while (tries-- && !sh->done) {
+		stop = resume(a->victim, PTRACE_CONT, 0);
+		if (stop != SIGTRAP)
+			break;
+	}
+	if (!sh->done) {
+		a->tally->unfinished++;
+		return;
+	}
+	if (!a->trial->engine->whole)
+		return;
+	a->tally->unfinished += sh->head.pending != NULL ||
+		(sh->result < 0 && sh->result > -4096) ||
+		(!a->trial->engine->pi && (sh->target.word & WORD_TID));
+	if (!a->trial->engine->pi && a->trial->waiters)
+		a->tally->stranded += queued(&sh->target.word) != a->trial->waiters - 1;
+}
+
+/* One life: k steps, then the end. */
+static enum end attack_once(struct attack *a, int k, u32 reuse_bits, bool *inside)
+{
+	const struct trial *trial = a->trial;
+	bool was_released, pi_queue = trial->engine->pi && trial->waiters;
+	enum end end = END_NOT_HERE;
+
+	start(a);
+	for (int i = 0; i < k && !sh->done; i++) {
+		if (resume(a->victim, PTRACE_SINGLESTEP, 0) != SIGTRAP)
+			bail("step %d of %s: the victim stopped for something else", i,
+			     trial->engine->name);
+	}
+	if (sh->done) {
+		end = END_FINISHED;
+		goto out;
+	}
+	*inside = in_vdso(ip_of(a->victim));
+	if (trial->how == HOW_SYSCALL_ENTRY || trial->how == HOW_SYSCALL_EXIT) {
+		if (!at_syscall(a->victim))
+			goto out;
+		if (resume(a->victim, PTRACE_SYSCALL, 0) != (SIGTRAP | 0x80))
+			bail("no stop at a system call's entry");
+		if (trial->how == HOW_SYSCALL_EXIT &&
+		    resume(a->victim, PTRACE_SYSCALL, 0) != (SIGTRAP | 0x80))
+			bail("no stop at a system call's exit");
+	}
+	was_released = released();
+	end = was_released ? END_RELEASED : END_HELD;
+	a->tally->trials++;
+	a->tally->released += was_released;
+	if (trial->how >= HOW_HANDLER && !signalled(a, was_released)) {
+		a->tally->broken++;
+		goto out;
+	}
+	if (trial->how == HOW_HANDLER_RETURNS) {
+		run_to_end(a);
+		end_victim(a);
+		if (pi_queue) {
+			finish_pi_waiters(a);
+			a->tally->unfinished += sh->target.word != 0;
+		}
+		check_waiters(a);
+		check_surroundings(a);
+		return end;
+	}
+	if (was_released) {
+		u32 reuse = sh->tid | reuse_bits;
+
+		if (pi_queue)
+			finish_pi_waiters(a);
+		__atomic_store_n(&sh->target.word, reuse, __ATOMIC_SEQ_CST);
+		end_victim(a);
+		a->tally->corrupted += sh->target.word != reuse;
+	} else {
+		bool begun = *inside || ((uintptr_t)sh->head.pending & ENTRY_NEED_ACTION);
+
+		end_victim(a);
+		check_unreleased(a, begun);
+	}
+	check_waiters(a);
+	check_surroundings(a);
+	return end;
+
+out:
+	kill(a->victim, SIGKILL);
+	if (trial->how == HOW_EXIT_GROUP || trial->how == HOW_EXECVE)
+		sh->go = 1;
+	end_victim(a);
+	if (pi_queue)
+		for (int i = 0; i < trial->waiters; i++)
+			if (a->waiter[i])
+				reap(a->waiter[i]), a->waiter[i] = 0;
+	wake_all(&sh->target.word);
+	if (!trial->engine->pi)
+		for (int i = 0; i < trial->waiters; i++)
+			waitpid(a->waiter[i], NULL, 0);
+	return end;
+}
+
+struct tally trial_run(const struct trial *trial)
+{
+	static const u32 reuses[] = { 0, WORD_WAITERS, WORD_DIED | WORD_WAITERS };
+	struct tally tally = { 0 };
+	struct attack attack = { .trial = trial, .tally = &tally };
+	int kinds = trial->how == HOW_KILL ? 3 : 1;
+	bool inside = false;
+
+	for (int k = 0;; k++) {
+		enum end end = END_NOT_HERE;
+
+		if (k > MAX_STEPS)
+			bail("%s does not end", trial->engine->name);
+		watchdog(120);
+		for (int reuse = 0; reuse < kinds; reuse++) {
+			end = attack_once(&attack, k, reuses[reuse], &inside);
+			if (end != END_RELEASED)
+				break;
+		}
+		if (end == END_FINISHED)
+			return tally;
+		if (end == END_NOT_HERE)
+			continue;
+		tally.points++;
+		tally.inside += inside;
+	}
+}
+
+bool tally_sound(const struct tally *tally)
+{
+	return tally->points && !tally->other_lost && !tally->strayed &&
+	       !tally->misordered && !tally->broken;
+}
+
+bool tally_clean(const struct tally *tally)
+{
+	return tally_sound(tally) && !tally->corrupted && !tally->lost &&
+	       !tally->stranded && !tally->unmoved && !tally->unfinished;
+}
+
+void tally_report(bool good, const struct trial *trial, const struct tally *tally)
+{
+	ok(good, "%s %s, %d waiting, %s: %d points (%d in the vDSO) %d trials %d released: "
+	   "%d corrupted %d lost %d stranded%s%s%s",
+	   ABI_NAME, trial->engine->name, trial->waiters, how_names[trial->how], tally->points,
+	   tally->inside, tally->trials, tally->released, tally->corrupted, tally->lost,
+	   tally->stranded, tally->unmoved ? " STATE NOT MOVED" : "",
+	   tally->unfinished ? " UNLOCK UNFINISHED" : "", tally_sound(tally) ? "" : " UNSOUND");
+	if (!good)
+		note("other_lost %d strayed %d unmoved %d unfinished %d misordered %d broken %d",
+		     tally->other_lost, tally->strayed, tally->unmoved, tally->unfinished,
+		     tally->misordered, tally->broken);
+}
