@@ -10,7 +10,8 @@ set -eu
 image=$1
 busybox=/bin/busybox
 key=$( { gcc -dumpfullversion; content_key "$tree/selftests" "$here/plans" "$here/init" \
-		"$here/ksft" "$here/build-initramfs.sh" "$busybox" "$image/ksft" \
+		"$here/ksft" "$here/broken-boot" "$here/crash-test" \
+		"$here/build-initramfs.sh" "$busybox" "$image/ksft" \
 		${DEADBOLT_BIN:+"$DEADBOLT_BIN"}; } | text_key)
 archive=$cache/initramfs/$key.cpio.gz
 if [ -s "$archive" ]; then
@@ -25,9 +26,10 @@ mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev"
 cp "$busybox" "$root/bin/busybox"
 cp "$here/init" "$root/init"
 cp "$here/ksft" "$root/bin/ksft"
+cp "$here/broken-boot" "$here/crash-test" "$root/bin/"
 cp -r "$here/plans" "$root/plans"
 cp -r "$image/ksft" "$root/ksft"
-chmod 755 "$root/init" "$root/bin/ksft"
+chmod 755 "$root/init" "$root/bin/ksft" "$root/bin/broken-boot" "$root/bin/crash-test"
 [ -z "${DEADBOLT_BIN:-}" ] || install -m 755 "$DEADBOLT_BIN" "$root/bin/deadbolt"
 for abi in 64 32 x32; do
 	"${MAKE:-make}" -s -C "$tree/selftests" ABI=$abi OUT="$root/bin/guest$abi" >&2

@@ -11,7 +11,6 @@
 #include "tap.h"
 #include "tests.h"
 #include "trial.h"
-#include "vdso.h"
 
 static void must_be_clean(const struct trial *trial, bool expect_release)
 {
@@ -37,6 +36,14 @@ static void must_corrupt(const struct trial *trial)
 	if (trial->how >= HOW_HANDLER)
 		good = good && tally.unmoved;
 	tally_report(good, trial, &tally);
+}
+
+static void must_lose(const struct trial *trial)
+{
+	struct tally tally = trial_run(trial);
+
+	tally_report(tally_sound(&tally) && !tally.corrupted && tally.lost &&
+		     !!tally.stranded == !!trial->waiters, trial, &tally);
 }
 
 static void attack_engine(const struct engine *engine, bool signals)
@@ -77,11 +84,8 @@ int test_attack(int argc, char **argv)
 	for (int i = 0; i < engine_count && !stock; i++) {
 		const struct engine *engine = &engines[i];
 
-		if (!strncmp(engine->name, "local", 5) || engine->in_vdso != vdso_expected) {
-			/* With a vDSO, the system calls are attacked by signals and kills
-			 * in the boot without one. */
-			continue;
-		}
+		if (engine_is_twin(engine) || engine->in_vdso != vdso_expected)
+			continue;	/* the system calls: in the boot without a vDSO */
 		if (!ok(engine_present(engine), "%s %s is there", ABI_NAME, engine->name))
 			continue;
 		attack_engine(engine, signals);
@@ -94,6 +98,12 @@ int test_attack(int argc, char **argv)
 		must_corrupt(&alone);
 		if (!pi)
 			must_corrupt(&crowd);
+	}
+	for (int waiters = 0; waiters <= 2; waiters += 2) {
+		struct trial trial = { engine_find("forgetful"), waiters,
+				       signals ? HOW_HANDLER : HOW_KILL };
+
+		must_lose(&trial);
 	}
 	return tap_done();
 }

@@ -8,16 +8,17 @@
 #define SET(place, value) (*(volatile __typeof__(place) *)&(place) = (value))
 
 struct shared *sh;
+struct place at;
 
 static void begin(bool pi)
 {
-	SET(sh->head.pending, (struct node *)((uintptr_t)&sh->target.node | (pi ? ENTRY_PI : 0)));
-	SET(sh->head.list.next, &sh->held.node);
+	SET(at.head->pending, (struct node *)((uintptr_t)&at.lock->node | (pi ? ENTRY_PI : 0)));
+	SET(at.head->list.next, at.rest);
 }
 
 static void end(void)
 {
-	SET(sh->head.pending, NULL);
+	SET(at.head->pending, NULL);
 }
 
 /* What a caller does with FUTEX_UNLOCK_PI: again on EAGAIN, no clear on failure. */
@@ -26,7 +27,7 @@ static long unlock_pi(int flags, void *pop)
 	long error;
 
 	do {
-		error = raw_futex(&sh->target.word, OP_UNLOCK_PI | flags, 0, 0, pop, 0);
+		error = raw_futex(&at.lock->word, OP_UNLOCK_PI | flags, 0, 0, pop, 0);
 	} while (error == -EAGAIN);
 	return error;
 }
@@ -35,21 +36,21 @@ static long unlock_pi(int flags, void *pop)
 
 static void function_unlock(void)
 {
-	sh->result = vdso.unlock(&sh->target.word, &sh->head);
+	sh->result = vdso.unlock(&at.lock->word, at.head);
 }
 
 static void function_pi(void)
 {
-	u32 expected = sh->tid;
+	u32 expected = at.tid;
 
-	sh->result = vdso.pi_try_unlock(&sh->target.word, &expected, &sh->head);
+	sh->result = vdso.pi_try_unlock(&at.lock->word, &expected, at.head);
 }
 
 static u32 mainline_try(void)
 {
 	if (sizeof(long) == 8)
-		return vdso.list64(&sh->target.word, sh->tid, (u64 *)&sh->head.pending);
-	return vdso.list32(&sh->target.word, sh->tid, (u32 *)&sh->head.pending);
+		return vdso.list64(&at.lock->word, at.tid, (u64 *)&at.head->pending);
+	return vdso.list32(&at.lock->word, at.tid, (u32 *)&at.head->pending);
 }
 
 static void function_mainline(void)
@@ -62,18 +63,22 @@ static void function_mainline(void)
 static void whole_unlock(void)
 {
 	begin(false);
-	if (vdso.unlock(&sh->target.word, &sh->head) & WORD_WAITERS)
-		sh->result = raw_futex(&sh->target.word, OP_WAKE, 1, 0, NULL, 0);
+	if (vdso.unlock(&at.lock->word, at.head) & WORD_WAITERS) {
+		sh->result = raw_futex(&at.lock->word, OP_WAKE, 1, 0, NULL, 0);
+		/* A sandbox refused: the wake is still owed, so is the entry. */
+		if (sh->result < 0)
+			return;
+	}
 	end();
 }
 
 static void whole_pi(void)
 {
-	u32 expected = sh->tid;
+	u32 expected = at.tid;
 
 	begin(true);
-	while (!vdso.pi_try_unlock(&sh->target.word, &expected, &sh->head)) {
-		if ((expected & WORD_WAITERS) || (expected & WORD_TID) != sh->tid) {
+	while (!vdso.pi_try_unlock(&at.lock->word, &expected, at.head)) {
+		if ((expected & WORD_WAITERS) || (expected & WORD_TID) != at.tid) {
 			sh->result = unlock_pi(0, NULL);
 			if (sh->result)
 				return;
@@ -86,36 +91,36 @@ static void whole_pi(void)
 static void whole_mainline(void)
 {
 	begin(false);
-	if (mainline_try() != sh->tid)
-		sh->result = raw_futex(&sh->target.word, OP_WAKE | OP_ROBUST_NATIVE, 1, 0,
-				       &sh->head.pending, 0);
+	if (mainline_try() != at.tid)
+		sh->result = raw_futex(&at.lock->word, OP_WAKE | OP_ROBUST_NATIVE, 1, 0,
+				       &at.head->pending, 0);
 }
 
 static void whole_mainline_pi(void)
 {
 	begin(true);
-	if (mainline_try() != sh->tid)
-		sh->result = unlock_pi(OP_ROBUST_NATIVE, &sh->head.pending);
+	if (mainline_try() != at.tid)
+		sh->result = unlock_pi(OP_ROBUST_NATIVE, &at.head->pending);
 }
 
 static void whole_syscall(void)
 {
 	begin(false);
-	sh->result = raw_futex(&sh->target.word, OP_WAKE | OP_ROBUST_NATIVE, 1, 0,
-			       &sh->head.pending, 0);
+	sh->result = raw_futex(&at.lock->word, OP_WAKE | OP_ROBUST_NATIVE, 1, 0,
+			       &at.head->pending, 0);
 }
 
 static void whole_bitset(void)
 {
 	begin(false);
-	sh->result = raw_futex(&sh->target.word, OP_WAKE_BITSET | OP_ROBUST_NATIVE, 1, 0,
-			       &sh->head.pending, ~0u);
+	sh->result = raw_futex(&at.lock->word, OP_WAKE_BITSET | OP_ROBUST_NATIVE, 1, 0,
+			       &at.head->pending, ~0u);
 }
 
 static void whole_syscall_pi(void)
 {
 	begin(true);
-	sh->result = unlock_pi(OP_ROBUST_NATIVE, &sh->head.pending);
+	sh->result = unlock_pi(OP_ROBUST_NATIVE, &at.head->pending);
 }
 
 /* The broken twins: the same steps in code that no kernel knows. */
@@ -125,20 +130,40 @@ static void local_unlock(void)
 	u32 old;
 
 	begin(false);
-	old = __atomic_exchange_n(&sh->target.word, 0, __ATOMIC_SEQ_CST);
+	old = __atomic_exchange_n(&at.lock->word, 0, __ATOMIC_SEQ_CST);
 	if (old & WORD_WAITERS)
-		sh->result = raw_futex(&sh->target.word, OP_WAKE, 1, 0, NULL, 0);
+		sh->result = raw_futex(&at.lock->word, OP_WAKE, 1, 0, NULL, 0);
 	end();
 }
 
 static void local_pi(void)
 {
-	u32 expected = sh->tid;
+	u32 expected = at.tid;
 
 	begin(true);
-	if (!__atomic_compare_exchange_n(&sh->target.word, &expected, 0, false,
+	if (!__atomic_compare_exchange_n(&at.lock->word, &expected, 0, false,
 					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		sh->result = unlock_pi(0, NULL);
+	end();
+}
+
+/* Forgets the lock before it lets go of it: loses the lock, strands sleepers. */
+static void forgetful(void)
+{
+	u32 old;
+
+	begin(false);
+	end();
+	old = __atomic_exchange_n(&at.lock->word, 0, __ATOMIC_SEQ_CST);
+	if (old & WORD_WAITERS)
+		sh->result = raw_futex(&at.lock->word, OP_WAKE, 1, 0, NULL, 0);
+}
+
+/* Releases, and tells nobody. */
+static void never_wakes(void)
+{
+	begin(false);
+	__atomic_exchange_n(&at.lock->word, 0, __ATOMIC_SEQ_CST);
 	end();
 }
 
@@ -155,6 +180,8 @@ const struct engine engines[] = {
 	{ "whole_syscall_pi", true, true, false, whole_syscall_pi },
 	{ "local_unlock", false, true, false, local_unlock },
 	{ "local_pi", true, true, false, local_pi },
+	{ "forgetful", false, true, false, forgetful },
+	{ "never_wakes", false, true, false, never_wakes },
 };
 const int engine_count = sizeof(engines) / sizeof(engines[0]);
 
@@ -176,4 +203,10 @@ bool engine_present(const struct engine *engine)
 	if (engine->in_vdso)
 		return sizeof(long) == 8 ? vdso.list64 != NULL : vdso.list32 != NULL;
 	return true;
+}
+
+bool engine_is_twin(const struct engine *engine)
+{
+	return engine->run == local_unlock || engine->run == local_pi ||
+	       engine->run == forgetful || engine->run == never_wakes;
 }

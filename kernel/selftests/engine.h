@@ -34,13 +34,29 @@ struct shared {
 	u32 acquired;		/* number of PI waiters that had the lock */
 	u32 order[MAX_WAITERS];
 	u32 seen[MAX_WAITERS];
+	u32 left_word;		/* what an unlock that was refused left behind */
+	uintptr_t left_pending;
+
+	/* A second head, 32 bits wide, that a 64-bit victim may have. */
+	u32 narrow_head[3];
+	u32 narrow_word;
+	u32 narrow_node;
 
 	/* The lock that is released, alone in its page: that is what gets reused. */
 	struct lock target __attribute__((aligned(4096)));
-	struct node *stray_pop;
 } __attribute__((aligned(4096)));
 
 extern struct shared *sh;
+
+/* What an engine works on, in the task that runs it. */
+struct place {
+	struct head *head;
+	struct lock *lock;
+	struct node *rest;	/* what follows the lock on the list */
+	u32 tid;
+};
+
+extern struct place at;
 
 struct engine {
 	const char *name;
@@ -50,9 +66,10 @@ struct engine {
 	void (*run)(void);
 };
 
-/* All that this kernel offers; `local` ones are the broken twins. */
+/* The `local` and `forgetful` ones are the broken twins. */
 const struct engine *engine_find(const char *name);
 bool engine_present(const struct engine *engine);
+bool engine_is_twin(const struct engine *engine);
 extern const struct engine engines[];
 extern const int engine_count;
 

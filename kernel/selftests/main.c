@@ -19,9 +19,18 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } tests[] = {
 	{ "attack", test_attack },
+	{ "cost", test_cost },
+	{ "fuzz", test_fuzz },
+	{ "hostile", test_hostile },
+	{ "moved", test_moved },
 	{ "nothing", test_nothing },
+	{ "replay", test_replay },
 	{ "results", test_results },
+	{ "seccomp", test_seccomp },
+	{ "sgx", test_sgx },
+	{ "soak", test_soak },
 	{ "symbols", test_symbols },
+	{ "syscall", test_syscall },
 };
 
 int main(int argc, char **argv)

@@ -6,5 +6,14 @@
 int test_attack(int argc, char **argv);
 int test_symbols(int argc, char **argv);
 int test_results(int argc, char **argv);
+int test_soak(int argc, char **argv);
+int test_cost(int argc, char **argv);
+int test_sgx(int argc, char **argv);
+int test_moved(int argc, char **argv);
+int test_fuzz(int argc, char **argv);
+int test_hostile(int argc, char **argv);
+int test_syscall(int argc, char **argv);
+int test_seccomp(int argc, char **argv);
+int test_replay(int argc, char **argv);
 
 #endif

@@ -60,7 +60,9 @@ void trial_setup(void)
 	CPU_SET(0, &one);
 	if (sched_setaffinity(0, sizeof(one), &one))
 		bail("sched_setaffinity: %s", strerror(errno));
-	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	/* Below 4 GB: it also holds a 32-bit list head. */
+	sh = mmap((void *)0x10000000, sizeof(*sh), PROT_READ | PROT_WRITE,
+		  MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	no_stack = mmap(NULL, 65536, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (sh == MAP_FAILED || no_stack == MAP_FAILED)
 		bail("mmap: %s", strerror(errno));
@@ -218,6 +220,33 @@ static uintptr_t handler_address(enum how how)
 	return how == HOW_HANDLER_SIGINFO ? (uintptr_t)on_siginfo : (uintptr_t)on_signal;
 }
 
+/*
+ * A 64-bit task may have a 32-bit list head besides its own. An operation is
+ * pending there too, on a lock that is held: wherever the task dies in the
+ * 64-bit function, that one must be marked, and nothing else done to it.
+ */
+static bool narrow_too(const struct trial *trial)
+{
+	return sizeof(long) == 8 && trial->waiters;
+}
+
+static void register_narrow_head(void)
+{
+#if defined(__x86_64__) && !defined(__ILP32__)
+	u32 head = (uintptr_t)sh->narrow_head;
+	long result;
+
+	sh->narrow_word = sh->tid;
+	sh->narrow_head[0] = head;
+	sh->narrow_head[1] = (char *)&sh->narrow_word - (char *)&sh->narrow_node;
+	sh->narrow_head[2] = (uintptr_t)&sh->narrow_node;
+	__asm__ volatile("int $0x80" : "=a"(result) : "a"(311), "b"(head), "c"(12)
+			 : "memory", "r8", "r9", "r10", "r11");
+	if (result)
+		_exit(1);
+#endif
+}
+
 static void victim(const struct trial *trial)
 {
 	bool pi = trial->engine->pi;
@@ -237,6 +266,7 @@ static void victim(const struct trial *trial)
 	}
 	install_handler(trial->how);
 	sh->tid = raw_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+	at = (struct place){ &sh->head, &sh->target, &sh->held.node, sh->tid };
 	sh->held.word = sh->tid;
 	sh->target.word = sh->tid | (trial->waiters && !pi ? WORD_WAITERS : 0);
 	sh->head.futex_offset = LOCK_OFFSET;
@@ -246,6 +276,8 @@ static void victim(const struct trial *trial)
 	sh->head.pending = trial->engine->whole ? NULL : entry;
 	if (raw_syscall(SYS_set_robust_list, (long)&sh->head, sizeof(sh->head), 0, 0, 0, 0))
 		_exit(1);
+	if (narrow_too(trial))
+		register_narrow_head();
 	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
 		_exit(1);
 	BREAK();
@@ -435,6 +467,11 @@ static void check_surroundings(struct attack *a)
 			     sh->target.pad != GUARD || sh->held.before != GUARD ||
 			     sh->held.after != GUARD || sh->held.pad != GUARD ||
 			     sh->other_futex != 0;
+	if (narrow_too(a->trial)) {
+		a->tally->other_lost += sh->narrow_word != WORD_DIED;
+		a->tally->strayed += sh->narrow_head[0] != (u32)(uintptr_t)sh->narrow_head ||
+				     sh->narrow_head[2] != (u32)(uintptr_t)&sh->narrow_node;
+	}
 }
 
 /* Sends SIGUSR1 at this instruction and goes on as far as the trial wants. */

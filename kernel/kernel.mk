@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0
+# The kernel half. Included by the Makefile at the root; on its own:
+#   make -f kernel/kernel.mk test-kernel
+#
+# DEADBOLT_CACHE   where sources, builds and logs are kept, outside the tree
+#                  (default ${XDG_CACHE_HOME:-$HOME/.cache}/deadbolt)
+# KERNEL_PATCHES   the series (default kernel/patches)
+# KERNEL_JOBS      compiler processes (default: one for each CPU)
+# KERNEL_TEST_ONLY names of boots, to run only those; no stamp is written
+# DEADBOLT_BIN     a statically linked deadbolt: its crash test then runs in the
+#                  patched guest, without a guard, and must be clean
+
+kernel_dir := $(dir $(lastword $(MAKEFILE_LIST)))
+
+export DEADBOLT_CACHE KERNEL_PATCHES KERNEL_JOBS KERNEL_TEST_ONLY DEADBOLT_BIN
+
+.PHONY: test-kernel kernel-images kernel-check-series
+
+# Build and boot what has changed; seconds when nothing has.
+test-kernel:
+	@$(kernel_dir)qemu/test.sh
+
+# Only the three kernels; prints where they are.
+kernel-images:
+	@$(kernel_dir)qemu/install-missing.sh
+	@set -e; for variant in base patched noreplay; do \
+		image=$$($(kernel_dir)qemu/build-kernel.sh $$variant); \
+		echo "$$variant $$image/bzImage"; \
+	done
+
+# checkpatch.pl over the series, and a build after each patch.
+kernel-check-series:
+	@$(kernel_dir)qemu/install-missing.sh
+	@$(kernel_dir)qemu/check-series.sh

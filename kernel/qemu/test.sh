@@ -1,0 +1,115 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Builds what is missing, boots each kernel with its plan, and judges the logs.
+# Exits 0 when all of it passed, now or earlier with the very same content.
+set -eu
+. "$(dirname "$0")/env.sh"
+
+"$here/install-missing.sh"
+"$here/check-log-test.sh"
+
+stock=$("$here/build-kernel.sh" base)
+patched=$("$here/build-kernel.sh" patched)
+noreplay=$("$here/build-kernel.sh" noreplay)
+stock_rd=$("$here/build-initramfs.sh" "$stock")
+patched_rd=$("$here/build-initramfs.sh" "$patched")
+
+# name          kernel initramfs seconds  kernel arguments
+boots=(
+"vdso-attack   $patched  $patched_rd 1500"
+"vdso          $patched  $patched_rd 1500"
+"novdso        $patched  $patched_rd 1500 vdso=0 vdso32=0"
+"stock         $stock    $stock_rd   1500"
+"noreplay      $noreplay $patched_rd  300"
+"cost-patched  $patched  $patched_rd  900"
+"cost-stock    $stock    $stock_rd    900"
+"broken-panic  $patched  $patched_rd  300"
+"broken-report $patched  $patched_rd  300"
+"broken-hang   $patched  $patched_rd   30"
+)
+[ -z "${DEADBOLT_BIN:-}" ] || boots+=("userspace $patched $patched_rd 1500")
+# A part of them, by name; for development. No stamp is written then.
+only=${KERNEL_TEST_ONLY:-}
+
+key=$( { printf '%s\n' "${boots[@]}"; content_key "$here"; qemu-system-x86_64 --version; } | text_key)
+LOGS=$cache/logs/$key
+export LOGS
+mkdir -p "$LOGS"
+if [ -s "$LOGS/passed" ] && [ -z "$only" ]; then
+	cat "$LOGS/passed"
+	say "passed earlier, and nothing has changed since: $LOGS"
+	exit 0
+fi
+rm -f "$LOGS/passed" "$LOGS"/*.verdict
+
+# What check-log.sh must say about the boots that are broken on purpose.
+must_complain() {
+	case $1 in
+	broken-panic) grep -q 'Kernel panic - not syncing: sysrq' "$2" ;;
+	broken-report) grep -q 'WARNING: ' "$2" && grep -q 'UBSAN: array-index-out-of-bounds' "$2" &&
+		grep -q '1 results in 1 lines' "$2" && grep -q 'kernel tainted' "$2" ;;
+	broken-hang) grep -q 'no end after 30 s' "$2" && grep -q 'line 1 has no end' "$2" ;;
+	esac
+}
+
+judge() {
+	local name=$1 status=$2 bad=0
+	case $status in
+	0) ;;
+	124 | 137) echo "$name: no end after $3 s"; bad=1 ;;
+	*) echo "$name: qemu exited with $status: $(cat "$LOGS/$name.qemu")"; bad=1 ;;
+	esac
+	"$here/check-log.sh" "$here/plans/$name" "$LOGS/$name.tap" "$LOGS/$name.console" || bad=1
+	if [ "$name" = userspace ]; then
+		"$here/check-crash-test.sh" "$LOGS/$name.tap" || bad=1
+	fi
+	return $bad
+}
+
+run_one() {
+	local name=$1 kernel=$2 initramfs=$3 limit=$4 status=0 start=$SECONDS verdict=PASS
+	shift 4
+	"$here/boot.sh" "$name" "$name" "$kernel" "$initramfs" "$limit" "$@" \
+		> "$LOGS/$name.qemu" 2>&1 || status=$?
+	if judge "$name" "$status" "$limit" > "$LOGS/$name.judged" 2>&1; then
+		[[ $name != broken-* ]] || verdict="FAIL (nothing was noticed)"
+	elif [[ $name != broken-* ]]; then
+		verdict=FAIL
+	elif ! must_complain "$name" "$LOGS/$name.judged"; then
+		verdict="FAIL (noticed, but not for the reason)"
+	fi
+	echo "$verdict $name, $((SECONDS - start)) s: $(grep -c '^ok ' "$LOGS/$name.tap") results" \
+		> "$LOGS/$name.verdict"
+	[[ $verdict = PASS ]] || { cat "$LOGS/$name.judged"; echo "logs: $LOGS/$name.tap $LOGS/$name.console"; } >&2
+	say "$(cat "$LOGS/$name.verdict")"
+}
+
+# Two guests at a time: each of them keeps one CPU busy most of its time.
+children=()
+trap 'kill "${children[@]}" 2>/dev/null || true' EXIT
+for boot in "${boots[@]}"; do
+	read -ra words <<< "$boot"
+	[[ -z $only || " $only " = *" ${words[0]} "* ]] || continue
+	if [ "$(jobs -rp | wc -l)" -ge 2 ]; then
+		wait -n || true
+	fi
+	run_one "${words[@]}" &
+	children+=($!)
+done
+wait
+trap - EXIT
+
+cat "$LOGS"/*.verdict > "$LOGS/summary"
+grep -h -a '^# figure' "$LOGS"/*.tap | tr -d '\r' | sed 's/^# //' >> "$LOGS/summary" || true
+# An exit with an empty list: patched against unpatched, in instructions.
+if [ -s "$LOGS/cost-patched.tap" ] && [ -s "$LOGS/cost-stock.tap" ]; then
+	cat "$LOGS/cost-stock.tap" "$LOGS/cost-patched.tap" | tr -d '\r' | awk '
+		/^# exit-ns/ && !($3 in stock) { stock[$3] = $5; next }
+		/^# exit-ns/ { printf "figure exit %s with an empty list, patched / unpatched: %.4f (%d and %d instructions)\n",
+			$3, $5 / stock[$3], $5, stock[$3] }' >> "$LOGS/summary"
+fi
+cat "$LOGS/summary"
+! grep -q '^FAIL' "$LOGS/summary" || exit 1
+[ -z "$only" ] || exit 0
+[ "$(grep -c '^PASS' "$LOGS/summary")" = ${#boots[@]} ] || die "a verdict is missing"
+mv "$LOGS/summary" "$LOGS/passed"
