@@ -116,7 +116,7 @@ static void compare(const char *base, const char *other, double least, double mo
 	pair = summary(first, second);
 	note("figure cost %s lock+unlock, %s / %s: %.3f (%.3f..%.3f; %.0f and %.0f a turn)", ABI_NAME,
 	     other, base, pair.ratio, pair.low, pair.high, pair.second, pair.first);
-	ok(pair.ratio > least && pair.ratio < most, "%s %s costs %.3f of %s, between %.2f and %.0f",
+	ok(pair.ratio > least && pair.ratio < most, "%s %s costs %.3f of %s, between %.2f and %.2f",
 	   ABI_NAME, other, pair.ratio, base, least, most);
 }
 

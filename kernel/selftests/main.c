@@ -31,6 +31,7 @@ static const struct {
 	{ "soak", test_soak },
 	{ "symbols", test_symbols },
 	{ "syscall", test_syscall },
+	{ "threads", test_threads },
 };
 
 int main(int argc, char **argv)

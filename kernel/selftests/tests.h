@@ -6,6 +6,7 @@
 int test_attack(int argc, char **argv);
 int test_symbols(int argc, char **argv);
 int test_results(int argc, char **argv);
+int test_threads(int argc, char **argv);
 int test_soak(int argc, char **argv);
 int test_cost(int argc, char **argv);
 int test_sgx(int argc, char **argv);

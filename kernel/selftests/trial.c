@@ -611,7 +611,8 @@ struct tally trial_run(const struct trial *trial)
 	static const u32 reuses[] = { 0, WORD_WAITERS, WORD_DIED | WORD_WAITERS };
 	struct tally tally = { 0 };
 	struct attack attack = { .trial = trial, .tally = &tally };
-	int kinds = trial->how == HOW_KILL ? 3 : 1;
+	/* All three where a life is cheap, else turn about. */
+	int kinds = trial->how == HOW_KILL && !trial->waiters ? 3 : 1;
 	bool inside = false;
 
 	for (int k = 0;; k++) {
@@ -621,7 +622,7 @@ struct tally trial_run(const struct trial *trial)
 			bail("%s does not end", trial->engine->name);
 		watchdog(120);
 		for (int reuse = 0; reuse < kinds; reuse++) {
-			end = attack_once(&attack, k, reuses[reuse], &inside);
+			end = attack_once(&attack, k, reuses[(k + reuse) % 3], &inside);
 			if (end != END_RELEASED)
 				break;
 		}
