@@ -286,8 +286,8 @@ static int one_life(void *unused)
 static void setup(void)
 {
 	/* Below 4 GB, so that a 32-bit head can be anywhere in it. */
-	base = mmap((void *)0x20000000, 4 * 4096, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	base = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	if (base == MAP_FAILED)
 		bail("mmap: %s", strerror(errno));
 	for (unsigned int i = 0; i < 4 * 4096 / 4; i++)

@@ -61,8 +61,8 @@ void trial_setup(void)
 	if (sched_setaffinity(0, sizeof(one), &one))
 		bail("sched_setaffinity: %s", strerror(errno));
 	/* Below 4 GB: it also holds a 32-bit list head. */
-	sh = mmap((void *)0x10000000, sizeof(*sh), PROT_READ | PROT_WRITE,
-		  MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE,
+		  MAP_SHARED | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	no_stack = mmap(NULL, 65536, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (sh == MAP_FAILED || no_stack == MAP_FAILED)
 		bail("mmap: %s", strerror(errno));
