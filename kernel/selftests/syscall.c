@@ -117,6 +117,7 @@ static void bad_arguments(void)
 {
 	static const int others[] = { 0, 3, 4, 5, 6, 8, 9, 11, 12, 13 };
 	char *hole = mmap(NULL, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	u32 pair[2] = { 0 };
 	bool all = true;
 	long result;
 
@@ -133,8 +134,14 @@ static void bad_arguments(void)
 		&POP, -ENOSYS);
 	refused("unaligned word", (u32 *)((char *)&WORD + 1), OP_WAKE | OP_ROBUST_NATIVE, &POP,
 		-EINVAL);
-	refused("unaligned word, PI", (u32 *)((char *)&WORD + 2), OP_UNLOCK_PI | OP_ROBUST_NATIVE,
+	/* One that holds the TID: a word of another is refused before it is judged. */
+	memcpy((char *)pair + 2, &me, sizeof(me));
+	refused("unaligned word, PI", (u32 *)((char *)pair + 2), OP_UNLOCK_PI | OP_ROBUST_NATIVE,
 		&POP, -EINVAL);
+	refused("unaligned word, plain UNLOCK_PI", (u32 *)((char *)pair + 2), OP_UNLOCK_PI, NULL,
+		-EINVAL);
+	ok(!memcmp((char *)pair + 2, &me, sizeof(me)), "%s %s an unaligned word is left as it is",
+	   ABI_NAME, call_name);
 	munmap(hole + 4096, 4096);
 	refused("unmapped word", (u32 *)(hole + 4096), OP_WAKE | OP_ROBUST_NATIVE, &POP, -EFAULT);
 	refused("read-only word", (u32 *)hole, OP_WAKE | OP_ROBUST_NATIVE, &POP, -EFAULT);
