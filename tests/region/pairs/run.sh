@@ -1,0 +1,74 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# One region shared by programs of different libcs and word sizes: every ordered pair of
+# those that this machine's compilers can build. Usage: run.sh SOURCE_DIRECTORY
+set -u
+source=$1
+scratch=$(mktemp -d) || exit 2
+region=/dev/shm/deadbolt-region-pairs-$$
+trap 'rm -rf "$scratch" "$region"' EXIT INT TERM
+multiarch=$(g++ -print-multiarch)
+common="-std=c++20 -O1 -fno-exceptions -fno-rtti -fno-threadsafe-statics -fvisibility=hidden
+  -I$source/include -I$source/src"
+units="$source/src/region/*.cpp $source/src/sys/file.cpp $source/src/sys/message.cpp
+  $source/src/robust/lock_result.cpp $source/tests/region/pairs/pair_member.cpp"
+kinds=
+
+# kind, flags, linker driver...
+build() {
+  kind=$1 flags=$2
+  shift 2
+  mkdir "$scratch/$kind"
+  # shellcheck disable=SC2086 # the flags are words
+  if ! (cd "$scratch/$kind" && g++ $common $flags -c $units) 2>"$scratch/error"; then
+    echo "SKIP $kind: not built here: $(head -3 "$scratch/error" | tr '\n' ' ')"
+    return
+  fi
+  if "$@" "$scratch/$kind"/*.o -o "$scratch/$kind/member" 2>"$scratch/error"; then
+    kinds="$kinds $kind"
+  else
+    echo "SKIP $kind: not linked here: $(head -3 "$scratch/error" | tr '\n' ' ')"
+  fi
+}
+
+headers=$scratch/linux_headers
+mkdir "$headers"
+ln -s /usr/include/linux /usr/include/asm-generic "/usr/include/$multiarch/asm" "$headers/"
+version=$(g++ -dumpversion)
+x86_64="-I$source/src/arch/x86_64"
+build glibc64 "$x86_64" gcc -pthread
+build glibc32 "-m32 -D_FILE_OFFSET_BITS=64 -I$source/tests/region/pairs/i386" gcc -m32 -pthread
+musl_include=$(echo "/usr/include/$multiarch" | sed 's/-gnu$/-musl/')
+build musl64 "$x86_64 -specs=/usr/lib/$(echo "$multiarch" | sed 's/-gnu$/-musl/')/musl-gcc.specs
+  -nostdinc++ -isystem $source/cmake/musl -isystem /usr/include/c++/$version
+  -isystem /usr/include/$multiarch/c++/$version -idirafter $headers" musl-gcc -static -no-pie
+
+fail() {
+  echo "FAIL $first with $second: $1"
+  failed=$((failed + 1))
+}
+
+failed=0 pairs=0
+for first in $kinds; do
+  for second in $kinds; do
+    pairs=$((pairs + 1))
+    rm -f "$region"
+    "$scratch/$first/member" "$region" create || fail create
+    "$scratch/$first/member" "$region" count 20000 & one=$!
+    "$scratch/$second/member" "$region" count 20000 & two=$!
+    wait $one || fail "counting, $first"
+    wait $two || fail "counting, $second"
+    "$scratch/$second/member" "$region" total 40000 || fail "exclusion"
+    for way in hold exit; do
+      "$scratch/$first/member" "$region" $way 1 & one=$!
+      "$scratch/$second/member" "$region" await 1 || fail "$way"
+      "$scratch/$second/member" "$region" expect 1 owner_died & two=$!
+      [ $way = hold ] && kill -KILL $one
+      wait $two || fail "after $way"
+      kill -KILL $one 2>/dev/null
+      wait $one 2>/dev/null
+    done
+  done
+done
+echo "kinds:$kinds; $pairs ordered pairs, $failed failures"
+[ "$pairs" -gt 0 ] && [ $failed -eq 0 ]
