@@ -16,7 +16,7 @@ namespace deadbolt::crash {
 namespace {
 
 TEST(find_damage, sees_one_bit_anywhere_in_the_lock_s_pages) {
-  const world_memory memory{sizeof(int)};
+  const world_memory memory{subject_named("glibc")};
   fill_with_tid(memory.lock(), memory.lock_length(), 4711);
   EXPECT_EQ(find_damage(memory.lock(), memory.lock_length(), 4711), "");
   auto* const bytes = static_cast<unsigned char*>(memory.lock());
