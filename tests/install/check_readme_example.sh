@@ -7,7 +7,7 @@ set -eu
 rm -rf "$3"
 mkdir -p "$3"
 # shellcheck disable=SC2016 # a literal fence
-sed -n '/^```cpp$/,/^```$/p' "$1" | sed '/^```/d' >"$3/example.cpp"
+sed -n '/^```cpp$/,/^```$/p' "$1" | sed -e '/^```/d' -e "s|/dev/shm/bank|$3/bank|" >"$3/example.cpp"
 [ -s "$3/example.cpp" ]
 PKG_CONFIG_PATH=$(dirname "$(find "$2" -name deadbolt.pc)")
 export PKG_CONFIG_PATH
