@@ -42,14 +42,14 @@ bool is_gone(const member_slot& slot, std::uint64_t generation,
              const std::atomic<std::uint32_t>& word, std::uint32_t life) noexcept {
   const process_state* process = this_process();
   if (process == nullptr || process->pid_namespace == 0) return false;
-  if (slot.pid_namespace.load(std::memory_order_relaxed) != process->pid_namespace) return false;
-  const auto pid = static_cast<int>(slot.pid.load(std::memory_order_relaxed));
-  const auto tid = static_cast<int>(slot.tid.load(std::memory_order_relaxed));
+  if (slot.pid_namespace.load(std::memory_order_acquire) != process->pid_namespace) return false;
+  // order: acquire, so that the life word and the generation are looked at later.
+  const auto pid = static_cast<int>(slot.pid.load(std::memory_order_acquire));
+  const auto tid = static_cast<int>(slot.tid.load(std::memory_order_acquire));
   if (pid <= 0 || tid <= 0) return false;
   if (arch::raw_syscall(SYS_tgkill, pid, tid, 0) != -ESRCH) return false;
   // order: the fields belong to one membership, for they are written before the
   // life word is and the generation has not moved since.
-  std::atomic_thread_fence(std::memory_order_acquire);
   return word.load(std::memory_order_acquire) == life &&
          slot.generation.load(std::memory_order_acquire) == generation;
 }
