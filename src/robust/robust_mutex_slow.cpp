@@ -44,6 +44,7 @@ lock_status lock_slow(thread_identity self, robust_node& node, const deadline* d
       // the kernel's mark in its name.
       if (__atomic_compare_exchange_n(word, &seen, mine, false, __ATOMIC_ACQUIRE,
                                       __ATOMIC_RELAXED)) {
+        spinner.remember();
         return settle(self, node, (seen & FUTEX_OWNER_DIED) != 0);
       }
       continue;

@@ -21,23 +21,31 @@ public:
       : estimate_{estimate}, limit_{more_than_one_cpu ? limit_for(estimate) : 0} {}
   spinner(const spinner&) = delete;
   spinner& operator=(const spinner&) = delete;
-  ~spinner() {
+
+  // Waits a moment and returns true, or false when it is time to sleep.
+  bool again() noexcept {
+    if (gave_up_) return false;
+    if (paused_ >= limit_) {
+      gave_up_ = true;
+      remember();
+      return false;
+    }
+    for (std::uint32_t i = 0; i < pause_; ++i) arch::spin_pause();
+    paused_ += pause_;
+    pause_ *= 2;
+    return true;
+  }
+
+  // Updates the estimate, once. For a caller that holds the lock, or has it announced:
+  // after that its memory may be another's.
+  void remember() noexcept {
     if (paused_ == 0) return;
     const std::uint32_t old = __atomic_load_n(&estimate_, __ATOMIC_RELAXED);
     // A quarter of the way towards what it took this time; where spinning ends in
     // sleep, less of it is better.
     const std::uint32_t next = old - old / 4 + (gave_up_ ? 0 : paused_ / 4);
     if (next != old) __atomic_store_n(&estimate_, next, __ATOMIC_RELAXED);
-  }
-
-  // Waits a moment and returns true, or false when it is time to sleep.
-  bool again() noexcept {
-    gave_up_ = gave_up_ || paused_ >= limit_;
-    if (gave_up_) return false;
-    for (std::uint32_t i = 0; i < pause_; ++i) arch::spin_pause();
-    paused_ += pause_;
-    pause_ *= 2;
-    return true;
+    paused_ = 0;
   }
 
 private:
