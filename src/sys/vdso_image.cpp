@@ -181,13 +181,16 @@ vdso_image this_process_vdso() noexcept {
   const auto* base = reinterpret_cast<const unsigned char*>(getauxval(AT_SYSINFO_EHDR));
   constexpr std::size_t page = 4096;
   if (base == nullptr || reinterpret_cast<std::uintptr_t>(base) % page != 0) return {nullptr, 0};
-  // AT_SYSINFO_EHDR names no size. mincore() says how far the mapping goes,
-  // whether or not /proc is there; the vDSO is a few pages.
+  // AT_SYSINFO_EHDR names no size. A system call that fails either way, but first
+  // reads a signal set, says how far memory can be read, /proc or not; the vDSO is a
+  // few pages.
   constexpr std::size_t most_pages = 16;
+  constexpr int no_such_way = -1;
+  constexpr std::size_t signal_set_size = 8;
   std::size_t pages = 0;
-  unsigned char resident[1];
   while (pages < most_pages &&
-         arch::raw_syscall(SYS_mincore, base + pages * page, page, resident) == 0) {
+         arch::raw_syscall(SYS_rt_sigprocmask, no_such_way, base + pages * page, nullptr,
+                           signal_set_size) == -EINVAL) {
     ++pages;
   }
   return {base, pages * page};
