@@ -5,6 +5,7 @@
 
 #include <deadbolt/lock_result.hpp>
 #include <deadbolt/robust_node.hpp>
+#include <deadbolt/thread_sanitizer.hpp>
 #include <deadbolt/timed_lock.hpp>
 
 #include <chrono>
@@ -38,13 +39,13 @@ public:
 
   // Results: acquired, owner_died, not_recoverable, deadlock.
   lock_result lock() noexcept {
-    return {lock_status_of_lock(), this};
+    return {detail::thread_sanitizer_locked(this, lock_status_of_lock()), this};
   }
 
   // Results: acquired, owner_died, not_recoverable, busy (also when the caller
   // itself holds the mutex).
   lock_result try_lock() noexcept {
-    return {lock_status_of_try_lock(), this};
+    return {detail::thread_sanitizer_locked(this, lock_status_of_try_lock()), this};
   }
 
   // Results: those of lock(), and timed_out. A time in the past tries once.
@@ -52,9 +53,9 @@ public:
   // jumps are followed; other clocks are read again after each sleep.
   template <class Clock, class Duration>
   lock_result try_lock_until(const std::chrono::time_point<Clock, Duration>& time) {
-    return {detail::lock_until(
-                time, [this](detail::deadline d) noexcept { return lock_status_until(d); }),
-            this};
+    const lock_status status = detail::lock_until(
+        time, [this](detail::deadline d) noexcept { return lock_status_until(d); });
+    return {detail::thread_sanitizer_locked(this, status), this};
   }
   template <class Rep, class Period>
   lock_result try_lock_for(const std::chrono::duration<Rep, Period>& duration) {
@@ -63,7 +64,10 @@ public:
 
   // If the caller was told owner_died and has not called mark_consistent(), the
   // mutex becomes not recoverable, as POSIX says.
-  unlock_status unlock() noexcept;
+  unlock_status unlock() noexcept {
+    detail::thread_sanitizer_unlocks(this);
+    return unlock_status_of_unlock();
+  }
 
   // Says that the data is whole again after owner_died. False, and nothing
   // done, unless the caller holds the mutex and was told owner_died.
@@ -82,6 +86,7 @@ private:
   lock_status lock_status_of_lock() noexcept;
   lock_status lock_status_of_try_lock() noexcept;
   lock_status lock_status_until(detail::deadline deadline) noexcept;
+  unlock_status unlock_status_of_unlock() noexcept;
 
   detail::robust_node node_;
 };

@@ -2,6 +2,7 @@
 #include <robust/engine.hpp>
 
 #include <deadbolt/robust_futex.h>
+#include <deadbolt/thread_sanitizer.hpp>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,6 +181,7 @@ bool engine_is_available(const char* name) noexcept {
 }
 
 void unlock_and_wake(std::uint32_t* word, robust_list_head* head, std::uint32_t expected) noexcept {
+  detail::thread_sanitizer_unlocks(word);
   const std::uint32_t old = this_engine().unlock(word, head, expected);
   if (__builtin_expect((old & FUTEX_WAITERS) != 0, 0)) {
     // Only the vdso engine comes here. The word may be another's memory by now;
@@ -209,6 +211,7 @@ void deadbolt_abort_unlock_of_changed_word(const std::uint32_t* word, robust_lis
 std::uint32_t robust_futex_unlock(std::uint32_t* uaddr, robust_list_head* head) {
   using namespace deadbolt::robust;
   if (is_bad(uaddr)) abort_bad_word("robust_futex_unlock", uaddr);
+  deadbolt::detail::thread_sanitizer_unlocks(uaddr);
   // order: relaxed, the owner's bits are stable.
   const std::uint32_t seen = __atomic_load_n(uaddr, __ATOMIC_RELAXED);
   return this_engine().unlock(uaddr, head, seen & ~FUTEX_WAITERS);
@@ -218,6 +221,7 @@ int robust_pi_futex_try_unlock(std::uint32_t* uaddr, std::uint32_t* expected,
                                robust_list_head* head) {
   using namespace deadbolt::robust;
   if (is_bad(uaddr)) abort_bad_word("robust_pi_futex_try_unlock", uaddr);
+  deadbolt::detail::thread_sanitizer_unlocks(uaddr);
   return this_engine().pi_try_unlock(uaddr, expected, head);
 }
 

@@ -43,7 +43,7 @@ lock_status robust_mutex::lock_status_of_try_lock() noexcept {
   return lock_status::busy;
 }
 
-unlock_status robust_mutex::unlock() noexcept {
+unlock_status robust_mutex::unlock_status_of_unlock() noexcept {
   require_place(node_);
   const thread_identity self = this_thread(&node_);
   if (!holds(self, node_, links(node_))) return unlock_status::not_owner;

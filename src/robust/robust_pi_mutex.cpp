@@ -30,6 +30,7 @@ void release(thread_identity self, robust_node& node) noexcept {
   // death order: off the list before the word is free; until the release
   // list_op_pending still passes the mutex on.
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  detail::thread_sanitizer_unlocks(&node.word);
   std::uint32_t seen = self.tid;
   while (this_engine().pi_try_unlock(&node.word, &seen, self.head) == 0) {
     if ((seen & FUTEX_WAITERS) == 0 && is_owned_by(seen, self)) continue;
@@ -124,7 +125,7 @@ lock_status robust_pi_mutex::lock_status_of_try_lock() noexcept {
   return lock_status::busy;
 }
 
-unlock_status robust_pi_mutex::unlock() noexcept {
+unlock_status robust_pi_mutex::unlock_status_of_unlock() noexcept {
   require_place(node_);
   const thread_identity self = this_thread(&node_);
   if (!holds(self, node_, list_entry(node_))) return unlock_status::not_owner;
