@@ -63,7 +63,15 @@ int pi_unlock_in_kernel(std::uint32_t* word, std::uint32_t* expected,
 
 std::uint32_t vdso_unlock(std::uint32_t* word, robust_list_head* head,
                           std::uint32_t /*expected*/) noexcept {
-  return vdso_futex_unlock(word, head);
+  const std::uint32_t old = vdso_futex_unlock(word, head);
+  if (__builtin_expect((old & FUTEX_WAITERS) != 0, 0)) {
+    // The word may be another's memory by now; the kernel knows from list_op_pending
+    // that this wake is owed, and clears that when it is done.
+    sys::futex_wake(word, 1);
+    // death order: the wake comes first, or a death in between would lose it.
+    __atomic_store_n(&head->list_op_pending, nullptr, __ATOMIC_RELEASE);
+  }
+  return old & ~FUTEX_WAITERS;
 }
 
 std::uint32_t mainline_unlock(std::uint32_t* word, robust_list_head* head,
@@ -131,11 +139,24 @@ bool make(const char* name, engine& made) noexcept {
   return strcmp(name, "local") == 0;
 }
 
-constinit engine chosen{};
+void abort_bad_word(const char* function, const std::uint32_t* word) noexcept {
+  sys::message{}
+      .text(function)
+      .text(": the lock word's address ")
+      .pointer(word)
+      .text(word == nullptr ? " is null" : " is not a multiple of 4")
+      .abort();
+}
 
-// Runs when the library is loaded; a lock that is used before that, by another
-// object's constructor, gets the same answer.
-[[gnu::constructor]] void choose() noexcept {
+inline bool is_bad(const std::uint32_t* word) noexcept {
+  return word == nullptr || reinterpret_cast<std::uintptr_t>(word) % sizeof *word != 0;
+}
+
+} // namespace
+
+constinit engine chosen_engine{};
+
+[[gnu::constructor]] void choose_engine() noexcept {
   const char* wanted = secure_getenv("DEADBOLT_ENGINE");
   engine made{};
   if (wanted != nullptr && *wanted != '\0') {
@@ -152,45 +173,12 @@ constinit engine chosen{};
     const char* const* name = engine_names;
     while (!make(*name, made)) ++name;
   }
-  chosen = made;
-}
-
-void abort_bad_word(const char* function, const std::uint32_t* word) noexcept {
-  sys::message{}
-      .text(function)
-      .text(": the lock word's address ")
-      .pointer(word)
-      .text(word == nullptr ? " is null" : " is not a multiple of 4")
-      .abort();
-}
-
-inline bool is_bad(const std::uint32_t* word) noexcept {
-  return word == nullptr || reinterpret_cast<std::uintptr_t>(word) % sizeof *word != 0;
-}
-
-} // namespace
-
-const engine& this_engine() noexcept {
-  if (__builtin_expect(chosen.name == nullptr, 0)) choose();
-  return chosen;
+  chosen_engine = made;
 }
 
 bool engine_is_available(const char* name) noexcept {
   engine made{};
   return make(name, made);
-}
-
-void unlock_and_wake(std::uint32_t* word, robust_list_head* head, std::uint32_t expected) noexcept {
-  detail::thread_sanitizer_unlocks(word);
-  const std::uint32_t old = this_engine().unlock(word, head, expected);
-  if (__builtin_expect((old & FUTEX_WAITERS) != 0, 0)) {
-    // Only the vdso engine comes here. The word may be another's memory by now;
-    // the kernel knows from list_op_pending that this wake is owed, and clears
-    // that when it is done.
-    sys::futex_wake(word, 1);
-    // death order: the wake comes first, or a death in between would lose it.
-    __atomic_store_n(&head->list_op_pending, nullptr, __ATOMIC_RELEASE);
-  }
 }
 
 } // namespace deadbolt::robust

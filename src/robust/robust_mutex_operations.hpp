@@ -2,6 +2,7 @@
 #ifndef DEADBOLT_ROBUST_ROBUST_MUTEX_OPERATIONS_HPP
 #define DEADBOLT_ROBUST_ROBUST_MUTEX_OPERATIONS_HPP
 
+#include <deadbolt/thread_sanitizer.hpp>
 #include <robust/engine.hpp>
 #include <robust/node_operations.hpp>
 
@@ -14,7 +15,8 @@ inline void release(thread_identity self, robust_node& node) noexcept {
   // death order: off the list before the word is free; until the release
   // list_op_pending still passes the mutex on.
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  unlock_and_wake(&node.word, self.head, self.tid);
+  detail::thread_sanitizer_unlocks(&node.word);
+  this_engine().unlock(&node.word, self.head, self.tid);
 }
 
 // The word names us: put the node on the list, and say how we came by it.
