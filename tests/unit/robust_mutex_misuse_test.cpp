@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What no program should do to a robust_mutex, and what must come of it: a defined
 // result, a fault at the word, or an abort that names it.
+#include <deadbolt/robust_futex.h>
 #include <deadbolt/robust_mutex.hpp>
 #include <deadbolt/robust_pi_mutex.hpp>
 
@@ -10,6 +11,7 @@
 #include <print_results.hpp>
 #include <shared_memory.hpp>
 
+#include <cstring>
 #include <gtest/gtest.h>
 
 namespace deadbolt::testing {
@@ -53,6 +55,26 @@ TYPED_TEST(robust_mutex_misuse_death, misaligned_aborts_and_names_the_address) {
   }
 }
 #endif
+
+// Only a stranger's write, or a mutex made anew on top, can change a held word so. What
+// is there now is not ours to release.
+TEST(robust_mutex_overwritten_death, unlock_aborts_and_leaves_the_word) {
+  if (std::strcmp(deadbolt_engine(), "local") != 0) {
+    GTEST_SKIP() << "the kernel's unlock does not compare: engine " << deadbolt_engine();
+  }
+  const shared_pages pages;
+  auto* mutex = new (pages.address()) robust_mutex;
+  auto* word = const_cast<std::uint32_t*>(mutex->native_handle());
+  constexpr std::uint32_t strangers = 0x12345;
+  EXPECT_DEATH(
+      {
+        static_cast<void>(mutex->lock().status());
+        __atomic_store_n(word, strangers, __ATOMIC_RELAXED);
+        static_cast<void>(mutex->unlock());
+      },
+      "it holds 0x12345 where its owner left 0x[0-9a-f]+: it was overwritten");
+  EXPECT_EQ(__atomic_load_n(word, __ATOMIC_RELAXED), strangers);
+}
 
 TYPED_TEST(robust_mutex_misuse, read_only_memory_faults_at_the_word) {
   shared_pages pages;
