@@ -24,7 +24,7 @@ struct engine {
 // Chosen when the library is loaded, by name or as the first that is there. Until
 // then its name is nullptr, and a lock that another object's constructor uses has it
 // chosen.
-extern constinit engine chosen_engine;
+[[gnu::visibility("hidden")]] extern constinit engine chosen_engine;
 void choose_engine() noexcept;
 
 [[nodiscard]] inline const engine& this_engine() noexcept {

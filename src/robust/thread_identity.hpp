@@ -17,11 +17,12 @@ struct thread_identity {
 
 // Initial-exec: one load relative to the thread pointer, from a shared library
 // too.
-[[gnu::tls_model("initial-exec")]] extern constinit thread_local thread_identity cached_identity;
+[[gnu::tls_model("initial-exec"),
+  gnu::visibility("hidden")]] extern constinit thread_local thread_identity cached_identity;
 
 // A word that the kernel zeroes in a forked child (MADV_WIPEONFORK), also in one
 // that fork handlers know nothing of: a cached identity is the parent's then.
-extern constinit const std::uint32_t* process_mark;
+[[gnu::visibility("hidden")]] extern constinit const std::uint32_t* process_mark;
 
 // Looks up the identity anew, for a use of `lock`; aborts when the thread has no
 // robust list.
