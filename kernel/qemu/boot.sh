@@ -3,6 +3,7 @@
 # boot.sh NAME PLAN BZIMAGE INITRAMFS SECONDS [KERNEL ARGUMENTS]
 # A NAME that starts with cost- gets one CPU whose clock counts instructions, so
 # that two boots can be compared and a busy host changes nothing.
+# TSC_KHZ, if set, is the rate of the time stamp counter: see tsc-khz.c.
 # Boots under TCG and leaves NAME.tap and NAME.console in $LOGS; the exit status
 # is QEMU's, 124 on time-out. What the logs say is check-log.sh's business.
 set -eu
@@ -14,13 +15,17 @@ rm -f "$LOGS/$name.tap" "$LOGS/$name.console"
 : > "$LOGS/$name.tap"
 : > "$LOGS/$name.console"
 case $name in
-cost-*) machine="-accel tcg -icount shift=0,sleep=off -smp 1" ;;
-*) machine="-accel tcg,thread=multi -smp 2" ;;
+cost-*)
+	machine="-accel tcg -icount shift=0,sleep=off -smp 1"
+	clock= ;;
+*)
+	machine="-accel tcg,thread=multi -smp 2"
+	clock="no_timer_check ${TSC_KHZ:+tsc_early_khz=$TSC_KHZ tsc=reliable}" ;;
 esac
 # shellcheck disable=SC2086
 exec timeout -k 5 "$limit" qemu-system-x86_64 $machine -cpu max -m 768 \
 	-nodefaults -no-user-config -display none -no-reboot -nic none -monitor none \
 	-serial "file:$LOGS/$name.console" -serial "file:$LOGS/$name.tap" \
 	-kernel "$kernel" -initrd "$initramfs" \
-	-append "console=ttyS0 loglevel=5 panic=-1 oops=panic deadbolt.plan=$plan $*" \
+	-append "console=ttyS0 loglevel=5 panic=-1 oops=panic deadbolt.plan=$plan $clock $*" \
 	< /dev/null

@@ -42,6 +42,10 @@ if [ -s "$LOGS/passed" ] && [ -z "$only" ]; then
 fi
 rm -f "$LOGS/passed" "$LOGS"/*.verdict
 
+gcc -O2 -o "$cache/tsc-khz" "$here/tsc-khz.c"
+TSC_KHZ=$("$cache/tsc-khz")
+export TSC_KHZ
+
 # What check-log.sh must say about the boots that are broken on purpose.
 must_complain() {
 	case $1 in
