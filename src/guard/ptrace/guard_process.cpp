@@ -49,32 +49,27 @@ void leave_the_starter(int socket) noexcept {
 
 // A starter that stopped along with the command must hear of it when somebody
 // else continues or kills the command; otherwise a shell would think the job
-// stopped. It hears after it can see: see stop_alike().
+// stopped. It hears after it can see: see stop_alike(). Nothing is remembered: a
+// command may tell its parent of a stop that it is continued or killed out of
+// before it reaches us, and a SIGCONT too many does no harm.
 class starter_waker {
 public:
   starter_waker(pid_t starter, pid_t command) noexcept
       : starter_(static_cast<int>(::syscall(SYS_pidfd_open, starter, 0u))), command_(command) {}
 
-  void see(const stop_event& event) noexcept {
-    if (event.tid != command_) return;
-    if (event.kind == stop_kind::group_stop) {
-      stopped_ = true;
-    } else if (event.kind == stop_kind::ended || (stopped_ && event.kind != stop_kind::exiting)) {
-      // The end is told in any case: a command killed on its way into a stop may have
-      // told its parent of the stop, and not us.
-      stopped_ = false;
-      if (starter_)
-        ::syscall(SYS_pidfd_send_signal, starter_.get(), SIGCONT, static_cast<void*>(nullptr), 0u);
-    }
+  void see(const stop_event& event) const noexcept {
+    if (event.tid != command_ || !starter_) return;
+    // A seized thread reports every SIGCONT by a notice.
+    if (event.kind == stop_kind::notice || event.kind == stop_kind::ended)
+      ::syscall(SYS_pidfd_send_signal, starter_.get(), SIGCONT, static_cast<void*>(nullptr), 0u);
   }
 
 private:
   unique_descriptor starter_;
   pid_t command_;
-  bool stopped_ = false;
 };
 
-guard_counts guard_until_the_last_is_gone(int socket, starter_waker& starter,
+guard_counts guard_until_the_last_is_gone(int socket, const starter_waker& starter,
                                           pid_t command) noexcept {
   stop_handler guard;
   bool command_ended = false;
@@ -101,7 +96,7 @@ guard_counts guard_until_the_last_is_gone(int socket, starter_waker& starter,
   pid_t command = 0;
   if (!receive_from(socket, command)) ::_exit(0);
   // Before the command can stop or the starter can go.
-  starter_waker waker(starter, command);
+  const starter_waker waker(starter, command);
   seized_tracee seized;
   const int error = seized.seize(command, guard_options());
   if (!send_to(socket, error) || error != 0) ::_exit(error == 0 ? 0 : 1);
