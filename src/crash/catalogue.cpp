@@ -82,9 +82,12 @@ constexpr window_plan exec_self_thread{
 
 std::span<const subject* const> all_subjects() {
   static const glibc_mutex glibc;
+  static const glibc_mutex glibc_pi{PTHREAD_PRIO_INHERIT};
   static const robust_mutex_subject robust_mutex;
+  static const robust_pi_mutex_subject robust_pi_mutex;
   static const mutex_subject mutex;
-  static const std::array<const subject*, 3> all{&glibc, &robust_mutex, &mutex};
+  static const std::array<const subject*, 5> all{&glibc, &glibc_pi, &robust_mutex, &robust_pi_mutex,
+                                                 &mutex};
   return all;
 }
 

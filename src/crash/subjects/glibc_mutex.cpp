@@ -40,6 +40,7 @@ void glibc_mutex::create(void* lock) const {
   pthread_mutexattr_init(&attributes);
   pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
   pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  pthread_mutexattr_setprotocol(&attributes, protocol_);
   std::memset(lock, 0, sizeof(pthread_mutex_t));
   pthread_mutex_init(mutex_at(lock), &attributes);
   pthread_mutexattr_destroy(&attributes);

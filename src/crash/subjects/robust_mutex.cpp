@@ -4,15 +4,19 @@
 #include "crash/lock_word.hpp"
 #include "robust/engine.hpp"
 
-#include <deadbolt/robust_mutex.hpp>
 #include <memory>
 #include <new>
+#include <type_traits>
 
 namespace deadbolt::crash {
 namespace {
 
-robust_mutex& mutex_at(void* lock) noexcept {
-  return *static_cast<robust_mutex*>(lock);
+template <class Mutex>
+constexpr bool inherits_priority = std::is_same_v<Mutex, robust_pi_mutex>;
+
+template <class Mutex>
+Mutex& mutex_at(void* lock) noexcept {
+  return *static_cast<Mutex*>(lock);
 }
 
 grant grant_of(lock_status status) noexcept {
@@ -34,42 +38,66 @@ grant grant_of(lock_status status) noexcept {
 
 } // namespace
 
-std::string_view robust_mutex_subject::engine() const {
+template <class Mutex>
+std::string_view robust_subject<Mutex>::name() const {
+  return inherits_priority<Mutex> ? "robust_pi_mutex" : "robust_mutex";
+}
+
+template <class Mutex>
+std::string_view robust_subject<Mutex>::summary() const {
+  return inherits_priority<Mutex> ? "deadbolt::robust_pi_mutex, with priority inheritance"
+                                  : "deadbolt::robust_mutex";
+}
+
+template <class Mutex>
+std::string_view robust_subject<Mutex>::engine() const {
   return robust::this_engine().name;
 }
 
-bool robust_mutex_subject::protected_by_itself() const {
+template <class Mutex>
+bool robust_subject<Mutex>::protected_by_itself() const {
   return robust::this_engine().protected_by_kernel;
 }
 
-std::size_t robust_mutex_subject::size() const {
-  return sizeof(robust_mutex);
+template <class Mutex>
+std::size_t robust_subject<Mutex>::size() const {
+  return sizeof(Mutex);
 }
-void robust_mutex_subject::create(void* lock) const {
-  new (lock) robust_mutex;
+template <class Mutex>
+void robust_subject<Mutex>::create(void* lock) const {
+  new (lock) Mutex;
 }
-void robust_mutex_subject::destroy(void* lock) const {
-  std::destroy_at(&mutex_at(lock));
-}
-
-grant robust_mutex_subject::lock(void* lock) const {
-  return grant_of(mutex_at(lock).lock().status());
-}
-
-grant robust_mutex_subject::try_lock(void* lock) const {
-  return grant_of(mutex_at(lock).try_lock().status());
+template <class Mutex>
+void robust_subject<Mutex>::destroy(void* lock) const {
+  std::destroy_at(&mutex_at<Mutex>(lock));
 }
 
-bool robust_mutex_subject::unlock(void* lock) const {
-  return mutex_at(lock).unlock() == unlock_status::released;
+template <class Mutex>
+grant robust_subject<Mutex>::lock(void* lock) const {
+  return grant_of(mutex_at<Mutex>(lock).lock().status());
 }
 
-void robust_mutex_subject::mark_consistent(void* lock) const {
-  mutex_at(lock).mark_consistent();
+template <class Mutex>
+grant robust_subject<Mutex>::try_lock(void* lock) const {
+  return grant_of(mutex_at<Mutex>(lock).try_lock().status());
 }
 
-bool robust_mutex_subject::held_by(const void* lock, pid_t tid) const {
-  return word_names(static_cast<const robust_mutex*>(lock)->native_handle(), tid);
+template <class Mutex>
+bool robust_subject<Mutex>::unlock(void* lock) const {
+  return mutex_at<Mutex>(lock).unlock() == unlock_status::released;
 }
+
+template <class Mutex>
+void robust_subject<Mutex>::mark_consistent(void* lock) const {
+  mutex_at<Mutex>(lock).mark_consistent();
+}
+
+template <class Mutex>
+bool robust_subject<Mutex>::held_by(const void* lock, pid_t tid) const {
+  return word_names(static_cast<const Mutex*>(lock)->native_handle(), tid);
+}
+
+template class robust_subject<robust_mutex>;
+template class robust_subject<robust_pi_mutex>;
 
 } // namespace deadbolt::crash
