@@ -51,14 +51,15 @@ inline image_bytes make_image(const std::vector<std::string>& names,
   for (std::size_t i = 0; i < names.size(); ++i) {
     Elf64_Sym symbol{};
     symbol.st_name = name_offset;
-    symbol.st_info = ELF64_ST_INFO(i % 2 == 0 ? STB_GLOBAL : STB_WEAK, STT_FUNC);
+    const int binding = i % 2 == 0 ? STB_GLOBAL : STB_WEAK;
+    symbol.st_info = static_cast<unsigned char>(ELF64_ST_INFO(binding, STT_FUNC));
     symbol.st_shndx = 1;
     symbol.st_value = options.link_address + function_offset(i);
     append(symbol);
     name_offset += static_cast<std::uint32_t>(names[i].size()) + 1;
   }
   const std::uint64_t strings = image.size();
-  image.push_back(0);
+  image.push_back(std::uint8_t{0});
   for (const std::string& name : names)
     image.insert(image.end(), name.c_str(), name.c_str() + name.size() + 1);
   align();
