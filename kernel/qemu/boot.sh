@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # boot.sh NAME PLAN BZIMAGE INITRAMFS SECONDS [KERNEL ARGUMENTS]
-# A NAME that starts with cost- gets one CPU whose clock counts instructions, so
+# A NAME that starts with counted- gets one CPU whose clock counts instructions, so
 # that two boots can be compared and a busy host changes nothing.
 # TSC_KHZ, if set, is the rate of the time stamp counter: see tsc-khz.c.
 # Boots under TCG and leaves NAME.tap and NAME.console in $LOGS; the exit status
@@ -15,7 +15,7 @@ rm -f "$LOGS/$name.tap" "$LOGS/$name.console"
 : > "$LOGS/$name.tap"
 : > "$LOGS/$name.console"
 case $name in
-cost-*)
+counted-*)
 	machine="-accel tcg -icount shift=0,sleep=off -smp 1"
 	clock= ;;
 *)

@@ -21,8 +21,9 @@ boots=(
 "novdso        $patched  $patched_rd 1500 vdso=0 vdso32=0"
 "stock         $stock    $stock_rd   1500"
 "noreplay      $noreplay $patched_rd  300"
-"cost-patched  $patched  $patched_rd  900"
-"cost-stock    $stock    $stock_rd    900"
+"counted-patched $patched $patched_rd 900"
+"counted-stock $stock    $stock_rd    900"
+"counted-novdso $patched $patched_rd  900 vdso=0 vdso32=0"
 "broken-panic  $patched  $patched_rd  300"
 "broken-report $patched  $patched_rd  300"
 "broken-hang   $patched  $patched_rd   60"
@@ -106,8 +107,8 @@ trap - EXIT
 cat "$LOGS"/*.verdict > "$LOGS/summary"
 grep -h -a '^# figure' "$LOGS"/*.tap | tr -d '\r' | sed 's/^# //' >> "$LOGS/summary" || true
 # An exit with an empty list: patched against unpatched, in instructions.
-if [ -s "$LOGS/cost-patched.tap" ] && [ -s "$LOGS/cost-stock.tap" ]; then
-	cat "$LOGS/cost-stock.tap" "$LOGS/cost-patched.tap" | tr -d '\r' | awk '
+if [ -s "$LOGS/counted-patched.tap" ] && [ -s "$LOGS/counted-stock.tap" ]; then
+	cat "$LOGS/counted-stock.tap" "$LOGS/counted-patched.tap" | tr -d '\r' | awk '
 		/^# exit-ns/ && !($3 in stock) { stock[$3] = $5; next }
 		/^# exit-ns/ { printf "figure exit %s with an empty list, patched / unpatched: %.4f (%d and %d instructions)\n",
 			$3, $5 / stock[$3], $5, stock[$3] }' >> "$LOGS/summary"
