@@ -46,12 +46,14 @@ void mark_process() noexcept {
   __atomic_store_n(&process_mark, static_cast<const std::uint32_t*>(page), __ATOMIC_RELEASE);
 }
 
-// musl registers a thread's robust list when it locks its first robust mutex.
+// musl registers a thread's robust list when it locks its first robust mutex that
+// is shared between processes.
 void make_libc_register() noexcept {
   pthread_mutexattr_t attributes;
   pthread_mutex_t mutex;
   pthread_mutexattr_init(&attributes);
   pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
   if (pthread_mutex_init(&mutex, &attributes) == 0) {
     if (pthread_mutex_lock(&mutex) == 0) pthread_mutex_unlock(&mutex);
     pthread_mutex_destroy(&mutex);
