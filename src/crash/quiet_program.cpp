@@ -48,11 +48,9 @@ constexpr program quiet{
 } // namespace
 
 int open_quiet_program() {
-#ifndef MFD_EXEC
-  constexpr unsigned MFD_EXEC =
-      0x10; // Linux 6.3, which may be set to want it; older ones refuse it
-#endif
-  int file = memfd_create("deadbolt-quiet", MFD_CLOEXEC | MFD_EXEC);
+  // Linux 6.3, which may be set to want it; older ones refuse it.
+  constexpr unsigned executable = 0x10; // MFD_EXEC
+  int file = memfd_create("deadbolt-quiet", MFD_CLOEXEC | executable);
   if (file < 0) file = memfd_create("deadbolt-quiet", MFD_CLOEXEC);
   if (file < 0) fail_with_errno("memfd_create");
   if (write(file, &quiet, sizeof quiet) != sizeof quiet) fail_with_errno("write to a memfd");

@@ -73,7 +73,7 @@ public:
   [[nodiscard]] virtual std::string_view kernel_limit() const { return {}; }
 
   // Throws failure when the point could not be judged.
-  [[nodiscard]] virtual verdict run(const point& point) const = 0;
+  [[nodiscard]] virtual verdict run(const point& at) const = 0;
 };
 
 } // namespace deadbolt::crash

@@ -15,7 +15,7 @@ public:
            "get it, as acquired or as owner died as is right";
   }
   [[nodiscard]] std::span<const std::string_view> operations() const override;
-  [[nodiscard]] verdict run(const point& point) const override;
+  [[nodiscard]] verdict run(const point& at) const override;
 };
 
 } // namespace deadbolt::crash

@@ -45,7 +45,7 @@ public:
   [[nodiscard]] std::string_view summary() const override { return plan_.summary; }
   [[nodiscard]] std::span<const std::string_view> operations() const override;
   [[nodiscard]] std::string_view kernel_limit() const override { return plan_.kernel_limit; }
-  [[nodiscard]] verdict run(const point& point) const override;
+  [[nodiscard]] verdict run(const point& at) const override;
 
 private:
   window_plan plan_;

@@ -15,7 +15,7 @@ public:
            "lock; when that one unlocks the other waiter must get it";
   }
   [[nodiscard]] std::span<const std::string_view> operations() const override;
-  [[nodiscard]] verdict run(const point& point) const override;
+  [[nodiscard]] verdict run(const point& at) const override;
 };
 
 } // namespace deadbolt::crash
