@@ -2,37 +2,50 @@
 // What crash-test says of the real locks on this machine.
 #include "attack.hpp"
 
+#include <string_view>
+#include <tuple>
+
 namespace deadbolt::crash {
 namespace {
 
-class every_scenario : public testing::TestWithParam<std::string_view> {};
+using subject_and_scenario = std::tuple<std::string_view, std::string_view>;
 
-TEST_P(every_scenario, robust_mutex_is_clean_under_the_ptrace_guard) {
-  const row row = attack(subject_named("robust_mutex"), GetParam(), guard_named("ptrace"));
+class ours : public testing::TestWithParam<subject_and_scenario> {};
+
+TEST_P(ours, is_clean_under_the_ptrace_guard) {
+  const auto [subject, scenario] = GetParam();
+  const row row = attack(subject_named(subject), scenario, guard_named("ptrace"));
   EXPECT_EQ(row.judge(), standing::clean) << describe(row);
   EXPECT_GT(row.kill_points(), 50u);
   EXPECT_EQ(row.count(outcome::corrupted), 0u) << describe(row);
 }
 
-INSTANTIATE_TEST_SUITE_P(in, every_scenario, testing::ValuesIn(scenario_names()));
+INSTANTIATE_TEST_SUITE_P(in, ours,
+                         testing::Combine(testing::Values("robust_mutex", "robust_pi_mutex"),
+                                          testing::ValuesIn(scenario_names())));
 
 // The standing negative control: each of these would have to find it.
-class unprotected_glibc : public testing::TestWithParam<std::string_view> {};
+class unprotected_libc : public testing::TestWithParam<subject_and_scenario> {};
 
-TEST_P(unprotected_glibc, is_corrupted) {
-  const row row = attack(subject_named("glibc"), GetParam(), guard_named("none"));
+TEST_P(unprotected_libc, is_corrupted) {
+  const auto [subject, scenario] = GetParam();
+  const row row = attack(subject_named(subject), scenario, guard_named("none"));
   EXPECT_EQ(row.judge(), standing::comparison);
   EXPECT_GT(row.count(outcome::corrupted), 0u) << describe(row);
   EXPECT_GT(row.count(outcome::owner_died), 0u) << describe(row);
   EXPECT_GT(row.count(outcome::intact), 0u) << describe(row);
 }
 
-INSTANTIATE_TEST_SUITE_P(in, unprotected_glibc,
-                         testing::Values("reuse", "reuse_exit_group", "reuse_execve", "remap",
-                                         "handler", "exec_self"));
+INSTANTIATE_TEST_SUITE_P(in, unprotected_libc,
+                         testing::Combine(testing::Values("glibc", "glibc_pi"),
+                                          testing::Values("reuse", "reuse_exit_group",
+                                                          "reuse_execve", "remap", "handler",
+                                                          "exec_self")));
 
-TEST(unprotected_robust_mutex, is_corrupted_where_the_kernel_does_not_protect) {
-  const subject& ours = subject_named("robust_mutex");
+class unprotected_ours : public testing::TestWithParam<std::string_view> {};
+
+TEST_P(unprotected_ours, is_corrupted_where_the_kernel_does_not_protect) {
+  const subject& ours = subject_named(GetParam());
   const row row = attack(ours, "reuse", guard_named("none"));
   if (ours.protected_by_itself()) {
     EXPECT_EQ(row.judge(), standing::clean) << describe(row);
@@ -41,6 +54,8 @@ TEST(unprotected_robust_mutex, is_corrupted_where_the_kernel_does_not_protect) {
     EXPECT_GT(row.count(outcome::corrupted), 0u) << describe(row);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(in, unprotected_ours, testing::Values("robust_mutex", "robust_pi_mutex"));
 
 TEST(exec_self_thread, shows_that_the_kernel_marks_nothing) {
   const row row = attack(subject_named("glibc"), "exec_self_thread", guard_named("none"));
