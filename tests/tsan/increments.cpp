@@ -17,7 +17,8 @@ struct no_lock {
   void unlock() {}
 };
 
-template <class Lock> int increment_with(Lock& lock) {
+template <class Lock>
+int increment_with(Lock& lock) {
   long count = 0;
   const auto work = [&] {
     for (int i = 0; i < rounds; ++i) {
