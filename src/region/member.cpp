@@ -51,25 +51,10 @@ bool map_life_page(const page_pair& pages, const open_region& region, std::uint3
          madvise(pages.base, page_bytes, MADV_DONTFORK) == 0;
 }
 
-// musl registers a thread's robust list when it first locks a robust mutex that is
-// shared between processes.
-void make_libc_register() noexcept {
-  pthread_mutexattr_t attributes;
-  pthread_mutex_t mutex;
-  pthread_mutexattr_init(&attributes);
-  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-  if (pthread_mutex_init(&mutex, &attributes) == 0) {
-    if (pthread_mutex_lock(&mutex) == 0) pthread_mutex_unlock(&mutex);
-    pthread_mutex_destroy(&mutex);
-  }
-  pthread_mutexattr_destroy(&attributes);
-}
-
 attach_status find_list(robust_list_head*& head) noexcept {
   head = sys::own_robust_list();
   if (head == nullptr) {
-    make_libc_register();
+    sys::make_libc_register_robust_list();
     head = sys::own_robust_list();
   }
   if (head == nullptr || head->futex_offset != this_libc_futex_offset) {

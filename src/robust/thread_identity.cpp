@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <robust/thread_identity.hpp>
 
-#include <pthread.h>
 #include <robust/libc_layout.hpp>
 #include <sys/message.hpp>
 #include <sys/mman.h>
@@ -46,21 +45,6 @@ void mark_process() noexcept {
   __atomic_store_n(&process_mark, static_cast<const std::uint32_t*>(page), __ATOMIC_RELEASE);
 }
 
-// musl registers a thread's robust list when it locks its first robust mutex that
-// is shared between processes.
-void make_libc_register() noexcept {
-  pthread_mutexattr_t attributes;
-  pthread_mutex_t mutex;
-  pthread_mutexattr_init(&attributes);
-  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-  if (pthread_mutex_init(&mutex, &attributes) == 0) {
-    if (pthread_mutex_lock(&mutex) == 0) pthread_mutex_unlock(&mutex);
-    pthread_mutex_destroy(&mutex);
-  }
-  pthread_mutexattr_destroy(&attributes);
-}
-
 bool is_owned_by(robust_list* entry, std::uint32_t tid) noexcept {
   const auto* word = reinterpret_cast<const std::uint32_t*>(
       reinterpret_cast<std::intptr_t>(without_pi_bit(entry)) + libc_futex_offset);
@@ -92,7 +76,7 @@ robust_list_head* find_head(robust_list_head* inherited) noexcept {
   robust_list_head* head = sys::own_robust_list();
   if (head != nullptr) return head;
   if constexpr (libc_registers_on_first_use) {
-    make_libc_register();
+    sys::make_libc_register_robust_list();
     head = sys::own_robust_list();
   }
   if (head == nullptr && inherited != nullptr) {

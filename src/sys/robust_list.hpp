@@ -25,5 +25,9 @@ inline robust_list_head* own_robust_list() noexcept {
   return get_robust_list(0, head) == 0 ? head : nullptr;
 }
 
+// musl registers a thread's robust list when it first locks a robust mutex that is
+// shared between processes: locks one. Does nothing new on glibc.
+void make_libc_register_robust_list() noexcept;
+
 } // namespace deadbolt::sys
 #endif

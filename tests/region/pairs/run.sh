@@ -11,7 +11,7 @@ multiarch=$(g++ -print-multiarch)
 common="-std=c++20 -O1 -fno-exceptions -fno-rtti -fno-threadsafe-statics -fvisibility=hidden
   -I$source/include -I$source/src"
 units="$source/src/region/*.cpp $source/src/sys/file.cpp $source/src/sys/message.cpp
-  $source/src/robust/lock_result.cpp $source/tests/region/pairs/pair_member.cpp"
+  $source/src/sys/robust_list.cpp $source/src/robust/lock_result.cpp $source/tests/region/pairs/pair_member.cpp"
 kinds=
 
 # kind, flags, linker driver...
