@@ -14,7 +14,7 @@ constexpr const char* line_format =
 std::string verdict_of(const row& row) {
   switch (row.judge()) {
   case standing::clean:
-    return row.attack->kernel_limit().empty() ? "clean" : "clean (kernel limit)";
+    return !is_limited(*row.attack, *row.target) ? "clean" : "clean (kernel limit)";
   case standing::unclean:
     return "NOT CLEAN";
   case standing::comparison:
@@ -85,11 +85,12 @@ std::string table_of(std::span<const row> rows, const table_style& style) {
     if (style.findings || row.judge() == standing::unclean || row.not_judged != 0)
       add_findings(text, row, style.findings);
   }
-  const bool limited = std::any_of(
-      rows.begin(), rows.end(), [](const row& row) { return !row.attack->kernel_limit().empty(); });
+  const bool limited = std::any_of(rows.begin(), rows.end(), [](const row& row) {
+    return is_limited(*row.attack, *row.target);
+  });
   if (limited) {
     const auto found = std::find_if(rows.begin(), rows.end(), [](const row& row) {
-      return !row.attack->kernel_limit().empty();
+      return is_limited(*row.attack, *row.target);
     });
     fmt::format_to(std::back_inserter(text), "\nkernel limit, {}: {}.\n", found->attack->name(),
                    found->attack->kernel_limit());
@@ -116,7 +117,7 @@ nlohmann::ordered_json json_of(std::span<const row> rows) {
         {"lost", row.count(outcome::lost)},     {"stranded", row.count(outcome::stranded)},
         {"not_judged", row.not_judged},         {"family", row.attack->family()},
         {"protected", row.is_protected()},      {"decides", row.judge() != standing::comparison}};
-    if (!row.attack->kernel_limit().empty()) entry["kernel_limit"] = row.attack->kernel_limit();
+    if (is_limited(*row.attack, *row.target)) entry["kernel_limit"] = row.attack->kernel_limit();
     if (!findings.empty()) entry["findings"] = std::move(findings);
     results.push_back(std::move(entry));
   }

@@ -34,7 +34,7 @@ standing row::judge() const {
   // A row without a single kill point proves nothing.
   if (kill_points() == 0 || not_judged != 0) return standing::unclean;
   std::uint32_t bad = count(outcome::corrupted);
-  if (attack->kernel_limit().empty()) bad += count(outcome::lost) + count(outcome::stranded);
+  if (!is_limited(*attack, *target)) bad += count(outcome::lost) + count(outcome::stranded);
   return bad == 0 ? standing::clean : standing::unclean;
 }
 

@@ -69,12 +69,16 @@ public:
   // What the victim is killed in, each from its first instruction to its last.
   [[nodiscard]] virtual std::span<const std::string_view> operations() const = 0;
   // Not empty: a limit of every kernel that this scenario shows. Its `lost` and
-  // `stranded` then do not count against a subject.
+  // `stranded` then do not count against a subject that has the kernel's mark alone.
   [[nodiscard]] virtual std::string_view kernel_limit() const { return {}; }
 
   // Throws failure when the point could not be judged.
   [[nodiscard]] virtual verdict run(const point& at) const = 0;
 };
+
+[[nodiscard]] inline bool is_limited(const scenario& attack, const subject& target) {
+  return !attack.kernel_limit().empty() && !target.sees_death_by_itself();
+}
 
 } // namespace deadbolt::crash
 #endif

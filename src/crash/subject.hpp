@@ -41,6 +41,9 @@ public:
   [[nodiscard]] virtual std::string_view engine() const = 0;
   // Safe here with no guard: by the kernel, or by what kind of lock it is.
   [[nodiscard]] virtual bool protected_by_itself() const = 0;
+  // Has evidence of an owner's death besides the kernel's mark: the kernel's limits are
+  // no excuse for it.
+  [[nodiscard]] virtual bool sees_death_by_itself() const { return false; }
 
   // Bytes that create() needs, page-aligned. All of them become data in `reuse`.
   [[nodiscard]] virtual std::size_t size() const = 0;

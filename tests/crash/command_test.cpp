@@ -63,9 +63,9 @@ TEST(crash_test_command, lists_what_it_knows) {
   const output result = crash_test("--list");
   EXPECT_EQ(result.status, 0);
   for (const char* const name :
-       {"glibc", "robust_mutex", "glibc_pi", "robust_pi_mutex", "reuse", "reuse_exit_group",
-        "reuse_execve", "remap", "waiter", "handler", "exec_self", "exec_self_thread", "woken",
-        "none", "ptrace", "local"})
+       {"glibc", "robust_mutex", "glibc_pi", "robust_pi_mutex", "mutex", "reuse",
+        "reuse_exit_group", "reuse_execve", "remap", "waiter", "handler", "exec_self",
+        "exec_self_thread", "woken", "none", "ptrace", "local"})
     EXPECT_TRUE(contains(result.text, std::string{"\n  "} + name + " ")) << name;
 }
 

@@ -54,6 +54,9 @@ TEST(row, is_judged_by_the_worst_that_counts) {
   EXPECT_EQ(judge("reuse", {0, 0, 0, 0, 0}), standing::unclean) << "nothing was tried";
   EXPECT_EQ(judge("exec_self_thread", {0, 10, 0, 10, 0}), standing::clean) << "a kernel limit";
   EXPECT_EQ(judge("exec_self_thread", {0, 10, 1, 10, 0}), standing::unclean);
+  EXPECT_EQ(with_counts("mutex", "exec_self_thread", "none", {0, 10, 0, 10, 0}).judge(),
+            standing::unclean)
+      << "it has evidence of its own";
   row failed = with_counts("robust_mutex", "reuse", "ptrace", {10, 10, 0, 0, 0});
   failed.not_judged = 1;
   EXPECT_EQ(failed.judge(), standing::unclean);

@@ -24,6 +24,17 @@ INSTANTIATE_TEST_SUITE_P(in, ours,
                          testing::Combine(testing::Values("robust_mutex", "robust_pi_mutex"),
                                           testing::ValuesIn(scenario_names())));
 
+class region_mutex : public testing::TestWithParam<std::string_view> {};
+
+TEST_P(region_mutex, is_clean_without_a_guard) {
+  const row row = attack(subject_named("mutex"), GetParam(), guard_named("none"));
+  EXPECT_EQ(row.judge(), standing::clean) << describe(row);
+  EXPECT_GT(row.kill_points(), 50u);
+  EXPECT_EQ(row.count(outcome::corrupted), 0u) << describe(row);
+}
+
+INSTANTIATE_TEST_SUITE_P(in, region_mutex, testing::ValuesIn(scenario_names()));
+
 // The standing negative control: each of these would have to find it.
 class unprotected_libc : public testing::TestWithParam<subject_and_scenario> {};
 

@@ -130,7 +130,7 @@ verdict window_scenario::run(const point& at) const {
     return say(outcome::lost, "the lock: " + trouble);
   }
   // Where the kernel finds no lock at all, these would say that once more at every point.
-  for (std::size_t i = 0; kernel_limit().empty() && i < world_memory::companions; ++i) {
+  for (std::size_t i = 0; !is_limited(*this, at.target) && i < world_memory::companions; ++i) {
     const std::string trouble = find_lost(other.on(), memory.companion(i));
     if (!trouble.empty()) return say(outcome::lost, "another lock that it held: " + trouble);
   }

@@ -14,6 +14,7 @@ public:
   [[nodiscard]] bool ours() const override { return true; }
   [[nodiscard]] std::string_view engine() const override { return "region"; }
   [[nodiscard]] bool protected_by_itself() const override { return true; }
+  [[nodiscard]] bool sees_death_by_itself() const override { return true; }
   [[nodiscard]] std::size_t size() const override;
   [[nodiscard]] void* map_memory(std::size_t length) const override;
   void unmap_memory(void* memory, std::size_t length) const override;
