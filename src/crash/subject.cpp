@@ -21,6 +21,23 @@ std::string_view to_string(grant grant) noexcept {
   return "failed";
 }
 
+grant grant_of(lock_status status) noexcept {
+  switch (status) {
+  case lock_status::acquired:
+    return grant::acquired;
+  case lock_status::owner_died:
+    return grant::owner_died;
+  case lock_status::not_recoverable:
+    return grant::not_recoverable;
+  case lock_status::busy:
+    return grant::busy;
+  case lock_status::timed_out:
+  case lock_status::deadlock:
+    break;
+  }
+  return grant::failed;
+}
+
 void* subject::map_memory(std::size_t length) const {
   void* const memory =
       mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

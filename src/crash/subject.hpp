@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deadbolt/lock_result.hpp>
 #include <string_view>
 #include <sys/types.h>
 
@@ -20,6 +21,8 @@ enum class grant : std::uint8_t {
 };
 
 [[nodiscard]] std::string_view to_string(grant grant) noexcept;
+// What one of our own locks said.
+[[nodiscard]] grant grant_of(lock_status status) noexcept;
 [[nodiscard]] inline bool held(grant grant) noexcept {
   return grant == grant::acquired || grant == grant::owner_died;
 }

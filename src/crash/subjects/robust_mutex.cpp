@@ -19,23 +19,6 @@ Mutex& mutex_at(void* lock) noexcept {
   return *static_cast<Mutex*>(lock);
 }
 
-grant grant_of(lock_status status) noexcept {
-  switch (status) {
-  case lock_status::acquired:
-    return grant::acquired;
-  case lock_status::owner_died:
-    return grant::owner_died;
-  case lock_status::not_recoverable:
-    return grant::not_recoverable;
-  case lock_status::busy:
-    return grant::busy;
-  case lock_status::timed_out:
-  case lock_status::deadlock:
-    break;
-  }
-  return grant::failed;
-}
-
 } // namespace
 
 template <class Mutex>
