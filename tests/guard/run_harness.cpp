@@ -124,7 +124,10 @@ victim::victim(const std::string& mode, bool under_guard, const words& options)
   if (shared == MAP_FAILED) std::abort();
   memory_ = static_cast<victim_memory*>(shared);
   const words command{GUARD_VICTIM, std::to_string(file_.get()), mode};
-  process_ = std::make_unique<child_process>(under_guard ? guarded(command, options) : command);
+  // A process group with a parent outside it, as a shell's jobs have: in an orphaned
+  // one, which all of a new session's are, the kernel drops SIGTSTP.
+  process_ = std::make_unique<child_process>(under_guard ? guarded(command, options) : command,
+                                             [] { ::setpgid(0, 0); });
 }
 
 victim::~victim() {
