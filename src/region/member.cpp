@@ -76,7 +76,7 @@ attachment* attachment_to(const open_region& region) noexcept {
 void reap(process_state& process) noexcept {
   for (attachment** link = &process.attachments; *link != nullptr;) {
     attachment* candidate = *link;
-    if (arch::raw_syscall(SYS_tgkill, process.pid, candidate->tid, 0) == -ESRCH) {
+    if (arch::raw_syscall(SYS_tgkill, process.own_pid(), candidate->tid, 0) == -ESRCH) {
       *link = candidate->next_of_process;
       munmap(candidate->slot, 2 * page_bytes);
     } else {
@@ -100,9 +100,9 @@ void publish(open_region& region, const page_pair& pages, const taken_slot& take
              robust_list_head* head, process_state& process) noexcept {
   auto* slot = reinterpret_cast<member_slot*>(pages.base);
   const auto tid = static_cast<std::uint32_t>(arch::raw_syscall(SYS_gettid));
-  slot->pid.store(process.pid, std::memory_order_relaxed);
+  slot->pid.store(process.own_pid(), std::memory_order_relaxed);
   slot->tid.store(tid, std::memory_order_relaxed);
-  slot->pid_namespace.store(process.pid_namespace, std::memory_order_relaxed);
+  slot->pid_namespace.store(process.own_pid_namespace(), std::memory_order_relaxed);
   slot->since.store(sys::now(true), std::memory_order_relaxed);
   if constexpr (!is_glibc) {
     // What musl's pthread_exit reads of a mutex: its type, shared (128) and robust (4),

@@ -13,9 +13,18 @@ struct attachment;
 // included: the child finds the lock free and no attachments.
 struct process_state {
   std::uint32_t lock; // 0 free, 1 held, 2 held with waiters; private to the process
+  // Every thread that is first to use a region stores these two, all the same values,
+  // and needs no lock for it; so read them with the functions below.
   std::uint32_t pid;
   std::uint64_t pid_namespace; // 0: not known
   attachment* attachments;     // of all threads, the dead ones' until they are reaped
+
+  [[nodiscard]] std::uint32_t own_pid() const noexcept {
+    return __atomic_load_n(&pid, __ATOMIC_RELAXED);
+  }
+  [[nodiscard]] std::uint64_t own_pid_namespace() const noexcept {
+    return __atomic_load_n(&pid_namespace, __ATOMIC_RELAXED);
+  }
 };
 
 // The state, made at first use; nullptr when there is no memory for it or
