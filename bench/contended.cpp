@@ -95,6 +95,8 @@ void register_contended() {
       add<glibc_normal>(processes, length);
       add<glibc_robust>(processes, length);
       add<robust_mutex>(processes, length);
+      add<glibc_robust_pi>(processes, length);
+      add<robust_pi_mutex>(processes, length);
     }
   }
 }

@@ -80,7 +80,7 @@ private:
   alignas(8) std::uint64_t word_ = 0; // bits: src/region/format.hpp, docs/region.md
 };
 
-static_assert(sizeof(mutex) == 8 && alignof(mutex) == 8);
+static_assert(sizeof(mutex) == 8);
 
 } // namespace deadbolt
 #endif

@@ -23,8 +23,27 @@ robust_list* list_entry(robust_node& node) noexcept {
   return libc_marks_pi_entries ? pending_entry(node) : links(node);
 }
 
+// The engine did not release the word; `seen` is what it saw there.
+[[gnu::noinline]] void hand_on(thread_identity self, robust_node& node,
+                               std::uint32_t seen) noexcept {
+  do {
+    if ((seen & FUTEX_WAITERS) != 0 || !is_owned_by(seen, self)) {
+      // Not back to the engine on EAGAIN: a compare-exchange of a word with WAITERS
+      // would take it from the waiters whom the kernel knows.
+      long result;
+      do {
+        result = sys::futex_unlock_pi(&node.word);
+      } while (result == -EAGAIN);
+      // death order: nothing is retracted on a failure: the word is still ours.
+      if (result != 0) abort_futex("FUTEX_UNLOCK_PI", &node.word, result);
+      retract(self);
+      return;
+    }
+  } while (this_engine().pi_try_unlock(&node.word, &seen, self.head) == 0);
+}
+
 // Off the list, released or handed on, nothing pending.
-void release(thread_identity self, robust_node& node) noexcept {
+inline void release(thread_identity self, robust_node& node) noexcept {
   announce(self, pending_entry(node));
   unlink(self.head, links(node), list_entry(node));
   // death order: off the list before the word is free; until the release
@@ -32,23 +51,14 @@ void release(thread_identity self, robust_node& node) noexcept {
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   detail::thread_sanitizer_unlocks(&node.word);
   std::uint32_t seen = self.tid;
-  while (this_engine().pi_try_unlock(&node.word, &seen, self.head) == 0) {
-    if ((seen & FUTEX_WAITERS) == 0 && is_owned_by(seen, self)) continue;
-    // Not back to the engine on EAGAIN: a compare-exchange of a word with WAITERS
-    // would take it from the waiters whom the kernel knows.
-    long result;
-    do {
-      result = sys::futex_unlock_pi(&node.word);
-    } while (result == -EAGAIN);
-    // death order: nothing is retracted on a failure: the word is still ours.
-    if (result != 0) abort_futex("FUTEX_UNLOCK_PI", &node.word, result);
-    retract(self);
-    return;
+  if (__builtin_expect(this_engine().pi_try_unlock(&node.word, &seen, self.head) == 0, 0)) {
+    hand_on(self, node, seen);
   }
 }
 
 // The word names us: on the list, nothing pending, and how we came by it.
-lock_status settle(thread_identity self, robust_node& node, bool owner_died) noexcept {
+[[gnu::always_inline]] inline lock_status settle(thread_identity self, robust_node& node,
+                                                 bool owner_died) noexcept {
   link_front(self.head, links(node), list_entry(node));
   retract(self);
   const lock_status status = status_for_new_owner(node, owner_died);
@@ -68,7 +78,8 @@ lock_status settle_given(thread_identity self, robust_node& node) noexcept {
 
 // Waits in the kernel. On entry the node is announced; on return it is held, or
 // retracted.
-lock_status lock_slow(thread_identity self, robust_node& node, const deadline* deadline) noexcept {
+[[gnu::noinline]] lock_status lock_slow(thread_identity self, robust_node& node,
+                                        const deadline* deadline) noexcept {
   for (;;) {
     const long result = sys::futex_lock_pi(&node.word, deadline);
     switch (result) {
@@ -93,7 +104,7 @@ lock_status lock_slow(thread_identity self, robust_node& node, const deadline* d
   }
 }
 
-lock_status lock_node(robust_node& node, const deadline* deadline) noexcept {
+inline lock_status lock_node(robust_node& node, const deadline* deadline) noexcept {
   require_place(node);
   const thread_identity self = this_thread(&node);
   announce(self, pending_entry(node));

@@ -38,7 +38,6 @@ version=$(g++ -dumpversion)
 x86_64="-I$source/src/arch/x86_64"
 build glibc64 "$x86_64" gcc -pthread
 build glibc32 "-m32 -D_FILE_OFFSET_BITS=64 -I$source/tests/region/pairs/i386" gcc -m32 -pthread
-musl_include=$(echo "/usr/include/$multiarch" | sed 's/-gnu$/-musl/')
 build musl64 "$x86_64 -specs=/usr/lib/$(echo "$multiarch" | sed 's/-gnu$/-musl/')/musl-gcc.specs
   -nostdinc++ -isystem $source/cmake/musl -isystem /usr/include/c++/$version
   -isystem /usr/include/$multiarch/c++/$version -idirafter $headers" musl-gcc -static -no-pie
