@@ -125,6 +125,7 @@ int use_engine(const std::string& name) {
   setenv(engine_variable, name.c_str(), 1);
   std::vector<std::string> arguments = own_arguments();
   std::vector<char*> pointers;
+  pointers.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
   execv("/proc/self/exe", pointers.data());

@@ -10,8 +10,7 @@
 namespace deadbolt::regions {
 
 slot_claim::slot_claim(const open_region& region) noexcept
-    : file_{sys::open_file(sys::descriptor_path{region.descriptor}.get(), O_RDWR)},
-      error_{attach_status::attached} {
+    : file_{sys::open_file(sys::descriptor_path{region.descriptor}.get(), O_RDWR)} {
   struct stat status;
   if (file_.get() < 0) {
     error_ = fcntl(region.descriptor, F_GETFD) < 0 ? attach_status::descriptor_lost

@@ -29,7 +29,7 @@ public:
 
 private:
   sys::file file_;
-  attach_status error_;
+  attach_status error_ = attach_status::attached;
   std::int64_t taken_ = -1;
 };
 

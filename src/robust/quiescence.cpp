@@ -73,7 +73,7 @@ pass look_at_threads(int directory, std::uintptr_t first, std::size_t length,
   const auto self = static_cast<pid_t>(arch::raw_syscall(SYS_gettid));
   pass seen;
   result.in_flight_count = 0;
-  alignas(dirent) char buffer[4096];
+  alignas(dirent) char buffer[4096] = {};
   arch::raw_syscall(SYS_lseek, directory, 0, SEEK_SET);
   for (;;) {
     const long filled = arch::raw_syscall(SYS_getdents64, directory, buffer, sizeof buffer);

@@ -186,7 +186,7 @@ TEST(region_death, kernel_marks_the_life_word_beside_pthread_robust_mutexes) {
   pthread_mutexattr_init(&attributes);
   pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
   pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-  for (pthread_mutex_t& mutex : shared->robust) pthread_mutex_init(&mutex, &attributes);
+  for (int i = 0; i < 4; ++i) pthread_mutex_init(shared->robust + i, &attributes);
   child_process holder{[&] {
     pthread_mutex_lock(&shared->robust[0]);
     pthread_mutex_lock(&shared->robust[1]);

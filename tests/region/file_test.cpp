@@ -210,7 +210,7 @@ TEST_F(region_file, named_objects_are_made_once_and_checked) {
     std::uint64_t y = 0;
   };
   region made = region::create(path.c_str(), small);
-  point* first = made.construct<point>("first");
+  auto* first = made.construct<point>("first");
   ASSERT_NE(first, nullptr);
   EXPECT_EQ(first->x, 7u);
   first->x = 8;
@@ -231,8 +231,8 @@ TEST_F(region_file, named_objects_are_made_once_and_checked) {
 
 TEST_F(region_file, maker_that_dies_in_a_constructor_is_replaced) {
   struct fragile {
-    std::uint64_t value;
-    explicit fragile(bool die) : value{1} {
+    std::uint64_t value = 1;
+    explicit fragile(bool die) {
       if (die) raise(SIGKILL);
       value = 2;
     }
@@ -240,7 +240,7 @@ TEST_F(region_file, maker_that_dies_in_a_constructor_is_replaced) {
   region made = region::create(path.c_str(), small);
   EXPECT_EQ(run_in_child([&] { static_cast<void>(made.construct<fragile>("it", true)); }),
             killed_by(SIGKILL));
-  fragile* it = made.construct<fragile>("it", false);
+  auto* it = made.construct<fragile>("it", false);
   ASSERT_NE(it, nullptr);
   EXPECT_EQ(it->value, 2u);
 }

@@ -198,6 +198,7 @@ TEST(region_member, forks_while_other_threads_attach_leave_children_whole) {
   region_of<board> shared{64};
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
+  threads.reserve(2);
   for (int i = 0; i < 2; ++i) {
     threads.emplace_back([&] {
       while (!stop) {
@@ -307,9 +308,9 @@ TEST(region_member, life_word_is_seen_behind_2047_newer_pthread_mutexes) {
               pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
               pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
               static pthread_mutex_t mutexes[newer];
-              for (pthread_mutex_t& mutex : mutexes) {
-                pthread_mutex_init(&mutex, &attributes);
-                pthread_mutex_lock(&mutex);
+              for (int i = 0; i < newer; ++i) {
+                pthread_mutex_init(mutexes + i, &attributes);
+                pthread_mutex_lock(mutexes + i);
               }
               raise(SIGKILL);
             }),

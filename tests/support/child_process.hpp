@@ -46,8 +46,8 @@ class child_process {
 public:
   // Runs body() in a child, which exits with 0, or with the int that body returns.
   template <class Body>
-  explicit child_process(Body&& body) : pid_{fork()} {
-    if (pid_ == 0) run(std::forward<Body>(body));
+  explicit child_process(Body body) : pid_{fork()} {
+    if (pid_ == 0) run(std::move(body));
     if (pid_ < 0) {
       std::perror("fork");
       std::abort();

@@ -50,8 +50,8 @@ inline void await_sleeping(pid_t pid, pid_t tid, const void* word) {
 class known_thread {
 public:
   template <class Body>
-  explicit known_thread(Body&& body)
-      : thread_{[this, run = std::forward<Body>(body)]() mutable {
+  explicit known_thread(Body body)
+      : thread_{[this, run = std::move(body)]() mutable {
           tid_.store(gettid(), std::memory_order_release);
           run();
         }} {

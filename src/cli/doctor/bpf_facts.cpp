@@ -35,6 +35,7 @@ constexpr bpf_insn copy(std::uint8_t to, std::uint8_t from) {
   return instruction(BPF_ALU64 | BPF_MOV | BPF_X, to, from, 0, 0);
 }
 constexpr bpf_insn add(std::uint8_t to, std::int32_t value) {
+  // NOLINTNEXTLINE(misc-redundant-expression): two of the names stand for 0
   return instruction(BPF_ALU64 | BPF_ADD | BPF_K, to, 0, 0, value);
 }
 constexpr bpf_insn store_zero(std::uint8_t base, std::int16_t offset) {
