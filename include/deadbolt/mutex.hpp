@@ -29,6 +29,8 @@ namespace deadbolt {
 // in its own PID namespace; elsewhere never.
 class [[gnu::visibility("default")]] mutex {
 public:
+  static constexpr std::uint32_t object_kind = 1; // detail::object_kind, for region::construct
+
   constexpr mutex() noexcept = default;
   ~mutex() = default; // nothing is ever written after an unlock: no waiting
   mutex(const mutex&) = delete;

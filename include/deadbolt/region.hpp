@@ -42,7 +42,26 @@ enum class attach_status : std::uint32_t {
 
 namespace detail {
 struct open_region;
+
+// What a named object is, for tools that look at a region from outside. A lock says so in
+// its own `object_kind`; what holds locks among other things is `other`.
+enum class object_kind : std::uint32_t {
+  other = 0,
+  mutex = 1,
+  shared_mutex = 2,
+  condition_variable = 3,
+  counting_semaphore = 4,
+};
+
+template <class T>
+constexpr object_kind kind_of() noexcept {
+  if constexpr (requires { T::object_kind; }) {
+    return static_cast<object_kind>(T::object_kind);
+  } else {
+    return object_kind::other;
+  }
 }
+} // namespace detail
 
 struct region_options {
   std::size_t size;             // bytes of the caller's data
@@ -128,7 +147,7 @@ public:
   [[nodiscard]] T* construct(const char* name, Arguments&&... arguments) {
     static_assert(std::is_standard_layout_v<T>, "other processes must agree on its layout");
     bool fresh = false;
-    void* place = begin_construct(name, sizeof(T), alignof(T), fresh);
+    void* place = begin_construct(name, sizeof(T), alignof(T), detail::kind_of<T>(), fresh);
     if (!fresh) return place == nullptr ? nullptr : std::launder(static_cast<T*>(place));
     construction maker{*this, name};
     T* object = ::new (place) T(std::forward<Arguments>(arguments)...);
@@ -155,7 +174,7 @@ private:
 
   // With `fresh` set the directory is locked until end_construct().
   void* begin_construct(const char* name, std::size_t size, std::size_t alignment,
-                        bool& fresh) noexcept;
+                        detail::object_kind kind, bool& fresh) noexcept;
   void end_construct(const char* name, bool made) noexcept;
 
   detail::open_region* mapping_ = nullptr;

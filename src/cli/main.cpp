@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
     int status = 0;
     deadbolt::cli::add_crash_test(app, status);
     deadbolt::cli::add_doctor(app, status);
+    deadbolt::cli::add_inspect(app, status);
     deadbolt::cli::add_run(app, status);
     try {
       app.parse(argc, argv);

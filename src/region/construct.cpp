@@ -13,8 +13,9 @@ namespace {
 
 using regions::named_object;
 
-constexpr std::uint32_t under_construction = 1;
-constexpr std::uint32_t complete = 2;
+constexpr auto under_construction =
+    static_cast<std::uint32_t>(regions::object_state::under_construction);
+constexpr auto complete = static_cast<std::uint32_t>(regions::object_state::complete);
 
 mutex& directory_lock(detail::open_region& region) noexcept {
   return *reinterpret_cast<mutex*>(&region.header()->directory_lock);
@@ -40,7 +41,7 @@ named_object* find(regions::region_header& header, const char* name) noexcept {
 }
 
 named_object* add(detail::open_region& region, const char* name, std::size_t size,
-                  std::size_t alignment) noexcept {
+                  std::size_t alignment, detail::object_kind kind) noexcept {
   regions::region_header& header = *region.header();
   const std::uint64_t used = header.data_used;
   if (used > region.data_bytes) return nullptr; // a stranger wrote it
@@ -52,6 +53,7 @@ named_object* add(detail::open_region& region, const char* name, std::size_t siz
     memcpy(object.name, name, strlen(name));
     object.offset = offset;
     object.size = size;
+    object.kind = static_cast<std::uint32_t>(kind);
     // death order: room first, then the entry that names it; dying in between loses
     // the room, never gives it twice.
     __atomic_store_n(&header.data_used, offset + size, __ATOMIC_RELEASE);
@@ -75,7 +77,7 @@ void* place_of(const detail::open_region& region, const named_object& object, st
 } // namespace
 
 void* region::begin_construct(const char* name, std::size_t size, std::size_t alignment,
-                              bool& fresh) noexcept {
+                              detail::object_kind kind, bool& fresh) noexcept {
   if (mapping_ == nullptr || *name == 0 || strlen(name) >= sizeof named_object::name ||
       alignment > regions::page_bytes) {
     return nullptr;
@@ -83,7 +85,7 @@ void* region::begin_construct(const char* name, std::size_t size, std::size_t al
   mutex& lock = directory_lock(*mapping_);
   if (!enter(lock)) return nullptr;
   named_object* object = find(*mapping_->header(), name);
-  if (object == nullptr) object = add(*mapping_, name, size, alignment);
+  if (object == nullptr) object = add(*mapping_, name, size, alignment, kind);
   void* place = object == nullptr ? nullptr : place_of(*mapping_, *object, size, alignment);
   fresh = place != nullptr && object->state != complete;
   if (!fresh) {

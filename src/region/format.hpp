@@ -45,14 +45,14 @@ struct fixed_header {
 };
 static_assert(sizeof(fixed_header) == 120 && offsetof(fixed_header, slots_offset) == 32);
 
-// An object that has a name (region::construct). state: 0 unused, 1 under
-// construction, 2 there. Changed under the directory's lock.
+// An object that has a name (region::construct). Changed under the directory's lock.
+enum class object_state : std::uint32_t { unused = 0, under_construction = 1, complete = 2 };
 struct named_object {
   char name[40];
   std::uint64_t offset; // from the start of the data
   std::uint64_t size;
-  std::uint32_t state;
-  std::uint32_t unused;
+  std::uint32_t state; // object_state
+  std::uint32_t kind;  // detail::object_kind of its type, for tools
 };
 static_assert(sizeof(named_object) == 64);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The command as a user runs it.
-#include <array>
-#include <cstdio>
+#include <command_output.hpp>
+
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -10,28 +10,11 @@
 #include <string>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 namespace {
 
-struct output {
-  int status;
-  std::string text;
-};
-
-output run(const std::string& command) {
-  std::FILE* pipe = ::popen(command.c_str(), "r");
-  if (pipe == nullptr) return {-1, "popen fails"};
-  output result{.status = -1, .text = {}};
-  std::array<char, 4096> buffer{};
-  std::size_t count = 0;
-  while ((count = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0) {
-    result.text.append(buffer.data(), count);
-  }
-  const int ended = ::pclose(pipe);
-  if (WIFEXITED(ended)) result.status = WEXITSTATUS(ended);
-  return result;
-}
+using deadbolt::testing::command_output;
+using deadbolt::testing::run_command;
 
 const std::set<std::string> every_check{"kernel",       "libc",      "processors",
                                         "robust list",  "engine",    "protection",
@@ -45,7 +28,7 @@ std::string level_of(const nlohmann::json& report, const std::string& check) {
 }
 
 TEST(doctor_command, json_has_every_check_and_agrees_with_the_exit_status) {
-  const output result = run(DEADBOLT_COMMAND " doctor --json");
+  const command_output result = run_command(DEADBOLT_COMMAND " doctor --json");
   const nlohmann::json report = nlohmann::json::parse(result.text);
   std::set<std::string> seen;
   bool any_broken = false;
@@ -64,7 +47,7 @@ TEST(doctor_command, json_has_every_check_and_agrees_with_the_exit_status) {
 }
 
 TEST(doctor_command, every_line_opens_with_its_level) {
-  const output result = run(DEADBOLT_COMMAND " doctor");
+  const command_output result = run_command(DEADBOLT_COMMAND " doctor");
   EXPECT_EQ(result.status, 0);
   for (const std::string& check : every_check) {
     const std::size_t at = result.text.find(" " + check + " ");
@@ -76,17 +59,18 @@ TEST(doctor_command, every_line_opens_with_its_level) {
 }
 
 TEST(doctor_command, guard_is_seen_by_what_it_guards) {
-  const output direct = run(DEADBOLT_COMMAND " doctor --json");
+  const command_output direct = run_command(DEADBOLT_COMMAND " doctor --json");
   const nlohmann::json before = nlohmann::json::parse(direct.text);
   if (level_of(before, "ptrace guard") != "ok") GTEST_SKIP() << "ptrace is refused here";
-  const output guarded = run(DEADBOLT_COMMAND " run -- " DEADBOLT_COMMAND " doctor --json");
+  const command_output guarded =
+      run_command(DEADBOLT_COMMAND " run -- " DEADBOLT_COMMAND " doctor --json");
   const nlohmann::json report = nlohmann::json::parse(guarded.text);
   EXPECT_EQ(level_of(report, "protection"), "ok") << guarded.text;
   EXPECT_EQ(level_of(report, "live check"), "ok");
 }
 
 TEST(doctor_command, bad_option_is_bad_usage) {
-  EXPECT_EQ(run(DEADBOLT_COMMAND " doctor --no-such-option 2>&1").status, 2);
+  EXPECT_EQ(run_command(DEADBOLT_COMMAND " doctor --no-such-option 2>&1").status, 2);
 }
 
 // A sandbox without robust lists: the kernel answers get_robust_list with ENOSYS.
@@ -107,7 +91,7 @@ TEST(doctor_command, machine_without_robust_lists_is_broken) {
   ASSERT_GE(child, 0);
   if (child == 0) {
     refuse_robust_lists();
-    const output result = run(DEADBOLT_COMMAND " doctor --json 2>/dev/null");
+    const command_output result = run_command(DEADBOLT_COMMAND " doctor --json 2>/dev/null");
     const nlohmann::json report = nlohmann::json::parse(result.text, nullptr, false);
     const bool as_wanted = result.status == 1 && !report.is_discarded() && report["broken"] &&
                            level_of(report, "robust list") == "broken" &&

@@ -1,35 +1,23 @@
 // SPDX-License-Identifier: MIT
 // deadbolt crash-test as a user runs it.
-#include <array>
-#include <cstdio>
+#include <command_output.hpp>
+
 #include <cstdlib>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <sys/wait.h>
 #include <unistd.h>
 
 namespace {
 
-struct output {
-  int status;
-  std::string text;
-};
+using deadbolt::testing::command_output;
+using deadbolt::testing::run_command;
 
 // Without the redirection of stderr that `arguments` may hold, stderr is the test's own.
-output crash_test(const std::string& arguments) {
-  std::FILE* const pipe = popen((DEADBOLT_COMMAND " crash-test " + arguments).c_str(), "r");
-  if (pipe == nullptr) return {-1, "popen fails"};
-  output result{.status = -1, .text = {}};
-  std::array<char, 4096> buffer{};
-  std::size_t count = 0;
-  while ((count = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0)
-    result.text.append(buffer.data(), count);
-  const int ended = pclose(pipe);
-  if (WIFEXITED(ended)) result.status = WEXITSTATUS(ended);
-  return result;
+command_output crash_test(const std::string& arguments) {
+  return run_command(DEADBOLT_COMMAND " crash-test " + arguments);
 }
 
 // The quickest row that there is.
@@ -53,14 +41,14 @@ TEST(crash_test_command, refuses_what_it_does_not_know) {
       {std::string{quick} + "--json /dev/full", "/dev/full"},
   };
   for (const auto& [arguments, part] : complaints) {
-    const output result = crash_test(arguments + " 2>&1");
+    const command_output result = crash_test(arguments + " 2>&1");
     EXPECT_EQ(result.status, 2) << arguments << "\n" << result.text;
     EXPECT_TRUE(contains(result.text, part)) << arguments << "\n" << result.text;
   }
 }
 
 TEST(crash_test_command, lists_what_it_knows) {
-  const output result = crash_test("--list");
+  const command_output result = crash_test("--list");
   EXPECT_EQ(result.status, 0);
   for (const char* const name :
        {"glibc", "robust_mutex", "glibc_pi", "robust_pi_mutex", "mutex", "reuse",
@@ -70,8 +58,9 @@ TEST(crash_test_command, lists_what_it_knows) {
 }
 
 TEST(crash_test_command, json_has_the_documented_shape) {
-  const output result = crash_test("--subject robust_mutex --subject glibc --scenario reuse "
-                                   "--guard none --engine local --json -");
+  const command_output result =
+      crash_test("--subject robust_mutex --subject glibc --scenario reuse "
+                 "--guard none --engine local --json -");
   const nlohmann::json report = nlohmann::json::parse(result.text);
   ASSERT_EQ(report["results"].size(), 6u); // two subjects, the three of the family
   for (const auto& row : report["results"]) {
@@ -92,8 +81,8 @@ TEST(crash_test_command, json_has_the_documented_shape) {
 }
 
 TEST(crash_test_command, a_protected_row_of_ours_decides) {
-  const output result = crash_test("--subject robust_mutex --scenario remap --guard ptrace "
-                                   "--json /dev/stderr 2>&1 >/dev/null");
+  const command_output result = crash_test("--subject robust_mutex --scenario remap --guard ptrace "
+                                           "--json /dev/stderr 2>&1 >/dev/null");
   EXPECT_EQ(result.status, 0) << result.text;
   const nlohmann::json row = nlohmann::json::parse(result.text)["results"].at(0);
   EXPECT_TRUE(row["decides"].get<bool>());
@@ -106,7 +95,7 @@ TEST(crash_test_command, writes_the_table_beside_a_json_file) {
   const int file = mkstemp(path);
   ASSERT_GE(file, 0);
   close(file);
-  const output result = crash_test(std::string{quick} + "--json " + path);
+  const command_output result = crash_test(std::string{quick} + "--json " + path);
   EXPECT_EQ(result.status, 0);
   EXPECT_TRUE(contains(result.text, "stranded")) << result.text;
   EXPECT_FALSE(contains(result.text, "\x1b")) << "colours without a terminal";
@@ -116,8 +105,9 @@ TEST(crash_test_command, writes_the_table_beside_a_json_file) {
 }
 
 TEST(crash_test_command, says_why_when_it_is_traced_itself) {
-  const output result = crash_test("--list >/dev/null && " DEADBOLT_COMMAND
-                                   " run -- " DEADBOLT_COMMAND " crash-test --subject glibc 2>&1");
+  const command_output result =
+      crash_test("--list >/dev/null && " DEADBOLT_COMMAND " run -- " DEADBOLT_COMMAND
+                 " crash-test --subject glibc 2>&1");
   EXPECT_EQ(result.status, 1);
   EXPECT_TRUE(contains(result.text, "traced")) << result.text;
 }

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// What a region's file says, read without touching it: no mapping, no lock, no
+// membership. Others go on meanwhile, so that a view is no snapshot: each line was
+// true when it was read.
+#ifndef DEADBOLT_CLI_INSPECT_REGION_VIEW_HPP
+#define DEADBOLT_CLI_INSPECT_REGION_VIEW_HPP
+
+#include <cstdint>
+#include <deadbolt/region.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace deadbolt::inspect {
+
+enum class member_state {
+  alive,
+  dead,      // marked by the kernel; the slot waits for the next attach
+  gone,      // the thread is not there, but nobody marked it: it called execve
+  attaching, // or detaching, or killed in the middle of that
+  retired,   // used up for ever
+};
+
+struct member {
+  std::uint32_t slot;
+  std::uint64_t generation;
+  member_state state;
+  std::uint32_t pid; // in the member's own PID namespace; 0 while attaching
+  std::uint32_t tid;
+  bool other_namespace; // its numbers are not ours
+  std::int64_t since;   // CLOCK_REALTIME, nanoseconds
+};
+
+// Who holds a lock: what its word says, and the member that this names, if it is still
+// in its slot.
+struct owner {
+  std::uint32_t slot;
+  std::uint64_t generation;
+  std::optional<member> is; // empty: gone, and its slot went to another
+};
+
+enum class lock_state { free, held, abandoned, not_recoverable };
+
+struct lock {
+  std::string name;     // empty: found at its offset
+  std::uint64_t offset; // from the start of the data
+  lock_state state;     // abandoned: the owner died, nobody has taken over yet
+  std::optional<owner> held_by;
+  bool inconsistent; // whoever holds it was told owner_died
+  bool has_waiters;  // or had some that gave up
+};
+
+// A named object that is no lock by itself.
+struct object {
+  std::string name;
+  std::uint64_t offset;
+  std::uint64_t size;
+  bool complete;
+};
+
+struct view {
+  std::uint64_t data_bytes;
+  std::uint32_t slots;
+  std::vector<member> members; // of slots in use, by slot
+  std::vector<object> objects;
+  std::vector<lock> locks; // named ones, asked-for ones, then words that name a member
+  bool whole_data_searched;
+};
+
+struct failure {
+  region_status status;
+  std::string what; // what happened and what to do
+};
+
+// Opens the file read-only. `offsets` are those of mutexes to show though nothing names
+// them.
+class region_file {
+public:
+  explicit region_file(std::string path);
+  region_file(const region_file&) = delete;
+  region_file& operator=(const region_file&) = delete;
+  ~region_file();
+
+  [[nodiscard]] const std::optional<failure>& error() const noexcept { return error_; }
+  // Throws std::runtime_error when the file can no longer be read.
+  [[nodiscard]] view look(const std::vector<std::uint64_t>& offsets) const;
+
+private:
+  std::string path_;
+  int descriptor_;
+  std::optional<failure> error_;
+  std::uint32_t slots_ = 0;
+  std::uint64_t slots_offset_ = 0;
+  std::uint64_t data_offset_ = 0;
+  std::uint64_t data_bytes_ = 0;
+
+  void read(void* to, std::size_t bytes, std::uint64_t from) const;
+  [[nodiscard]] std::vector<member> read_members() const;
+};
+
+const char* to_string(member_state state) noexcept;
+const char* to_string(lock_state state) noexcept;
+
+} // namespace deadbolt::inspect
+#endif

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+// What the command says of a region whose members live, die and wait.
+#include <command_output.hpp>
+#include <deadbolt/mutex.hpp>
+#include <deadbolt/region.hpp>
+
+#include <child_process.hpp>
+#include <gate.hpp>
+
+#include <algorithm>
+#include <csignal>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace {
+
+using deadbolt::region;
+using deadbolt::testing::child_process;
+using deadbolt::testing::command_output;
+using deadbolt::testing::exited;
+using deadbolt::testing::gate;
+using deadbolt::testing::killed_by;
+using deadbolt::testing::run_command;
+using nlohmann::json;
+
+// In memory of its own, so that it is no part of what is looked at.
+struct gates {
+  gate ready;
+  gate go;
+};
+
+class inspect : public ::testing::Test {
+protected:
+  void SetUp() override {
+    shared = region::create_anonymous("deadbolt-inspect", {.size = 8192, .members = 8});
+    ASSERT_TRUE(shared) << to_string(shared.status());
+    path = "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(shared.descriptor());
+    void* memory =
+        mmap(nullptr, sizeof(gates), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(memory, MAP_FAILED);
+    stage = new (memory) gates;
+  }
+  void TearDown() override { munmap(stage, sizeof(gates)); }
+
+  json look(const std::string& options = {}) {
+    const command_output result =
+        run_command(DEADBOLT_COMMAND " inspect --json " + options + " " + path);
+    EXPECT_EQ(result.status, 0) << result.text;
+    return json::parse(result.text);
+  }
+  static json lock_named(const json& view, const std::string& name) {
+    for (const json& lock : view["locks"]) {
+      if (lock["name"] == name) return lock;
+    }
+    return {};
+  }
+
+  region shared;
+  std::string path;
+  gates* stage = nullptr;
+};
+
+TEST_F(inspect, free_lock_and_the_member_that_made_it) {
+  ASSERT_NE(shared.construct<deadbolt::mutex>("lock"), nullptr);
+  const json view = look();
+  ASSERT_EQ(view["members"].size(), 1u) << view;
+  EXPECT_EQ(view["members"][0]["pid"], getpid());
+  EXPECT_EQ(view["members"][0]["tid"], gettid());
+  EXPECT_EQ(view["members"][0]["state"], "alive");
+  EXPECT_EQ(lock_named(view, "lock")["state"], "free");
+  EXPECT_EQ(lock_named(view, "lock")["owner"], nullptr);
+}
+
+TEST_F(inspect, owner_and_waiters_of_a_held_lock) {
+  auto* lock = shared.construct<deadbolt::mutex>("lock");
+  const deadbolt::lock_result held = lock->lock();
+  ASSERT_TRUE(held);
+  child_process waiter{[&] {
+    stage->ready.open();
+    static_cast<void>(lock->lock().status());
+    static_cast<void>(lock->unlock());
+  }};
+  stage->ready.pass("a waiter");
+  deadbolt::testing::await("the waiters bit",
+                           [&] { return (*lock->native_handle() >> 31 & 1) != 0; });
+  const json seen = lock_named(look(), "lock");
+  EXPECT_EQ(seen["state"], "held") << seen;
+  EXPECT_EQ(seen["waiters"], true);
+  EXPECT_EQ(seen["owner"]["member"]["pid"], getpid());
+  static_cast<void>(lock->unlock());
+  EXPECT_EQ(waiter.wait(), exited(0));
+}
+
+TEST_F(inspect, lock_of_a_killed_owner_is_abandoned_and_then_inconsistent) {
+  auto* lock = shared.construct<deadbolt::mutex>("lock");
+  pid_t owner = 0;
+  {
+    child_process holder{[&] {
+      static_cast<void>(lock->lock().status());
+      raise(SIGKILL);
+    }};
+    owner = holder.pid();
+    ASSERT_EQ(holder.wait(), killed_by(SIGKILL));
+  }
+  const json view = look();
+  const json abandoned = lock_named(view, "lock");
+  EXPECT_EQ(abandoned["state"], "abandoned") << view;
+  EXPECT_EQ(abandoned["owner"]["member"]["pid"], owner);
+  EXPECT_EQ(abandoned["owner"]["member"]["state"], "dead");
+  ASSERT_EQ(lock->lock().status(), deadbolt::lock_status::owner_died);
+  const json taken = lock_named(look(), "lock");
+  EXPECT_EQ(taken["state"], "held");
+  EXPECT_EQ(taken["inconsistent"], true);
+  static_cast<void>(lock->unlock());
+  EXPECT_EQ(lock_named(look(), "lock")["state"], "not_recoverable");
+}
+
+TEST_F(inspect, lock_inside_a_struct_is_found_where_it_is_held_or_asked_for) {
+  struct account {
+    long cents;
+    deadbolt::mutex lock;
+  };
+  auto* account_ = shared.construct<account>("account");
+  const json nobody = look();
+  EXPECT_EQ(nobody["locks"].size(), 0u) << nobody;
+  EXPECT_EQ(nobody["objects"][0]["name"], "account");
+  EXPECT_EQ(look("--lock 8")["locks"][0]["state"], "free");
+  const deadbolt::lock_result held = account_->lock.lock();
+  ASSERT_TRUE(held);
+  const json found = look();
+  ASSERT_EQ(found["locks"].size(), 1u) << found;
+  EXPECT_EQ(found["locks"][0]["offset"], 8);
+  EXPECT_EQ(found["locks"][0]["owner"]["member"]["tid"], gettid());
+  EXPECT_EQ(look("--lock 8")["locks"].size(), 1u) << "shown once";
+  static_cast<void>(account_->lock.unlock());
+}
+
+TEST_F(inspect, looking_changes_nothing) {
+  ASSERT_NE(shared.construct<deadbolt::mutex>("lock"), nullptr);
+  const std::string before(reinterpret_cast<const char*>(shared.data() - 8192 - 8 * 4096),
+                           8192 + 8 * 4096 + 8192);
+  static_cast<void>(look("--lock 16"));
+  EXPECT_EQ(before, std::string(reinterpret_cast<const char*>(shared.data() - 8192 - 8 * 4096),
+                                8192 + 8 * 4096 + 8192));
+}
+
+TEST_F(inspect, watch_looks_as_often_as_it_is_told) {
+  const command_output result =
+      run_command(DEADBOLT_COMMAND " inspect --json --watch --interval 0.01 --count 3 " + path);
+  EXPECT_EQ(result.status, 0);
+  EXPECT_EQ(std::count(result.text.begin(), result.text.end(), '\n'), 3) << result.text;
+}
+
+TEST_F(inspect, text_names_the_owner) {
+  auto* lock = shared.construct<deadbolt::mutex>("till");
+  const deadbolt::lock_result held = lock->lock();
+  ASSERT_TRUE(held);
+  const command_output result = run_command(DEADBOLT_COMMAND " inspect " + path);
+  EXPECT_NE(result.text.find("held by slot 0, pid " + std::to_string(getpid())), std::string::npos)
+      << result.text;
+  static_cast<void>(lock->unlock());
+}
+
+TEST(inspect_errors, say_what_the_file_is) {
+  const command_output none = run_command(DEADBOLT_COMMAND " inspect /no/such/file 2>&1");
+  EXPECT_EQ(none.status, 1);
+  EXPECT_NE(none.text.find("/no/such/file: No such file"), std::string::npos) << none.text;
+  const command_output other = run_command(DEADBOLT_COMMAND " inspect /proc/self/exe 2>&1");
+  EXPECT_EQ(other.status, 1);
+  EXPECT_NE(other.text.find("is not a region"), std::string::npos) << other.text;
+  EXPECT_EQ(run_command(DEADBOLT_COMMAND " inspect 2>&1").status, 2);
+}
+
+TEST_F(inspect, offset_that_no_lock_can_have_is_refused) {
+  for (const char* offset : {"4", "8192"}) {
+    const command_output result = run_command(DEADBOLT_COMMAND " inspect --lock " +
+                                              std::string(offset) + " " + path + " 2>&1");
+    EXPECT_EQ(result.status, 1);
+    EXPECT_NE(result.text.find("no lock can be at offset"), std::string::npos) << result.text;
+  }
+}
+
+} // namespace
