@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// futex_waitv(2): sleeping on two words at once (Linux 5.16). Results are -errno.
+// futex_waitv(2): sleeping on several words at once (Linux 5.16). Results are -errno.
 #ifndef DEADBOLT_SYS_FUTEX_WAITV_HPP
 #define DEADBOLT_SYS_FUTEX_WAITV_HPP
 
@@ -25,18 +25,25 @@ struct kernel_time {
   std::int64_t nanoseconds;
 };
 
-// Sleeps while both words have these values, until woken on one of them or until
+// A word, and what a sleeper expects it to be.
+struct watched_word {
+  const std::uint32_t* word;
+  std::uint32_t value;
+};
+inline constexpr unsigned most_watched_words = 8; // the kernel's own limit is 128
+
+// Sleeps while all words have these values, until woken on one of them or until
 // `until` (CLOCK_MONOTONIC, nanoseconds). The index of a word that was woken;
 // -EAGAIN when one differs, -ETIMEDOUT, -EINTR, -ENOSYS before Linux 5.16.
-inline long futex_wait_two(const std::uint32_t* first, std::uint32_t first_value,
-                           const std::uint32_t* second, std::uint32_t second_value,
-                           std::int64_t until) noexcept {
-  const futex_waiter waiters[2] = {
-      {first_value, reinterpret_cast<std::uintptr_t>(first), futex_32_flag, 0},
-      {second_value, reinterpret_cast<std::uintptr_t>(second), futex_32_flag, 0}};
+inline long futex_wait_any(const watched_word* words, unsigned count, std::int64_t until) noexcept {
+  futex_waiter waiters[most_watched_words];
+  for (unsigned i = 0; i < count; ++i) {
+    waiters[i] = {words[i].value, reinterpret_cast<std::uintptr_t>(words[i].word), futex_32_flag,
+                  0};
+  }
   const kernel_time time{until / 1'000'000'000, until % 1'000'000'000};
   constexpr int clock_monotonic = 1;
-  return arch::raw_syscall(futex_waitv_number, &waiters[0], 2, 0, &time, clock_monotonic);
+  return arch::raw_syscall(futex_waitv_number, &waiters[0], count, 0, &time, clock_monotonic);
 }
 
 } // namespace deadbolt::sys

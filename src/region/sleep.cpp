@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+#include <region/sleep.hpp>
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/clock.hpp>
+#include <sys/futex.hpp>
+#include <sys/message.hpp>
+
+namespace deadbolt::regions {
+namespace {
+
+constexpr int spins = 100;
+
+// True until counted, so that a lock used by an earlier constructor spins too.
+constinit bool more_than_one_cpu = true;
+// Set when the kernel refuses futex_waitv: sleeps are on the first word alone then.
+constinit bool no_waitv = false;
+
+[[gnu::constructor]] void count_cpus() noexcept {
+  cpu_set_t cpus;
+  if (sched_getaffinity(0, sizeof cpus, &cpus) == 0) more_than_one_cpu = CPU_COUNT(&cpus) > 1;
+}
+
+} // namespace
+
+std::int64_t sleep_end(const detail::deadline* deadline) noexcept {
+  const std::int64_t now = sys::now();
+  std::int64_t longest = longest_sleep;
+  if (deadline != nullptr) {
+    const std::int64_t left = deadline->nanoseconds - (deadline->realtime ? sys::now(true) : now);
+    if (left < longest) longest = left < 0 ? 0 : left;
+  }
+  return now + longest;
+}
+
+bool is_over(const detail::deadline* deadline) noexcept {
+  return deadline != nullptr && sys::now(deadline->realtime) >= deadline->nanoseconds;
+}
+
+bool sleep_on(const watched_word* words, unsigned count, std::int64_t until,
+              const void* lock) noexcept {
+  long result = -ENOSYS;
+  if (!__atomic_load_n(&no_waitv, __ATOMIC_RELAXED)) {
+    result = sys::futex_wait_any(words, count, until);
+  }
+  if (result == -ENOSYS || result == -EPERM) {
+    __atomic_store_n(&no_waitv, true, __ATOMIC_RELAXED);
+    result = sys::futex_wait_until(words[0].word, words[0].value, {false, until});
+  }
+  if (result < 0 && result != -EAGAIN && result != -EINTR && result != -ETIMEDOUT) {
+    sys::message{}
+        .text("sleeping on the lock at ")
+        .pointer(lock)
+        .text(" failed: error ")
+        .number(-result)
+        .abort();
+  }
+  return result == -ETIMEDOUT;
+}
+
+int spins_before_sleep() noexcept {
+  return more_than_one_cpu ? spins : 0;
+}
+
+} // namespace deadbolt::regions
