@@ -41,7 +41,7 @@ while IFS=$tab read -r model defines result; do
   states=$(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' pan.out 2>/dev/null)
   checked=$((checked + 1))
   if [ "$seen" = "$result" ]; then mark=ok; else mark=WRONG wrong=$((wrong + 1)); fi
-  printf '%-6s %-14s %-34s %-6s %s states\n' "$mark" "$model" "$defines" "$seen" "${states:-?}"
+  printf '%-6s %-19s %-34s %-6s %s states\n' "$mark" "$model" "$defines" "$seen" "${states:-?}"
 done <"$here/expected.tsv"
 echo "models: $checked checked, $wrong not as expected"
 [ $checked -gt 0 ] && [ $wrong -eq 0 ]

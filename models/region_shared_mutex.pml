@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The region shared_mutex: readers announce their hold in their own slot, behind a
+ * store buffer; a writer takes the writer word, then looks at the slots of all who
+ * ever read. The writer word itself, with its waiters and its takeover from the
+ * dead, is region_mutex.pml; here it is one step that waits until it can be had.
+ *
+ * Thread 0 reads, 1 writes, 2 does as READER_2 says. 2 has a slot of its own
+ * (SLOT_OF_2=2) or attaches to slot 0 when that can be had again. Up to KILLS of them are
+ * killed at any step. Each round is a try to read or to write; a writer may give up.
+ *
+ * Holds: a writer is alone; who follows a writer that died inside is told; nobody is
+ * stranded. Sleeps are unbounded here; the real bound of 100 ms counts only where a
+ * thread that owed a wake was killed (`bound_counts`).
+ *
+ * Broken twins:
+ *   NO_FENCE         the reader looks at the writer word before its announcement is out
+ *   NO_LOOK          the reader does not look at the writer word again after it
+ *   SCAN_FIRST       the writer looks at the slots before it takes the word
+ *   LATE_BIT         the reader says that its slot is one to look at when it is in
+ *   COUNT            the writer trusts a count of readers
+ *   NO_CLEAR         a slot is reused with the dead owner's hold in it
+ *   SILENT_CLEAR     ... or it is cleared and nobody is woken
+ *   SILENT_RETREAT   a reader that withdraws its announcement wakes nobody
+ *   NO_WAKE_BIT      a writer sleeps without asking for a wake
+ *   NO_HOLD_COMPARE  the sleep does not compare the hold any more
+ *   NO_LIFE_COMPARE  the sleep does not compare the life word any more
+ *   TELLS_LATE       a writer says that it writes after its first write
+ *   UNTOLD_EARLY     ... and that it no longer does before its last one
+ *   UNBOUNDED        nobody looks again after a death that owed a wake
+ */
+#ifndef KILLS
+#define KILLS 1
+#endif
+#ifndef SLOT_OF_2
+#define SLOT_OF_2 0
+#endif
+#ifndef ROUNDS
+#define ROUNDS 1
+#endif
+#ifndef READER_2
+#define READER_2 1
+#endif
+#define THREADS 3
+#define NONE 9
+
+#define FREE 0
+#define ALIVE 1
+#define DIED 2
+#define TOKEN 3
+
+/* A hold; a writer that sleeps on it sets the second bit. */
+#define HELD 1
+#define HELD_AND_AWAITED 3
+
+byte writer = NONE;       /* the writer word */
+bool writing = false;     /* in the lock, beside it */
+bool looked_at[THREADS];  /* a bit for each slot; never cleared */
+byte hold[THREADS];       /* in the slots, one lock's */
+byte life[THREADS];
+byte count = 0;           /* twin COUNT */
+
+byte buffered[THREADS];   /* a store of this thread to its hold that nobody else sees yet */
+byte queued_hold[THREADS]; /* in futex_waitv, on this slot's hold, or NONE */
+byte queued_life[THREADS]; /* ... on this slot's life word, or NONE */
+bool dead[THREADS];
+bool ended[THREADS];       /* marked or detached: its words are a dead owner's */
+bool walked[THREADS];
+bool linked[THREADS];
+bool bound_counts = false;
+bool owes_wake[THREADS];   /* ghost */
+bool reads[THREADS];       /* ghost: in a shared section */
+byte writes = NONE;        /* ghost: in the exclusive section, or died there */
+byte kills = 0;
+
+inline wake_hold(s) {
+  atomic {
+    w = 0;
+    do
+    :: w < THREADS -> if :: queued_hold[w] == s -> queued_hold[w] = NONE :: else -> skip fi; w++
+    :: else -> break
+    od;
+    w = 0
+  }
+}
+
+inline wake_life(s, most) {
+  atomic {
+    w = 0; woken = 0;
+    do
+    :: w < THREADS && woken < most && queued_life[w] == s ->
+       queued_life[w] = NONE; owes_wake[w] = true; woken++; w++
+    :: w < THREADS && woken < most && queued_life[w] != s -> w++
+    :: w == THREADS || woken == most -> break
+    od;
+    w = 0; woken = 0
+  }
+}
+
+#define alone(me) (!((me != 0 && reads[0] && !dead[0]) || (me != 1 && reads[1] && !dead[1]) \
+                     || (me != 2 && reads[2] && !dead[2])) && \
+                   (writes == NONE || dead[writes]))
+
+/* The announcement lands in shared memory whenever it likes. */
+proctype store_buffers() {
+end_buffers:
+  do
+  :: atomic { buffered[0] != 0 -> hold[0] = buffered[0]; buffered[0] = 0 }
+  :: atomic { buffered[1] != 0 -> hold[1] = buffered[1]; buffered[1] = 0 }
+  :: atomic { buffered[2] != 0 -> hold[SLOT_OF_2] = buffered[2]; buffered[2] = 0 }
+  od
+}
+
+/* Waits as a mutex does; says whether the last owner died writing. */
+inline take_word(me) {
+  atomic {
+    writer == NONE || ended[writer];
+    told = false;
+    if
+    :: writer != NONE -> told = writing; assert(told || writes == NONE)
+    :: else -> assert(!writing && (writes == NONE))
+    fi;
+    writer = me
+  }
+}
+
+inline release_word(me) {
+  atomic { assert(writer == me); writer = NONE }
+}
+
+inline announce(me) {
+#ifdef COUNT
+  count++;
+#endif
+  buffered[me] = HELD;
+#ifndef NO_FENCE
+  buffered[me] == 0
+#endif
+}
+
+/* One exchange, on the reader's own slot; the lock is not looked at any more. */
+inline withdraw(me, silent) {
+  atomic {
+    buffered[me] == 0;
+    reads[me] = false;
+    seen = hold[slot]; hold[slot] = 0;
+    owes_wake[me] = (seen == HELD_AND_AWAITED)
+  };
+#ifdef COUNT
+  count--;
+#endif
+  if
+  :: seen == HELD_AND_AWAITED && !silent -> wake_hold(slot)
+  :: else -> skip
+  fi;
+  d_step { owes_wake[me] = false; seen = 0 }
+}
+
+#ifdef LATE_BIT
+#define say_slot() skip
+#define say_slot_late() looked_at[slot] = true
+#else
+#define say_slot() looked_at[slot] = true
+#define say_slot_late() skip
+#endif
+
+#ifdef SILENT_RETREAT
+#define retreat_is_silent true
+#else
+#define retreat_is_silent false
+#endif
+
+/* Ends in the shared section, or in the exclusive one when a writer died inside. */
+inline lock_shared(me) {
+  if
+  :: writer != NONE -> goto slow
+  :: else -> skip
+  fi;
+  say_slot();
+  announce(me);
+  atomic {
+#ifdef NO_LOOK
+    if :: true ->
+#else
+    if :: writer == NONE ->
+#endif
+       reads[me] = true; assert(writes == NONE || dead[writes]); goto in
+    :: else -> skip
+    fi
+  };
+  withdraw(me, retreat_is_silent);
+slow:
+  take_word(me);
+  if
+  :: told -> enter(me); leave(me); goto out
+  :: else -> skip
+  fi;
+  say_slot();
+  announce(me);
+  reads[me] = true;
+  release_word(me);
+in:
+  say_slot_late();
+  assert(writes == NONE || dead[writes]);
+  withdraw(me, false);
+out: skip
+}
+
+/* A writer that holds the word: until no live reader is left. */
+inline drain(me) {
+  s = 0; gives_up = false;
+  do
+  :: s == THREADS -> break
+  :: s < THREADS && (s == slot || !looked_at[s]) -> s++
+  :: s < THREADS && !(s == slot || !looked_at[s]) ->
+     seen = hold[s];
+     if
+     :: seen == 0 -> s++
+     :: else ->
+        seen_life = life[s];
+        if
+        :: seen_life != ALIVE ->
+           atomic { if :: hold[s] == seen -> hold[s] = 0 :: else -> skip fi };
+           s++
+        :: seen_life == ALIVE && me == 1 -> gives_up = true; break
+        :: seen_life == ALIVE ->
+#ifndef NO_WAKE_BIT
+           atomic {
+             if
+             :: hold[s] == seen -> hold[s] = HELD_AND_AWAITED; seen = HELD_AND_AWAITED
+             :: else -> goto look_again
+             fi
+           };
+#endif
+           atomic {
+             if
+#ifdef NO_HOLD_COMPARE
+             :: true -> queued_hold[me] = s
+#else
+             :: hold[s] == seen -> queued_hold[me] = s
+             :: else -> goto look_again
+#endif
+             fi
+           };
+           atomic {
+             if
+#ifdef NO_LIFE_COMPARE
+             :: true -> queued_life[me] = s
+#else
+             :: life[s] == seen_life -> queued_life[me] = s
+             :: else -> skip
+#endif
+             fi
+           };
+           atomic {
+             if
+             :: queued_hold[me] == NONE || queued_life[me] == NONE
+#ifndef UNBOUNDED
+             :: bound_counts
+#endif
+             fi;
+             queued_hold[me] = NONE; queued_life[me] = NONE
+           };
+           if
+           :: life[s] != seen_life -> wake_life(s, THREADS)
+           :: else -> skip
+           fi;
+           owes_wake[me] = false;
+look_again: skip
+        fi
+     fi
+  od;
+  atomic { s = 0; seen = 0; seen_life = 0 }
+}
+
+inline enter(me) {
+#ifdef TELLS_LATE
+  d_step { assert(alone(me)); writes = me };
+  writing = true
+#else
+  writing = true;
+  d_step { assert(alone(me)); writes = me }
+#endif
+}
+
+inline leave(me) {
+#ifdef UNTOLD_EARLY
+  writing = false;
+  d_step { assert(writes == me && !reads[me]); writes = NONE };
+#else
+  d_step { assert(writes == me && !reads[me]); writes = NONE };
+  writing = false;
+#endif
+  release_word(me)
+}
+
+inline lock_exclusive(me) {
+#ifdef SCAN_FIRST
+  drain(me);
+  take_word(me);
+#else
+  take_word(me);
+#ifdef COUNT
+  if
+  :: told -> skip
+  :: else -> gives_up = false; count == 0
+  fi;
+#else
+  if
+  :: told -> gives_up = false /* nobody got in since */
+  :: else -> drain(me)
+  fi;
+#endif
+#endif
+  if
+  :: gives_up && !told -> release_word(me)
+  :: else -> enter(me); leave(me)
+  fi
+}
+
+inline detach(me) {
+  atomic { life[slot] = TOKEN; ended[me] = true; owes_wake[me] = true; reads[me] = false };
+  wake_life(slot, THREADS);
+  owes_wake[me] = false;
+  linked[me] = false;
+  life[slot] = FREE
+}
+
+proctype member(byte me; byte slot; bool is_reader) {
+  byte s, seen, seen_life, w, woken, rounds;
+  bool told, gives_up;
+  {
+    if
+    :: slot == me -> skip
+    :: else ->
+      /* The slot's claim protocol is region_slot.pml's business. */
+end_attach: life[slot] == DIED || life[slot] == FREE || (life[slot] == TOKEN && walked[0]);
+      life[slot] = TOKEN;
+#ifndef NO_CLEAR
+      /* With a wake: a writer may have seen the life word of the owner before last, and
+       * the same value again. */
+      atomic { seen = hold[slot]; hold[slot] = 0; owes_wake[me] = (seen == HELD_AND_AWAITED) };
+#ifndef SILENT_CLEAR
+      if
+      :: seen == HELD_AND_AWAITED -> wake_hold(slot)
+      :: else -> skip
+      fi;
+#endif
+      atomic { owes_wake[me] = false; seen = 0 };
+#endif
+      linked[me] = true;
+      life[slot] = ALIVE
+    fi;
+    do
+    :: rounds < ROUNDS && is_reader -> rounds++; lock_shared(me)
+    :: rounds < ROUNDS && !is_reader -> rounds++; lock_exclusive(me)
+    :: rounds == ROUNDS -> break
+    :: me == 0 && rounds > 0 -> detach(me); break
+    od;
+    if
+    :: dead[me] = true /* an exit is a death too */
+    :: true -> end_idle: false
+    fi
+  } unless { dead[me] };
+
+  /* exit_robust_list, for the life word alone; what the thread stored is out by then */
+  atomic {
+    if
+    :: buffered[me] != 0 -> hold[slot] = buffered[me]; buffered[me] = 0
+    :: else -> skip
+    fi
+  };
+  if
+  :: linked[me] && life[slot] == ALIVE ->
+    atomic { life[slot] = DIED; ended[me] = true };
+    wake_life(slot, 1)
+  :: else -> skip
+  fi;
+  walked[me] = true
+}
+
+proctype killer() {
+  byte victim;
+  do
+  :: kills < KILLS ->
+    atomic {
+      kills++;
+      select(victim : 0 .. 2);
+      if
+      :: owes_wake[victim] -> bound_counts = true
+      :: else -> skip
+      fi;
+      dead[victim] = true;
+      queued_hold[victim] = NONE; queued_life[victim] = NONE
+    }
+  :: break
+  od
+}
+
+init {
+  atomic {
+    life[0] = ALIVE; life[1] = ALIVE; life[2] = ALIVE;
+    linked[0] = true; linked[1] = true; linked[2] = (SLOT_OF_2 == 2);
+    queued_life[0] = NONE; queued_life[1] = NONE; queued_life[2] = NONE;
+    queued_hold[0] = NONE; queued_hold[1] = NONE; queued_hold[2] = NONE;
+    run member(0, 0, true); run member(1, 1, false); run member(2, SLOT_OF_2, READER_2);
+    run store_buffers(); run killer()
+  }
+}
