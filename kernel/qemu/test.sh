@@ -16,10 +16,11 @@ patched_rd=$("$here/build-initramfs.sh" "$patched")
 
 # name          kernel initramfs seconds  kernel arguments
 boots=(
-"vdso-attack   $patched  $patched_rd 1500"
-"vdso          $patched  $patched_rd 1500"
-"novdso        $patched  $patched_rd 1500 vdso=0 vdso32=0"
-"stock         $stock    $stock_rd   1500"
+"vdso-kill     $patched  $patched_rd 2400"
+"vdso-signal   $patched  $patched_rd 2400"
+"vdso          $patched  $patched_rd 2400"
+"novdso        $patched  $patched_rd 2400 vdso=0 vdso32=0"
+"stock         $stock    $stock_rd   2400"
 "noreplay      $noreplay $patched_rd  300"
 "counted-patched $patched $patched_rd 900"
 "counted-stock $stock    $stock_rd    900"
@@ -28,7 +29,7 @@ boots=(
 "broken-report $patched  $patched_rd  300"
 "broken-hang   $patched  $patched_rd   60"
 )
-[ -z "${DEADBOLT_BIN:-}" ] || boots+=("userspace $patched $patched_rd 1500")
+[ -z "${DEADBOLT_BIN:-}" ] || boots+=("userspace $patched $patched_rd 2400")
 # A part of them, by name; for development. No stamp is written then.
 only=${KERNEL_TEST_ONLY:-}
 
