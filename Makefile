@@ -25,6 +25,7 @@ help:
 	@echo "make test        build and run every user-space test"
 	@echo "make bench       run the benchmarks"
 	@echo "make models      check the models with Spin, and that their broken twins fail"
+	@echo "make storm       kill processes at random for 10 minutes (STORM_SECONDS=600)"
 	@echo "make lint        clang-format, clang-tidy, shellcheck, and a build with clang++"
 	@echo "make test-dev    the tests of the debug build alone; so test-musl, test-asan, test-tsan"
 	@echo "make clean       remove build/"
@@ -60,6 +61,17 @@ test-asan: build-asan-ubsan
 
 test-tsan: build-tsan
 	$(fixed_layout) ctest --preset tsan --parallel $(JOBS)
+
+# Random kills for STORM_SECONDS, half of the time unprotected and half under the ptrace
+# guard. STORM_OPTIONS="--seed N" replays a schedule.
+STORM_SECONDS ?= 600
+STORM_OPTIONS ?=
+.PHONY: storm
+storm: build/dev/build.ninja
+	@cmake --build build/dev --parallel $(JOBS) --target storm deadbolt
+	build/dev/tests/storm/storm --seconds $$(($(STORM_SECONDS) / 2)) $(STORM_OPTIONS)
+	build/dev/src/cli/deadbolt run -- \
+	  build/dev/tests/storm/storm --seconds $$(($(STORM_SECONDS) / 2)) $(STORM_OPTIONS)
 
 # Building with clang++ runs clang-tidy on every file that has changed, or
 # whose headers have.

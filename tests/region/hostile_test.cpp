@@ -54,6 +54,7 @@ TEST(region_hostile, random_writes_to_header_slots_and_locks_harm_no_peer) {
   region_of<board> shared{8};
   std::mt19937_64 random{seed()};
   std::vector<std::unique_ptr<child_process>> peers;
+  peers.reserve(3);
   for (int peer = 0; peer < 3; ++peer) {
     peers.push_back(std::make_unique<child_process>([&, peer] {
       std::mt19937_64 choice{static_cast<std::uint64_t>(peer)};
@@ -71,7 +72,7 @@ TEST(region_hostile, random_writes_to_header_slots_and_locks_harm_no_peer) {
   await("the peers", [&] { return shared->operations > 100; });
   // Everything but the operations' count and the end.
   auto* base = reinterpret_cast<std::uint64_t*>(regions::region_at(&*shared)->header());
-  const std::size_t words =
+  const auto words =
       static_cast<std::size_t>(reinterpret_cast<std::uint64_t*>(&shared->operations) - base);
   const auto end = std::chrono::steady_clock::now() + 2s;
   std::uint64_t writes = 0;

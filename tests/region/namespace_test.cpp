@@ -19,7 +19,7 @@ struct board {
 class namespaced_child {
 public:
   template <class Body>
-  explicit namespaced_child(Body&& body) : pid_{fork_into_pid_namespace()} {
+  explicit namespaced_child(Body body) : pid_{fork_into_pid_namespace()} {
     if (pid_ != 0) return;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     alarm(60);

@@ -7,7 +7,9 @@
 
 #include <ostream>
 
-// Where GoogleTest looks: beside the types. Printing a result must not examine it.
+// Where GoogleTest looks, and the name that it looks for. Printing a result must not
+// examine it.
+// NOLINTBEGIN(readability-identifier-naming)
 namespace deadbolt {
 
 inline void PrintTo(lock_status status, std::ostream* out) {
@@ -21,4 +23,5 @@ inline void PrintTo(const lock_result& result, std::ostream* out) {
 }
 
 } // namespace deadbolt
+// NOLINTEND(readability-identifier-naming)
 #endif

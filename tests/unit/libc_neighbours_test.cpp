@@ -94,7 +94,9 @@ struct mutex_set {
 ::testing::AssertionResult list_is(const mutex_set& set, const std::vector<std::size_t>& order) {
   const std::vector<const void*> words = words_on_own_list();
   std::vector<const void*> wanted;
-  for (auto i = order.rbegin(); i != order.rend(); ++i) wanted.push_back(set.all[*i].word());
+  wanted.reserve(order.size());
+  for (const std::size_t index : order) wanted.push_back(set.all[index].word());
+  std::ranges::reverse(wanted);
   if (words == wanted) return ::testing::AssertionSuccess();
   return ::testing::AssertionFailure()
          << words.size() << " entries on the list, " << wanted.size() << " locked, or other ones";
@@ -141,7 +143,7 @@ TEST(libc_neighbours, owner_death_marks_exactly_what_was_held) {
   for (int round = 0; round < 60; ++round) {
     shared<mutex_set> set;
     const auto steps = random() % 60;
-    const std::uint32_t child_seed = static_cast<std::uint32_t>(random());
+    const auto child_seed = static_cast<std::uint32_t>(random());
     const ending end = run_in_child([&] {
       std::mt19937 childs_random{child_seed};
       std::vector<std::size_t> order;

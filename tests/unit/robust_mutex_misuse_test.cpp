@@ -28,7 +28,7 @@ TYPED_TEST_SUITE(robust_mutex_misuse_death, mutexes);
 // Not a reference to null that the compiler could reason about.
 template <class Mutex>
 Mutex& at(const void* address) {
-  const volatile std::uintptr_t hidden = reinterpret_cast<std::uintptr_t>(address);
+  const volatile auto hidden = reinterpret_cast<std::uintptr_t>(address);
   return *reinterpret_cast<Mutex*>(hidden);
 }
 

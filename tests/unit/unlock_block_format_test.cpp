@@ -20,21 +20,25 @@ struct expected_block {
 class unlock_block_format : public ::testing::TestWithParam<expected_block> {
 protected:
   [[nodiscard]] std::uintptr_t label(const char* suffix) const {
-    const auto found = symbols_.find(GetParam().name + std::string{suffix});
-    EXPECT_NE(found, symbols_.end()) << GetParam().name << suffix;
-    return found == symbols_.end() ? 0 : found->second.address;
+    const auto found = symbols().find(GetParam().name + std::string{suffix});
+    EXPECT_NE(found, symbols().end()) << GetParam().name << suffix;
+    return found == symbols().end() ? 0 : found->second.address;
   }
-  [[nodiscard]] std::size_t code_size() const { return symbols_.at(GetParam().name).size; }
+  [[nodiscard]] std::size_t code_size() const { return symbols().at(GetParam().name).size; }
   // Read as a guard would: from the code's own address alone.
   [[nodiscard]] deadbolt_critical_section header() const {
-    deadbolt_critical_section block;
+    deadbolt_critical_section block{};
+    if (label("") == 0) return block;
     std::memcpy(&block, reinterpret_cast<const void*>(deadbolt_block_address(label(""))),
                 sizeof block);
     return block;
   }
 
 private:
-  static inline const std::map<std::string, own_symbol> symbols_ = own_symbols();
+  static const std::map<std::string, own_symbol>& symbols() {
+    static const std::map<std::string, own_symbol> found = own_symbols();
+    return found;
+  }
 };
 
 TEST_P(unlock_block_format, header_matches_the_labels) {

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MIT
+#include "storm.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <fmt/core.h>
+#include <new>
+#include <stdexcept>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <thread>
+#include <time.h>
+#include <unistd.h>
+#include <vector>
+
+namespace deadbolt::storm {
+namespace detail {
+
+std::int64_t now() noexcept {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
+}
+
+namespace {
+
+constexpr std::size_t line = 64;
+constexpr std::int64_t round_length = 1'000'000'000;
+
+std::size_t rounded(std::size_t size) {
+  return (size + line - 1) / line * line;
+}
+
+[[noreturn]] void fail(const char* what) {
+  throw std::runtime_error(fmt::format("{}: {}", what, std::strerror(errno)));
+}
+
+class driver {
+public:
+  driver(const crash::subject& subject, const options& options)
+      : options_{options}, subject_{subject}, schedule_{options} {
+    if (options.processes == 0 || options.threads == 0 ||
+        options.processes * options.threads > most_workers) {
+      throw std::runtime_error(
+          fmt::format("processes times threads must be from 1 to {}", most_workers));
+    }
+    void* const memory =
+        mmap(nullptr, sizeof(control), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) fail("memory for the storm's counters");
+    control_ = new (memory) control{};
+    lock_memory_ = static_cast<std::byte*>(subject.map_memory(lock_length()));
+    if (lock_memory_ == nullptr) fail("memory for the locks");
+    for (std::uint32_t i = 0; i < locks; ++i) subject.create(here().lock(i));
+    processes_.resize(options.processes, -1);
+  }
+  driver(const driver&) = delete;
+  driver& operator=(const driver&) = delete;
+  ~driver() {
+    for (const pid_t process : processes_) {
+      if (process <= 0) continue;
+      kill(process, SIGKILL);
+      waitpid(process, nullptr, 0);
+    }
+    subject_.unmap_memory(lock_memory_, lock_length());
+    munmap(control_, sizeof(control));
+  }
+
+  outcome run() {
+    const std::int64_t end = now() + nanoseconds(options_.time);
+    while (now() < end && !is_violated()) round(std::min(end, now() + round_length));
+    outcome_.sections = control_->sections.load();
+    outcome_.takeovers = control_->takeovers.load();
+    outcome_.violation = text_of_violation();
+    return outcome_;
+  }
+
+private:
+  [[nodiscard]] stage here() const {
+    return {subject_, *control_, lock_memory_, rounded(subject_.size())};
+  }
+  [[nodiscard]] std::size_t lock_length() const { return locks * rounded(subject_.size()); }
+  static std::int64_t nanoseconds(std::chrono::duration<double> time) {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(time).count();
+  }
+  [[nodiscard]] bool is_violated() const {
+    return control_->found.load() != violation::none || !stranded_.empty();
+  }
+
+  // Kills, and then a calm in which all who are left must come to an end: a thread that
+  // waits in vain is otherwise killed before anybody notices.
+  void round(std::int64_t end) {
+    control_->stop.store(false);
+    for (std::uint32_t process = 0; process < options_.processes; ++process) spawn(process);
+    std::int64_t next_kill = now();
+    while (now() < end && !is_violated()) {
+      const strike strike = schedule_.next();
+      next_kill += strike.after.count();
+      while (now() < next_kill && !is_violated()) sleep_until_or_look(next_kill);
+      kill_by(strike);
+      look_for_stranded();
+    }
+    control_->stop.store(true);
+    if (!is_violated()) await_the_end();
+    if (!is_violated()) try_every_lock();
+  }
+
+  void spawn(std::uint32_t process) {
+    for (std::uint32_t thread = 0; thread < options_.threads; ++thread) {
+      new (&worker_of(process, thread)) worker{};
+    }
+    const pid_t child = fork();
+    if (child < 0) fail("fork");
+    if (child == 0) work(here(), options_, process);
+    processes_[process] = child;
+  }
+  worker& worker_of(std::uint32_t process, std::uint32_t thread) {
+    return control_->workers[process * options_.threads + thread];
+  }
+
+  void sleep_until_or_look(std::int64_t until) {
+    constexpr std::int64_t longest = 50'000'000;
+    const std::int64_t left = until - now();
+    if (left > 0) std::this_thread::sleep_for(std::chrono::nanoseconds(std::min(left, longest)));
+    look_for_stranded();
+  }
+
+  void kill_by(const strike& strike) {
+    const pid_t victim = processes_[strike.process];
+    switch (strike.how) {
+    case way::sigkill:
+      kill(victim, SIGKILL);
+      break;
+    case way::sigsegv:
+      kill(victim, SIGSEGV);
+      break;
+    case way::exit_group:
+      signal_thread(strike.process, strike.thread, exit_signal);
+      break;
+    case way::exec:
+      // The kernel does not mark the locks of a thread that is not the leader.
+      signal_thread(strike.process, subject_.sees_death_by_itself() ? strike.thread : 0,
+                    exec_signal);
+      break;
+    }
+    ++outcome_.kills[static_cast<std::size_t>(strike.how)];
+    reap(strike.process);
+    spawn(strike.process);
+  }
+  // Never to the process as a whole: any thread might take it. A thread that has not
+  // begun cannot be told to end itself.
+  void signal_thread(std::uint32_t process, std::uint32_t thread, int signal) {
+    const std::int32_t tid = worker_of(process, thread).tid.load();
+    const pid_t pid = processes_[process];
+    if (tid == 0 || syscall(SYS_tgkill, pid, tid, signal) != 0) kill(pid, SIGKILL);
+  }
+  // A process that found a violation, or was told of one, ends by itself.
+  void reap(std::uint32_t process) {
+    int status = 0;
+    const std::int64_t deadline = now() + nanoseconds(options_.patience);
+    while (waitpid(processes_[process], &status, WNOHANG) == 0) {
+      if (now() > deadline) {
+        stranded_ = fmt::format("process {} does not die", processes_[process]);
+        kill(processes_[process], SIGKILL);
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+    }
+    processes_[process] = -1;
+  }
+
+  void look_for_stranded() {
+    const std::int64_t time = now();
+    if (time < next_look_) return;
+    next_look_ = time + 100'000'000;
+    for (std::uint32_t process = 0; process < options_.processes; ++process) {
+      for (std::uint32_t thread = 0; thread < options_.threads; ++thread) {
+        const worker& it = worker_of(process, thread);
+        const std::int64_t since = it.waiting_since.load();
+        if (since == 0 || time - since < nanoseconds(options_.patience)) continue;
+        stranded_ =
+            fmt::format("stranded: thread {} has waited for lock {} for {:.1f} s", it.tid.load(),
+                        it.waiting_for.load(), static_cast<double>(time - since) * 1e-9);
+        return;
+      }
+    }
+  }
+
+  void await_the_end() {
+    const std::int64_t deadline = now() + nanoseconds(options_.patience);
+    for (pid_t& process : processes_) {
+      while (waitpid(process, nullptr, WNOHANG) == 0) {
+        look_for_stranded();
+        if (is_violated()) return;
+        if (now() > deadline + nanoseconds(options_.patience)) {
+          stranded_ = fmt::format("process {} does not end", process);
+          return;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+      process = -1;
+    }
+  }
+
+  // All are gone; whatever they died in, each lock can be had.
+  void try_every_lock() {
+    const pid_t child = fork();
+    if (child < 0) fail("fork");
+    if (child == 0) {
+      for (std::uint32_t i = 0; i < locks; ++i) {
+        if (!crash::held(subject_.lock(here().lock(i)))) _exit(static_cast<int>(i) + 1);
+      }
+      _exit(0);
+    }
+    int status = 0;
+    const std::int64_t deadline = now() + nanoseconds(options_.patience);
+    while (waitpid(child, &status, WNOHANG) == 0) {
+      if (now() > deadline) {
+        kill(child, SIGKILL);
+        waitpid(child, &status, 0);
+        break;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    if (WIFSIGNALED(status)) stranded_ = "lost: a lock that nobody holds cannot be had";
+    if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+      stranded_ = fmt::format("lost: lock {} is refused at the end", WEXITSTATUS(status) - 1);
+    }
+  }
+
+  [[nodiscard]] std::string text_of_violation() const {
+    const std::uint32_t lock = control_->found_lock.load();
+    switch (control_->found.load()) {
+    case violation::none:
+      break;
+    case violation::never_left:
+      return fmt::format(
+          "lock {} was given as acquired though its last owner, alive or dead, never left", lock);
+    case violation::two_inside:
+      return fmt::format("two threads were inside lock {} at once", lock);
+    case violation::refused:
+      return fmt::format("lock {} said: {}", lock,
+                         to_string(static_cast<crash::grant>(control_->found_detail.load())));
+    case violation::unlock_refused:
+      return fmt::format("the owner of lock {} could not unlock it", lock);
+    }
+    return stranded_;
+  }
+
+  const options& options_;
+  const crash::subject& subject_;
+  schedule schedule_;
+  control* control_ = nullptr;
+  std::byte* lock_memory_ = nullptr;
+  std::vector<pid_t> processes_;
+  std::int64_t next_look_ = 0;
+  std::string stranded_;
+  outcome outcome_;
+};
+
+} // namespace
+} // namespace detail
+
+std::string_view to_string(way way) noexcept {
+  switch (way) {
+  case way::sigkill:
+    return "SIGKILL";
+  case way::sigsegv:
+    return "SIGSEGV";
+  case way::exit_group:
+    return "exit_group";
+  case way::exec:
+    break;
+  }
+  return "execve";
+}
+
+strike schedule::next() {
+  const auto gap = random_() % (2'000 * static_cast<std::uint64_t>(options_.between_kills.count()));
+  return {.after = std::chrono::nanoseconds(gap),
+          .process = static_cast<std::uint32_t>(random_() % options_.processes),
+          .thread = static_cast<std::uint32_t>(random_() % options_.threads),
+          .how = ways[random_() % ways.size()]};
+}
+
+outcome run(const crash::subject& subject, const options& options) {
+  // A core file for each SIGSEGV would be the slowest part.
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  return detail::driver{subject, options}.run();
+}
+
+} // namespace deadbolt::storm

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+// Runs a storm on each kind of lock that crash-test knows and that is ours, or on those
+// that are named. Exit status: 0, 1 for a violation, 2 for bad usage.
+#include "storm.hpp"
+
+#include "crash/catalogue.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <exception>
+#include <numeric>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace {
+
+using deadbolt::crash::subject;
+using deadbolt::storm::outcome;
+using deadbolt::storm::ways;
+
+void print(const subject& subject, const outcome& result) {
+  fmt::print("{:<20} {:>7} kills (", subject.name(),
+             std::accumulate(result.kills.begin(), result.kills.end(), std::uint64_t{0}));
+  for (std::size_t i = 0; i < ways.size(); ++i) {
+    fmt::print("{}{} {}", i == 0 ? "" : ", ", to_string(ways[i]), result.kills[i]);
+  }
+  fmt::print("), {} takeovers, {} sections checked: {}\n", result.takeovers, result.sections,
+             result.violation.empty() ? "clean" : result.violation);
+  std::fflush(stdout);
+}
+
+int storm(const std::vector<std::string>& names, deadbolt::storm::options options, double total) {
+  std::vector<const subject*> chosen;
+  for (const subject* candidate : deadbolt::crash::all_subjects()) {
+    const bool named = std::ranges::find(names, candidate->name()) != names.end();
+    if (named || (names.empty() && candidate->ours())) chosen.push_back(candidate);
+  }
+  if (chosen.empty() || (!names.empty() && chosen.size() != names.size())) {
+    fmt::print(stderr, "storm: a --subject is not known; deadbolt crash-test --list shows them\n");
+    return 2;
+  }
+  options.time = std::chrono::duration<double>(total / static_cast<double>(chosen.size()));
+  fmt::print("storm: seed {} (--seed replays the schedule of kills), {} processes of {} threads, "
+             "{:.1f} s a lock\n",
+             options.seed, options.processes, options.threads, options.time.count());
+  std::fflush(stdout); // not once more by each child
+  bool clean = true;
+  for (const subject* each : chosen) {
+    const outcome result = deadbolt::storm::run(*each, options);
+    print(*each, result);
+    clean = clean && result.violation.empty();
+  }
+  return clean ? 0 : 1;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  try {
+    CLI::App app(
+        "Kill processes at random while they use locks, and check every critical section.");
+    app.name("storm");
+    deadbolt::storm::options options;
+    options.seed = std::random_device{}();
+    std::vector<std::string> subjects;
+    double seconds = 60;
+    double patience = options.patience.count();
+    app.add_option("--subject", subjects, "A kind of lock (repeatable); all of ours by default");
+    app.add_option("--seconds", seconds, "For all kinds together (default 60)")
+        ->check(CLI::PositiveNumber);
+    app.add_option("--seed", options.seed, "Replay this schedule of kills");
+    app.add_option("--processes", options.processes, "At a time (default 4)")
+        ->check(CLI::Range(1, 32));
+    app.add_option("--threads", options.threads, "Of each process (default 2)")
+        ->check(CLI::Range(1, 32));
+    app.add_option("--patience", patience, "Seconds that a thread may wait (default 10)")
+        ->check(CLI::PositiveNumber);
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      return app.exit(error) == 0 ? 0 : 2;
+    }
+    options.patience = std::chrono::duration<double>(patience);
+    return storm(subjects, options, seconds);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "storm: {}\n", error.what());
+    return 2;
+  }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+// Processes and threads on one set of locks, killed at random. Where crash-test kills
+// at every instruction of one operation, a storm kills anywhere in all of them at once.
+#ifndef DEADBOLT_TESTS_STORM_STORM_HPP
+#define DEADBOLT_TESTS_STORM_STORM_HPP
+
+#include "crash/subject.hpp"
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <string_view>
+
+namespace deadbolt::storm {
+
+enum class way : std::uint8_t { sigkill, sigsegv, exit_group, exec };
+inline constexpr std::array ways{way::sigkill, way::sigsegv, way::exit_group, way::exec};
+std::string_view to_string(way way) noexcept;
+
+struct options {
+  std::uint32_t processes = 4;
+  std::uint32_t threads = 2; // of each process
+  std::uint64_t seed = 0;    // the same one makes the same schedule of kills
+  std::chrono::duration<double> time{10};
+  std::chrono::microseconds between_kills{2000}; // on average
+  // No live thread waits longer than this for a lock.
+  std::chrono::duration<double> patience{10};
+};
+
+// One kill.
+struct strike {
+  std::chrono::nanoseconds after; // the one before
+  std::uint32_t process;
+  std::uint32_t thread; // who is signalled, where that matters
+  way how;
+  friend bool operator==(const strike&, const strike&) = default;
+};
+
+// Depends on the options alone: their seed replays it.
+class schedule {
+public:
+  explicit schedule(const options& options) : options_{options}, random_{options.seed} {}
+  strike next();
+
+private:
+  options options_;
+  std::mt19937_64 random_;
+};
+
+struct outcome {
+  std::array<std::uint64_t, ways.size()> kills{};
+  std::uint64_t sections = 0; // critical sections, each with its invariants checked
+  std::uint64_t takeovers = 0;
+  std::string violation; // empty: none
+};
+
+// Runs a storm on locks of this kind. Ends early at the first violation.
+outcome run(const crash::subject& subject, const options& options);
+
+namespace detail {
+
+constexpr std::uint32_t most_workers = 64; // processes x threads
+constexpr std::uint32_t locks = 4;
+
+// What one lock guards.
+struct alignas(64) guarded {
+  std::atomic<std::uint64_t> owner; // the thread inside; 0: nobody, or it was killed
+  std::uint64_t before;             // counts sections begun,
+  std::uint64_t after;              // and ended
+};
+
+// A thread as the watchdog sees it.
+struct alignas(64) worker {
+  std::atomic<std::int64_t> waiting_since; // nanoseconds; 0: not waiting
+  std::atomic<std::uint32_t> waiting_for;  // lock
+  std::atomic<std::int32_t> tid;           // 0 until the thread runs
+};
+
+enum class violation : std::uint32_t {
+  none,
+  never_left,     // the lock was given as if free, but its last owner, alive or dead, is inside
+  two_inside,     // somebody else changed the data meanwhile
+  refused,        // an operation failed that cannot fail
+  unlock_refused, // the owner was told that it is none
+};
+
+// In memory shared by all; no lock is here.
+struct control {
+  std::atomic<bool> stop;
+  std::atomic<std::uint64_t> incarnations;
+  std::atomic<std::uint64_t> sections;
+  std::atomic<std::uint64_t> takeovers;
+  std::atomic<violation> found;
+  std::atomic<std::uint32_t> found_lock;
+  std::atomic<std::uint32_t> found_detail; // a crash::grant
+  guarded data[locks];
+  worker workers[most_workers];
+};
+
+// The part of a storm that its processes share.
+struct stage {
+  const crash::subject& subject;
+  control& shared;
+  std::byte* lock_memory;
+  std::size_t lock_stride;
+
+  [[nodiscard]] void* lock(std::uint32_t number) const {
+    return lock_memory + number * lock_stride;
+  }
+};
+
+// A process of the storm; never returns.
+[[noreturn]] void work(const stage& stage, const options& options, std::uint32_t process);
+
+// Signals by which the driver has a process end itself, wherever it is.
+inline constexpr int exit_signal = 10; // SIGUSR1
+inline constexpr int exec_signal = 12; // SIGUSR2
+
+std::int64_t now() noexcept; // CLOCK_MONOTONIC, nanoseconds
+
+} // namespace detail
+} // namespace deadbolt::storm
+#endif

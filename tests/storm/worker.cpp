@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+#include "storm.hpp"
+
+#include <csignal>
+#include <random>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <thread>
+#include <time.h>
+#include <unistd.h>
+#include <vector>
+
+namespace deadbolt::storm::detail {
+namespace {
+
+void exit_at_once(int /*signal*/) {
+  _exit(0); // exit_group: the other threads die wherever they are
+}
+
+// What it becomes does nothing; for the locks this process is dead.
+void exec_at_once(int /*signal*/) {
+  static char name[] = "true";
+  static char* arguments[] = {name, nullptr};
+  execve("/bin/true", arguments, environ);
+  _exit(1);
+}
+
+class worker_thread {
+public:
+  worker_thread(const stage& stage, worker& self, std::uint64_t seed)
+      : stage_{stage}, shared_{stage.shared}, self_{self}, id_{++stage.shared.incarnations},
+        random_{seed ^ id_} {}
+
+  void run() {
+    self_.tid.store(gettid());
+    while (!shared_.stop.load(std::memory_order_relaxed)) {
+      const auto first = static_cast<std::uint32_t>(random_() % locks);
+      const auto second = static_cast<std::uint32_t>(random_() % locks);
+      if (!enter(first)) return;
+      // Upwards only, so that nobody waits in a circle.
+      const bool two = second > first && random_() % 4 == 0;
+      if (two && !enter(second)) return;
+      linger();
+      if (two && !leave(second)) return;
+      if (!leave(first)) return;
+      if (random_() % 8 == 0) linger();
+    }
+  }
+
+private:
+  bool report(violation what, std::uint32_t lock, std::uint32_t detail = 0) {
+    violation none = violation::none;
+    if (shared_.found.compare_exchange_strong(none, what)) {
+      shared_.found_lock.store(lock);
+      shared_.found_detail.store(detail);
+    }
+    return false;
+  }
+
+  bool enter(std::uint32_t number) {
+    void* const lock = stage_.lock(number);
+    guarded& data = shared_.data[number];
+    crash::grant how = random_() % 4 == 0 ? stage_.subject.try_lock(lock) : crash::grant::busy;
+    if (how == crash::grant::busy) {
+      self_.waiting_for.store(number, std::memory_order_relaxed);
+      self_.waiting_since.store(now(), std::memory_order_relaxed);
+      how = stage_.subject.lock(lock);
+      self_.waiting_since.store(0, std::memory_order_relaxed);
+    }
+    const std::uint64_t inside = data.owner.exchange(id_, std::memory_order_relaxed);
+    if (how == crash::grant::acquired) {
+      if (inside != 0 || data.before != data.after) return report(violation::never_left, number);
+    } else if (how == crash::grant::owner_died) {
+      shared_.takeovers.fetch_add(1, std::memory_order_relaxed);
+      data.after = data.before;
+      stage_.subject.mark_consistent(lock);
+    } else {
+      return report(violation::refused, number, static_cast<std::uint32_t>(how));
+    }
+    ++data.before;
+    return true;
+  }
+
+  bool leave(std::uint32_t number) {
+    guarded& data = shared_.data[number];
+    ++data.after;
+    shared_.sections.fetch_add(1, std::memory_order_relaxed);
+    if (data.after != data.before) return report(violation::two_inside, number);
+    if (data.owner.exchange(0, std::memory_order_relaxed) != id_) {
+      return report(violation::two_inside, number);
+    }
+    if (!stage_.subject.unlock(stage_.lock(number))) {
+      return report(violation::unlock_refused, number);
+    }
+    return true;
+  }
+
+  // Mostly a moment, so that most kills find somebody in an operation; sometimes long
+  // enough for the others to fall asleep.
+  void linger() {
+    const auto kind = random_() % 64;
+    if (kind == 0) {
+      const timespec moment{.tv_sec = 0, .tv_nsec = 50'000};
+      nanosleep(&moment, nullptr);
+    } else if (kind < 4) {
+      sched_yield();
+    } else {
+      for (auto i = kind * 4; i > 0; --i) __asm__ volatile("");
+    }
+  }
+
+  const stage& stage_;
+  control& shared_;
+  worker& self_;
+  std::uint64_t id_;
+  std::minstd_rand random_;
+};
+
+} // namespace
+
+void work(const stage& stage, const options& options, std::uint32_t process) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  struct sigaction action {};
+  action.sa_handler = exit_at_once;
+  sigaction(exit_signal, &action, nullptr);
+  action.sa_handler = exec_at_once;
+  sigaction(exec_signal, &action, nullptr);
+
+  const auto run = [&](std::uint32_t thread) {
+    worker& self = stage.shared.workers[process * options.threads + thread];
+    worker_thread{stage, self, options.seed}.run();
+  };
+  std::vector<std::thread> others;
+  others.reserve(options.threads - 1);
+  for (std::uint32_t thread = 1; thread < options.threads; ++thread) {
+    others.emplace_back(run, thread);
+  }
+  run(0);
+  for (std::thread& other : others) other.join();
+  _exit(0);
+}
+
+} // namespace deadbolt::storm::detail
