@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
   std::vector<std::string> arguments = default_arguments(argv[0]);
   arguments.insert(arguments.end(), argv + 1, argv + argc);
   std::vector<char*> pointers;
+  pointers.reserve(arguments.size());
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   int count = static_cast<int>(pointers.size());
   benchmark::Initialize(&count, pointers.data());

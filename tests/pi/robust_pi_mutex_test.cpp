@@ -166,6 +166,7 @@ TEST_F(robust_pi_mutex_test, unlock_without_repair_is_not_recoverable_for_everyo
   run([this] { return shared->mutex.lock() == lock_status::acquired ? 0 : 1; });
   ASSERT_TRUE(shared->mutex.lock() == lock_status::owner_died);
   std::vector<pid_t> waiters;
+  waiters.reserve(3);
   for (int i = 0; i < 3; ++i) {
     waiters.push_back(start([this] {
       ++shared->ready;
@@ -202,6 +203,7 @@ TEST_F(robust_pi_mutex_test, waiting_in_the_kernel_when_the_owner_dies_is_told) 
 TEST_F(robust_pi_mutex_test, excludes_processes_and_threads) {
   constexpr int rounds = 2000;
   std::vector<pid_t> children;
+  children.reserve(4);
   for (int i = 0; i < 4; ++i) {
     children.push_back(start([this] {
       for (int round = 0; round < rounds; ++round) {
