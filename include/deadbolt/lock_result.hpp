@@ -14,6 +14,7 @@ enum class lock_status : std::uint32_t {
   busy,            // not held: another thread holds it (try_lock)
   timed_out,       // not held: the time came first
   deadlock,        // not held anew: the caller holds it already
+  too_many_holds,  // not held: the caller has as many shared holds as it may (shared_mutex)
 };
 
 enum class unlock_status : std::uint32_t {

@@ -11,7 +11,7 @@
 
 namespace deadbolt {
 
-// A view of a lock, Lockable and (where the lock is) TimedLockable, that repairs
+// A view of a lock, Lockable and (where the lock is) TimedLockable and SharedLockable, that repairs
 // the data when an owner has died:
 //
 //   deadbolt::with_recovery account{mutex, [&] { return restore(data); }};
@@ -20,7 +20,8 @@ namespace deadbolt {
 // `recover` runs with the lock held and returns whether the data is whole again.
 // If it returns false or throws, the lock is released without being marked
 // consistent: it is not recoverable from then on. A lock that cannot be had is a
-// std::system_error: ENOTRECOVERABLE, or EDEADLK when the caller holds it already.
+// std::system_error: ENOTRECOVERABLE, EDEADLK when the caller holds it already, or EAGAIN
+// for too_many_holds.
 template <class Lock, class Recover>
 class with_recovery {
 public:
@@ -37,6 +38,19 @@ public:
     return settle(lock_.try_lock_until(time));
   }
   void unlock() noexcept { static_cast<void>(lock_.unlock()); }
+
+  // Of a lock that has them. A reader that is to recover has the lock alone.
+  void lock_shared() { static_cast<void>(settle(lock_.lock_shared())); }
+  [[nodiscard]] bool try_lock_shared() { return settle(lock_.try_lock_shared()); }
+  template <class Rep, class Period>
+  [[nodiscard]] bool try_lock_shared_for(const std::chrono::duration<Rep, Period>& duration) {
+    return settle(lock_.try_lock_shared_for(duration));
+  }
+  template <class Clock, class Duration>
+  [[nodiscard]] bool try_lock_shared_until(const std::chrono::time_point<Clock, Duration>& time) {
+    return settle(lock_.try_lock_shared_until(time));
+  }
+  void unlock_shared() noexcept { static_cast<void>(lock_.unlock_shared()); }
 
 private:
   // Releases the lock unless told otherwise, also when `recover` throws.
@@ -65,6 +79,9 @@ private:
     case lock_status::deadlock:
       throw std::system_error{std::make_error_code(std::errc::resource_deadlock_would_occur),
                               "deadbolt: the calling thread holds this lock already"};
+    case lock_status::too_many_holds:
+      throw std::system_error{std::make_error_code(std::errc::resource_unavailable_try_again),
+                              "deadbolt: the calling thread has as many shared holds as it may"};
     case lock_status::not_recoverable:
       break;
     }

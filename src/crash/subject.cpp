@@ -33,6 +33,7 @@ grant grant_of(lock_status status) noexcept {
     return grant::busy;
   case lock_status::timed_out:
   case lock_status::deadlock:
+  case lock_status::too_many_holds:
     break;
   }
   return grant::failed;

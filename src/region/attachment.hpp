@@ -19,7 +19,8 @@ struct attachment {
   // What the lock paths read.
   std::uintptr_t begin;
   std::size_t length;
-  std::uint64_t id; // owner_id(slot, generation)
+  std::uint64_t id;         // owner_id(slot, generation)
+  member_slot* shared_slot; // within the region's own mapping, where the others see it
 
   open_region* region; // closed_region when the process has unmapped it
   attachment* next_of_thread;

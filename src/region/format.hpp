@@ -15,12 +15,13 @@
 namespace deadbolt::regions {
 
 inline constexpr std::size_t page_bytes = 4096;
-inline constexpr std::uint32_t format_version = 1;
+inline constexpr std::uint32_t format_version = 2;
 inline constexpr std::uint32_t default_members = 1024;
 inline constexpr std::uint32_t most_members =
     0x3ffe; // slot + 1 has 14 bits; the last is not_recoverable
 inline constexpr std::uint64_t most_data_bytes = std::uint64_t{1} << 40;
 inline constexpr std::uint32_t named_objects = 63;
+inline constexpr std::uint32_t most_holds = 256; // shared_mutex::most_shared_holds
 
 // Chosen at random.
 inline constexpr unsigned char region_magic[16] = {'d',  'e',  'a',  'd',  'b',  'o',  'l',  't',
@@ -59,7 +60,9 @@ static_assert(sizeof(named_object) == 64);
 // Pages 0 and 1.
 struct region_header {
   fixed_header fixed;
-  std::atomic<std::uint32_t> next_slot; // where the next attach looks first: a hint
+  // Slots below this have been taken at least once; it only grows. A writer that looks
+  // for readers goes no further.
+  std::atomic<std::uint32_t> slots_used;
   std::uint32_t unused[993];
   alignas(64) std::uint64_t directory_lock; // a deadbolt::mutex
   std::uint64_t data_used;                  // bytes given to named objects
@@ -85,15 +88,24 @@ struct member_slot {
   std::atomic<std::uint32_t> kind;       // life_kind
   std::atomic<std::uint32_t> pid;        // as the member's own PID namespace counts
   std::atomic<std::uint32_t> tid;
-  std::uint32_t unused;
+  std::atomic<std::uint32_t> holds_bound;   // holds behind this are 0; only grows in a membership
   std::atomic<std::uint64_t> pid_namespace; // inode of /proc/self/ns/pid; 0: not known
   std::atomic<std::int64_t> since;          // CLOCK_REALTIME, nanoseconds, of the attach
-  unsigned char unused_too[page_bytes - 40 - 24];
+  unsigned char unused[24];
+  // The shared holds that the member announces: 0, or offset of the lock in the region,
+  // with hold_awaited. Also written, within the rules of models/region_shared_mutex.pml,
+  // by the owner of that lock's writer word.
+  std::atomic<std::uint64_t> holds[most_holds];
+  unsigned char unused_too[page_bytes - 64 - 8 * most_holds - 24];
   // musl's pthread_exit reads a mutex type one word before, and a waiter count one
   // word behind, the lock word.
   std::atomic<std::uint32_t> tail[6];
 };
 static_assert(sizeof(member_slot) == page_bytes && offsetof(member_slot, tail) == 4072);
+static_assert(offsetof(member_slot, holds_bound) == 20 && offsetof(member_slot, holds) == 64);
+
+// In a hold: its writer sleeps on it and wants a wake. Locks are aligned to 8 bytes.
+inline constexpr std::uint64_t hold_awaited = 1;
 
 // The life word. Who sets what:
 //   0               free: set by the detacher, last, and by nobody else
@@ -161,6 +173,14 @@ inline constexpr std::uint32_t slot_of(std::uint64_t word) noexcept {
 inline constexpr std::uint64_t generation_of(std::uint64_t word) noexcept {
   return (word >> 14 & 0xffff) | (word >> 32) << 16;
 }
+
+// The rest of a shared_mutex. `readers`: bit slot % slot_groups is set before a member
+// first announces itself, and never cleared.
+inline constexpr std::uint32_t slot_groups = 32;
+// `state`, written by the owner of the writer word alone.
+inline constexpr std::uint32_t state_outside = 0; // waits for readers, or passes through
+inline constexpr std::uint32_t state_writes = 1;
+inline constexpr std::uint32_t state_reads_alone = 2; // a reader that was told owner_died
 
 // Bytes, far behind the end of any file, that open file description locks name.
 inline constexpr std::int64_t claim_lock_offset = std::int64_t{1} << 60; // + slot

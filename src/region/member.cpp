@@ -121,6 +121,7 @@ void publish(open_region& region, const page_pair& pages, const taken_slot& take
   record.begin = reinterpret_cast<std::uintptr_t>(region.base.load(std::memory_order_relaxed));
   record.length = region.length;
   record.id = owner_id(taken.number, taken.generation);
+  record.shared_slot = region.slot(taken.number);
   record.region = &region;
   record.slot = slot;
   record.head = head;

@@ -14,8 +14,8 @@ namespace {
 bool take_free(std::uint64_t* word, std::uint64_t& seen, const attachment& self,
                bool slept) noexcept {
   const std::uint64_t mine = self.id | (seen & word_waiters) | (slept ? word_waiters : 0);
-  // order: as in mutex::lock.
-  return __atomic_compare_exchange_n(word, &seen, mine, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+  // order: as in mutex::lock; a shared_mutex looks at its readers' holds after it.
+  return __atomic_compare_exchange_n(word, &seen, mine, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
 }
 
 bool take_over(std::uint64_t* word, std::uint64_t& seen, const attachment& self,
@@ -23,8 +23,8 @@ bool take_over(std::uint64_t* word, std::uint64_t& seen, const attachment& self,
   const std::uint64_t mine =
       self.id | word_inconsistent | (seen & word_waiters) | (slept ? word_waiters : 0);
   // order: acquire, with the kernel's mark or the detacher's token, which the owner's
-  // last writes came before.
-  return __atomic_compare_exchange_n(word, &seen, mine, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+  // last writes came before; else as in take_free().
+  return __atomic_compare_exchange_n(word, &seen, mine, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
 }
 
 // Sleeps on the lock word and on its owner's life word. True when it ended because the

@@ -3,6 +3,7 @@
 #include <region/slot_claim.hpp>
 
 #include <errno.h>
+#include <region/holds.hpp>
 #include <region/process_state.hpp>
 #include <region/robust_node.hpp>
 #include <sys/stat.h>
@@ -83,6 +84,8 @@ bool take(member_slot& slot, pass pass) noexcept {
     word->store(life_retired, std::memory_order_release);
     return false;
   }
+  // Before anybody is alive here again: what it announces must be its own.
+  drop_all_holds(slot);
   // order: release; who reads the new generation knows that the old owner is gone,
   // and who reads what is published later reads the new generation.
   if (life != life_free) slot.generation.store(generation + 1, std::memory_order_release);
@@ -97,19 +100,25 @@ bool take(member_slot& slot, pass pass) noexcept {
   return true;
 }
 
+// Before the member is alive, so that whoever looks for its holds looks far enough.
+void raise_slots_used(std::atomic<std::uint32_t>& used, std::uint32_t least) noexcept {
+  std::uint32_t seen = used.load(std::memory_order_relaxed);
+  while (seen < least && !used.compare_exchange_weak(seen, least, std::memory_order_seq_cst)) {
+  }
+}
+
 } // namespace
 
 bool take_slot(open_region& region, slot_claim& claim, taken_slot& taken) noexcept {
-  const std::uint32_t first =
-      region.header()->next_slot.fetch_add(1, std::memory_order_relaxed) % region.members;
   for (const pass pass : {pass::marked_only, pass::gone_too}) {
-    for (std::uint32_t step = 0; step < region.members; ++step) {
-      const std::uint32_t number = (first + step) % region.members;
+    // The lowest first, a dead member's among them: slots_used stays small.
+    for (std::uint32_t number = 0; number < region.members; ++number) {
       member_slot& slot = *region.slot(number);
       const std::atomic<std::uint32_t>* word = word_of(slot);
       if (!can_be_had(slot, *word, word->load(std::memory_order_relaxed), pass)) continue;
       if (!claim.try_take(number)) continue;
       if (take(slot, pass)) {
+        raise_slots_used(region.header()->slots_used, number + 1);
         taken = {number, slot.generation.load(std::memory_order_relaxed)};
         return true;
       }

@@ -19,6 +19,8 @@ const char* to_string(lock_status status) noexcept {
     return "timed_out";
   case lock_status::deadlock:
     return "deadlock";
+  case lock_status::too_many_holds:
+    return "too_many_holds";
   }
   return "not a lock_status";
 }
