@@ -19,7 +19,8 @@ counted-*)
 	machine="-accel tcg -icount shift=0,sleep=off -smp 1"
 	clock= ;;
 *)
-	machine="-accel tcg,thread=multi -smp 2"
+	# Sockets: the BIOS's table for a kernel without ACPI names one CPU of each.
+	machine="-accel tcg,thread=multi -smp 2,sockets=2"
 	clock="no_timer_check ${TSC_KHZ:+tsc_early_khz=$TSC_KHZ tsc=reliable}" ;;
 esac
 # shellcheck disable=SC2086

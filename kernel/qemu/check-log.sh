@@ -45,6 +45,7 @@ tr -d '\r' < "$tap" | awk -v plan="$plan" '
 		next
 	}
 	/^# tainted / { tainted = $3 }
+	/^# cpus / { cpus = $3 }
 	/^# lockdep / { lockdep = $3 }
 	/^# plan done$/ { done = 1 }
 	/^ok [0-9]+ / {
@@ -60,6 +61,7 @@ tr -d '\r' < "$tap" | awk -v plan="$plan" '
 		if (!done) wrong("the guest did not come to its end")
 		else {
 			if (tainted != "0") wrong("kernel tainted: " tainted)
+			if (cpus != (plan ~ /(^|\/)counted-[^\/]*$/ ? 1 : 2)) wrong("number of CPUs: " cpus)
 			if (lockdep != "1") wrong("lockdep is off at the end")
 		}
 		print plan ": " total + 0 " results in " seen + 0 " lines"
