@@ -9,9 +9,10 @@ MAKEFLAGS += --no-print-directory
 JOBS ?= $(shell nproc)
 
 tool_packages := g++ cmake ninja-build libcli11-dev libfmt-dev nlohmann-json3-dev
-test_packages := $(tool_packages) libgtest-dev libbenchmark-dev pkg-config musl-tools
+test_packages := $(tool_packages) libgtest-dev libbenchmark-dev pkg-config musl-tools \
+  clang libclang-rt-14-dev g++-multilib
 bench_packages := $(tool_packages) libbenchmark-dev
-lint_packages := $(test_packages) clang clang-format clang-tidy shellcheck git
+lint_packages := $(test_packages) clang-format clang-tidy shellcheck git
 
 require := scripts/require_packages.sh
 
