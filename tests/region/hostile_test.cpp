@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A member that writes whatever it likes into the region: the others may lose what the
 // locks promise, but not their own memory, and they do not hang.
+#include <deadbolt/shared_mutex.hpp>
 #include <region_support.hpp>
 
 #include <memory>
@@ -13,6 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 
 struct board {
+  deadbolt::shared_mutex shared_locks[4];
   deadbolt::mutex locks[8];
   std::atomic<std::uint64_t> operations;
   std::atomic<bool> stop;
@@ -64,6 +66,11 @@ TEST(region_hostile, random_writes_to_header_slots_and_locks_harm_no_peer) {
         lock_result result = lock.try_lock_for(200us);
         if (result.status() == lock_status::owner_died) lock.mark_consistent();
         static_cast<void>(lock.unlock());
+        deadbolt::shared_mutex& other = shared->shared_locks[choice() % 4];
+        const bool reads = choice() % 2 == 0;
+        lock_result entered = reads ? other.try_lock_shared_for(200us) : other.try_lock_for(200us);
+        if (entered.status() == lock_status::owner_died) other.mark_consistent();
+        static_cast<void>(reads ? other.unlock_shared() : other.unlock());
         if (choice() % 16 == 0) shared.handle().detach();
         ++shared->operations;
       }
@@ -79,9 +86,9 @@ TEST(region_hostile, random_writes_to_header_slots_and_locks_harm_no_peer) {
   while (std::chrono::steady_clock::now() < end) {
     // Half of them where it hurts: the lock words and the slots' first and last words.
     const std::size_t slot = 8192 / 8 + random() % 8 * 512;
-    const std::size_t places[] = {random() % words, words - 1 - random() % 8, slot + random() % 5,
-                                  slot + 509 + random() % 3};
-    __atomic_store_n(base + places[random() % 4], forged(random), __ATOMIC_RELAXED);
+    const std::size_t places[] = {random() % words, words - 1 - random() % 16, slot + random() % 5,
+                                  slot + 509 + random() % 3, slot + 8 + random() % 4};
+    __atomic_store_n(base + places[random() % 5], forged(random), __ATOMIC_RELAXED);
     ++writes;
     if (writes % 64 == 0) sched_yield();
   }
