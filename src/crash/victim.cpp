@@ -7,10 +7,12 @@
 #include "crash/process.hpp"
 #include "crash/quiet_program.hpp"
 #include "crash/stepped_call.hpp"
+#include "crash/vdso_places.hpp"
 
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <linux/futex.h>
 #include <new>
 #include <signal.h>
 #include <sys/mman.h>
@@ -109,6 +111,7 @@ void victim::read_registers() {
   user_regs_struct registers{};
   request(PTRACE_GETREGS, tid_, reinterpret_cast<std::uintptr_t>(&registers));
   ip_ = registers.rip;
+  sp_ = registers.rsp;
   result_ = static_cast<std::int64_t>(registers.rax);
 }
 
@@ -160,13 +163,19 @@ std::uint32_t victim::jump(const path& known, std::uint32_t count) {
   const std::uint64_t place = instructions[index];
   if (index == 0) return 0;
 
+  return run_to(place) ? static_cast<std::uint32_t>(index) : 0;
+}
+
+// False, with nothing done, where no breakpoint can be. Throws other_path if another
+// stop comes first.
+bool victim::run_to(std::uint64_t place) {
   // The text is a private mapping: the victim's own copy is written to, and is as it
   // was before anyone looks at it again.
   errno = 0;
   const auto code = static_cast<std::uint64_t>(ptrace(PTRACE_PEEKTEXT, tid_, place, nullptr));
-  if (errno != 0) return 0;
+  if (errno != 0) return false;
   constexpr std::uint64_t int3 = 0xcc;
-  if (ptrace(PTRACE_POKETEXT, tid_, place, (code & ~std::uint64_t{0xff}) | int3) != 0) return 0;
+  if (ptrace(PTRACE_POKETEXT, tid_, place, (code & ~std::uint64_t{0xff}) | int3) != 0) return false;
   request(PTRACE_CONT, tid_, 0);
   const int status = await_stop();
   read_registers();
@@ -174,13 +183,35 @@ std::uint32_t victim::jump(const path& known, std::uint32_t count) {
   request(PTRACE_POKETEXT, tid_, place, code);
   request(PTRACE_POKEUSER, tid_, offsetof(user, regs.rip), place);
   ip_ = place;
-  return static_cast<std::uint32_t>(index);
+  return true;
+}
+
+// At its first instruction: goes on to where it returns to.
+bool victim::run_through_clock() {
+  errno = 0;
+  const long back = ptrace(PTRACE_PEEKDATA, tid_, sp_, nullptr);
+  return errno == 0 && run_to(static_cast<std::uint64_t>(back));
+}
+
+bool victim::unlock_is_in_kernels_hands() const {
+  if (is_in_vdso(ip_)) return true;
+  robust_list_head* head = nullptr;
+  std::size_t size = 0;
+  if (syscall(SYS_get_robust_list, tid_, &head, &size) != 0 || head == nullptr) return false;
+  errno = 0;
+  const long pending = ptrace(PTRACE_PEEKDATA, tid_, &head->list_op_pending, nullptr);
+  constexpr long need_action = 2;
+  return errno == 0 && (pending & need_action) != 0;
 }
 
 std::uint32_t victim::step(std::uint32_t count, path* recorded) {
   std::uint32_t done = 0;
   while (done < count && !asleep_ && ip_ != address_of(deadbolt_crash_stepped_end)) {
     if (recorded != nullptr) recorded->add(ip_);
+    if (ip_ == clock_in_vdso() && run_through_clock()) {
+      ++done;
+      continue;
+    }
     const bool sleepy = at_sleepy_system_call();
     request(PTRACE_SINGLESTEP, tid_, 0);
     ++done;

@@ -51,10 +51,15 @@ public:
   // Goes on for `count` instructions, or to the end of the operation, or until the
   // thread has gone to sleep in a lock operation. Returns how many there were.
   //
+  // The vDSO's clock counts as one instruction.
+  //
   // Steps, and records the path where one is to be recorded. Along a known path it
   // runs to a breakpoint near its goal instead: a step costs some 10 us, and there is
   // a victim for each instruction. Throws other_path if that path is not taken.
   std::uint32_t advance(std::uint32_t count, path* recorded, const path* known);
+  // Whether the kernel knows that an unlock has begun: it may then finish it instead of
+  // marking the lock as that of a dead owner.
+  [[nodiscard]] bool unlock_is_in_kernels_hands() const;
   // Lets it run until it sleeps in a lock operation.
   void run_to_sleep();
   // After run_to_sleep(): waits until that sleep is over and the thread stands behind
@@ -78,6 +83,8 @@ private:
   void await_begin();
   std::uint32_t step(std::uint32_t count, path* recorded);
   std::uint32_t jump(const path& known, std::uint32_t count);
+  bool run_to(std::uint64_t place);
+  bool run_through_clock();
   // Waits for a stop of the stepped thread; throws when it died instead.
   int await_stop();
   void read_registers();
@@ -93,6 +100,7 @@ private:
   pid_t pid_ = 0;
   pid_t tid_ = 0;
   std::uint64_t ip_ = 0;
+  std::uint64_t sp_ = 0;
   std::int64_t result_ = 0;
   bool asleep_ = false;
 };

@@ -4,8 +4,11 @@
 
 #include "crash/process.hpp"
 #include "crash/scenarios/judge.hpp"
+#include "crash/vdso_places.hpp"
+#include "crash/victim.hpp"
 #include "crash/world_memory.hpp"
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <sys/prctl.h>
@@ -31,6 +34,27 @@ TEST(last_new_place, is_the_last_that_a_breakpoint_meets_only_once) {
   constexpr std::array<std::uint64_t, 7> loop{10, 11, 12, 11, 12, 13, 11};
   constexpr std::array<std::size_t, 7> expected{0, 1, 2, 2, 2, 5, 5};
   for (std::size_t i = 0; i < loop.size(); ++i) EXPECT_EQ(last_new_place(loop, i), expected[i]);
+}
+
+// A waiter asks for the time before it goes to sleep, by the vDSO.
+TEST(victim, runs_through_the_clock_as_one_instruction) {
+  if (clock_in_vdso() == 0) GTEST_SKIP() << "the vDSO of this process has no clock";
+  const subject& target = subject_named("robust_mutex");
+  const world_memory memory{target};
+  target.create(memory.lock());
+  for (std::size_t i = 0; i < world_memory::companions; ++i) target.create(memory.companion(i));
+  const puppet owner{target};
+  ASSERT_EQ(owner.on().make(deed::try_lock, memory.lock()), grant::acquired);
+  victim waiter{target, guard_named("none"), memory, {.operation = stepped_operation::lock}};
+  const path_store store{1};
+  const std::uint32_t steps = waiter.advance(UINT32_MAX, &store[0], nullptr);
+
+  const auto instructions = store[0].instructions();
+  ASSERT_EQ(instructions.size(), steps);
+  const auto is_clock = [](std::uint64_t at) { return at == clock_in_vdso(); };
+  EXPECT_GT(std::count_if(instructions.begin(), instructions.end(), is_clock), 0);
+  EXPECT_EQ(std::count_if(instructions.begin(), instructions.end(), is_in_vdso),
+            std::count_if(instructions.begin(), instructions.end(), is_clock));
 }
 
 row with_counts(std::string_view subject, std::string_view scenario, std::string_view guard,

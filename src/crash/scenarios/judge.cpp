@@ -24,12 +24,20 @@ std::string find_damage(const void* memory, std::size_t length, pid_t tid) {
   return {};
 }
 
+std::string find_lost_or_released(const strings& prober, void* lock, grant& told) {
+  told = prober.make(deed::try_lock, lock);
+  if (!held(told))
+    return fmt::format("its owner is dead, and the next one is told \"{}\"", to_string(told));
+  const std::string trouble = release_and_take_again(prober, prober, lock, told);
+  return trouble.empty() ? trouble : fmt::format("after {} {}", to_string(told), trouble);
+}
+
 std::string find_lost(const strings& prober, void* lock) {
-  const grant answer = prober.make(deed::try_lock, lock);
-  if (answer != grant::owner_died)
-    return fmt::format("its owner is dead, and the next one is told \"{}\"", to_string(answer));
-  const std::string trouble = release_and_take_again(prober, prober, lock, answer);
-  return trouble.empty() ? trouble : "after owner died " + trouble;
+  grant told{};
+  std::string trouble = find_lost_or_released(prober, lock, told);
+  if (trouble.empty() && told != grant::owner_died)
+    return fmt::format("its owner is dead, and the next one is told \"{}\"", to_string(told));
+  return trouble;
 }
 
 std::string take_and_release(const strings& actor, void* lock) {

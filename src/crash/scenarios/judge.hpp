@@ -17,6 +17,9 @@ namespace deadbolt::crash {
 // A lock whose owner has died does not go to the next one as owner died, or is no
 // longer a lock after that.
 [[nodiscard]] std::string find_lost(const strings& prober, void* lock);
+// The same where the kernel may instead have released it in the dead one's name; says
+// in `told` what the next one is told.
+[[nodiscard]] std::string find_lost_or_released(const strings& prober, void* lock, grant& told);
 
 // A released lock is taken, made consistent if need be, and released.
 [[nodiscard]] std::string take_and_release(const strings& actor, void* lock);
