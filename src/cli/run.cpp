@@ -2,6 +2,7 @@
 // deadbolt run [--] COMMAND...
 #include "cli/subcommand.hpp"
 #include "guard/ptrace/guarded_command.hpp"
+#include "guard/windows/known_libcs.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
@@ -20,6 +21,8 @@ namespace {
 struct run_options {
   std::vector<std::string> command;
   std::string json;
+  std::vector<std::string> libcs;
+  bool no_libc = false;
   bool wait = false;
   bool verbose = false;
 };
@@ -61,13 +64,32 @@ bool write_json(const std::string& path, const guard::guarded_result& result) {
   return static_cast<bool>(file);
 }
 
+guard::known_windows know_libcs(const run_options& options) {
+  if (options.no_libc) return {};
+  std::vector<std::string> paths = guard::installed_libcs();
+  paths.insert(paths.end(), options.libcs.begin(), options.libcs.end());
+  guard::known_windows known = guard::know_libcs(paths);
+  // Asked for, or with an eye on everything: else a libc that cannot be run here is no
+  // reason to speak up in a command's output.
+  for (std::size_t i = 0; i < known.libcs.size(); ++i) {
+    const bool is_asked_for = i >= paths.size() - options.libcs.size();
+    const auto& libc = known.libcs[i];
+    if (!libc.error.empty() && (is_asked_for || options.verbose))
+      fmt::print(stderr, "deadbolt run: the locks of {} are not guarded: {}\n", libc.path,
+                 libc.error);
+  }
+  return known;
+}
+
 int run(run_options& options) {
   std::vector<char*> arguments;
   for (std::string& argument : options.command) arguments.push_back(argument.data());
   arguments.push_back(nullptr);
 
   const bool wait_for_tree = options.wait || options.verbose || !options.json.empty();
-  const guard::guarded_result result = guard::run_guarded(arguments.data(), wait_for_tree);
+  const guard::known_windows known = know_libcs(options);
+  const guard::guarded_result result =
+      guard::run_guarded(arguments.data(), wait_for_tree, known.set);
   if (!result.error.empty()) fmt::print(stderr, "deadbolt run: {}\n", result.error);
   if (result.guard_was_killed)
     fmt::print(stderr, "deadbolt run: the guard was killed; the program went on without it\n");
@@ -89,6 +111,11 @@ void add_run(CLI::App& app, int& status) {
   sub->add_flag("-v,--verbose", options->verbose, "Count the repairs on stderr; implies --wait");
   sub->add_option("--json", options->json, "Write the counts to FILE, - for stdout; implies --wait")
       ->type_name("FILE");
+  sub->add_option("--libc", options->libcs,
+                  "Guard the locks of this libc too, besides those of this machine's")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  sub->add_flag("--no-libc", options->no_libc, "Guard no libc's locks, only ours");
   sub->add_option("COMMAND", options->command, "The command and its arguments")->required();
   // From the first word that is not an option of ours, everything is the command's.
   sub->positionals_at_end();

@@ -51,6 +51,7 @@ void add(row& to, const task& task, const result& result) {
 } // namespace
 
 std::vector<row> run_campaign(const campaign_plan& plan) {
+  for (const guard_driver* const guard : plan.guards) guard->prepare();
   std::vector<row> rows;
   for (const subject* const target : plan.subjects)
     for (const guard_driver* const guard : plan.guards)

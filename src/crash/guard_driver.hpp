@@ -24,6 +24,9 @@ public:
   // Why this guard cannot be used here, with the remedy; empty when it can.
   [[nodiscard]] virtual std::string unavailable() const { return {}; }
 
+  // Called once before victims are made, in the process that they descend from.
+  virtual void prepare() const {}
+
   // Whether the victim is to stop in PTRACE_EVENT_EXIT.
   [[nodiscard]] virtual bool stops_at_exit() const { return false; }
   // The victim's thread `tid` stands in PTRACE_EVENT_EXIT, before the kernel walks

@@ -20,7 +20,12 @@ std::string verdict_of(const row& row) {
   case standing::comparison:
     break;
   }
-  if (!row.target->ours()) return "for comparison";
+  if (!row.target->ours()) {
+    const bool is_well = row.count(outcome::corrupted) + row.count(outcome::lost) +
+                             row.count(outcome::stranded) + row.not_judged ==
+                         0;
+    return row.is_protected() && is_well ? "clean, not ours" : "for comparison";
+  }
   return "unprotected";
 }
 

@@ -13,6 +13,15 @@
  *   ip in [window_begin, owed_end)        -> clear if the word is mine
  *   otherwise                             -> clear
  *
+ * and for the code of a libc, which describes nothing, the same from a table of
+ * instructions that were measured (`deadbolt windows`):
+ *
+ *   read the 32 bytes around ip           (not readable: nothing to do)
+ *   not in the table, at this page offset -> none
+ *   registers say "still owned"           -> none
+ *   a wake is owed here                   -> clear if the word is mine
+ *   otherwise                             -> clear
+ *
  * "Clear" is a store of 0 to the thread's list_op_pending. The direction of
  * every doubt is "none": a pending entry left alone is what every kernel does
  * today, one cleared in error loses a lock for good.
@@ -44,6 +53,11 @@ enum deadbolt_repair {
    * wake is lost, for a word with that TID is no longer this lock. */
   DEADBOLT_REPAIR_CLEAR_IF_WORD_IS_MINE = 2,
 };
+
+/* A proof for tables only, beside those of blocks (DEADBOLT_CS_*): where the ways of a
+ * compare-exchange that succeeded and of a system call have met, rax holds no error. */
+#define DEADBOLT_WINDOW_NO_ERROR 5
+#define DEADBOLT_LAST_ERROR 4095
 
 struct deadbolt_thread_state {
   uint64_t ip;
@@ -86,9 +100,37 @@ static inline int deadbolt_word_was_released(uint8_t kind,
     return thread->rax == 0;
   case DEADBOLT_CS_ALWAYS:
     return 1;
+  case DEADBOLT_WINDOW_NO_ERROR:
+    return thread->rax < UINT64_C(0) - DEADBOLT_LAST_ERROR;
   default:
     return 0;
   }
+}
+
+/* An instruction of a libc at which the word is released and list_op_pending is
+ * still set, as it is looked for: by where it stands in its page (which is the same
+ * wherever the libc is mapped) and by the code before and behind it. */
+#define DEADBOLT_WINDOW_CODE_BEFORE 16
+#define DEADBOLT_WINDOW_CODE_SIZE 32
+#define DEADBOLT_PAGE_OFFSET_MASK 0xfff
+
+struct deadbolt_window_key {
+  uint8_t code[DEADBOLT_WINDOW_CODE_SIZE]; /* from ip - 16 on */
+  uint32_t page_offset;                    /* of ip */
+};
+
+struct deadbolt_window {
+  uint8_t kind; /* what proves that the word was released */
+  uint8_t owed; /* 1: a wake is owed there, or was in one of the measurements */
+};
+
+/* `window` is the table's entry for the bytes around ip, NULL if it has none. */
+static inline enum deadbolt_repair
+deadbolt_window_rule(const struct deadbolt_window* window,
+                     const struct deadbolt_thread_state* thread) {
+  if (!window || thread->cs != DEADBOLT_USER_CS_64) return DEADBOLT_REPAIR_NONE;
+  if (!deadbolt_word_was_released(window->kind, thread)) return DEADBOLT_REPAIR_NONE;
+  return window->owed ? DEADBOLT_REPAIR_CLEAR_IF_WORD_IS_MINE : DEADBOLT_REPAIR_CLEAR;
 }
 
 /* `block` is what stands at deadbolt_block_address(thread->ip). */

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The harness finds what is wrong with a guard.
 #include "attack.hpp"
+#include "guard/windows/known_libcs.hpp"
+#include "guard/windows/measure.hpp"
 #include "twin_guard.hpp"
+
+#include <functional>
+#include <optional>
 
 namespace deadbolt::crash {
 namespace {
@@ -52,6 +57,58 @@ TEST(handler, finds_a_guard_that_repairs_too_much) {
   const row row = attack(ours(), "handler", eager);
   EXPECT_EQ(row.judge(), standing::unclean);
   EXPECT_GT(row.count(outcome::lost), 0u) << describe(row);
+}
+
+// The libc's windows, or what a change makes of them.
+guard::window_set libc_windows(const std::function<void(guard::libc_window&)>& change) {
+  std::string error;
+  guard::window_set set;
+  std::optional<guard::measurement> measured =
+      guard::measure_windows(guard::installed_libcs().front(), error);
+  EXPECT_TRUE(measured) << error;
+  if (!measured) return set;
+  for (guard::libc_window& window : measured->table.windows) change(window);
+  set.add(measured->table);
+  return set;
+}
+
+std::uint32_t corrupted_under(const guard::window_set& windows, const char* scenario = "reuse") {
+  const ptrace_guard guard{windows};
+  const row row = attack(subject_named("glibc"), scenario, guard);
+  EXPECT_EQ(row.not_judged, 0u) << describe(row);
+  EXPECT_EQ(row.count(outcome::lost), 0u) << describe(row);
+  return row.count(outcome::corrupted);
+}
+
+TEST(libc_windows, spare_the_memory_when_they_are_right) {
+  EXPECT_EQ(corrupted_under(libc_windows([](guard::libc_window&) {})), 0u);
+}
+
+TEST(libc_windows, repair_nothing_where_the_code_is_another) {
+  const auto change = [](guard::libc_window& window) { window.code.back() ^= 1; };
+  EXPECT_GT(corrupted_under(libc_windows(change)), 0u);
+}
+
+TEST(libc_windows, repair_nothing_at_another_place_of_a_page) {
+  const auto change = [](guard::libc_window& window) { ++window.offset; };
+  EXPECT_GT(corrupted_under(libc_windows(change)), 0u);
+}
+
+// Of the windows in which a wake is owed a handler's death finds the entry still set:
+// the rest that docs/guard.md names. If nothing were owed it would be clean.
+TEST(libc_windows, show_what_a_handler_leaves_uncovered) {
+  const auto change = [](guard::libc_window& window) { window.what.owed = 0; };
+  EXPECT_EQ(corrupted_under(libc_windows(change), "handler"), 0u);
+  EXPECT_GT(corrupted_under(libc_windows([](guard::libc_window&) {}), "handler"), 0u);
+}
+
+// And that is why it is owed: a waiter sleeps on where the entry was cleared.
+TEST(libc_windows, strand_a_waiter_when_a_wake_is_not_known_to_be_owed) {
+  const guard::window_set windows =
+      libc_windows([](guard::libc_window& window) { window.what.owed = 0; });
+  const ptrace_guard careless{windows};
+  const row row = attack(subject_named("glibc"), "waiter", careless);
+  EXPECT_GT(row.count(outcome::stranded), 0u) << describe(row);
 }
 
 } // namespace

@@ -2,7 +2,6 @@
 #include "twin_guard.hpp"
 
 #include "crash/failure.hpp"
-#include "crash/ptrace_guard.hpp"
 
 #include <cstddef>
 #include <linux/futex.h>
@@ -24,11 +23,11 @@ void clear_pending(pid_t tid) {
 } // namespace
 
 void half_guard::at_exit(pid_t tid, int status) const {
-  ptrace_guard{}.at_exit(tid, status);
+  real_.at_exit(tid, status);
 }
 
 void half_guard::at_signal(pid_t tid, int status) const {
-  if (!sees_deaths_) ptrace_guard{}.at_signal(tid, status);
+  if (!sees_deaths_) real_.at_signal(tid, status);
 }
 
 void eager_guard::at_exit(pid_t tid, int /*status*/) const {

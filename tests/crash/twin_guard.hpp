@@ -4,6 +4,7 @@
 #define DEADBOLT_TESTS_CRASH_TWIN_GUARD_HPP
 
 #include "crash/guard_driver.hpp"
+#include "crash/ptrace_guard.hpp"
 
 namespace deadbolt::crash {
 
@@ -22,10 +23,12 @@ public:
   [[nodiscard]] std::string_view name() const override { return "half"; }
   [[nodiscard]] bool protects() const override { return true; }
   [[nodiscard]] bool stops_at_exit() const override { return sees_deaths_; }
+  void prepare() const override { real_.prepare(); }
   void at_exit(pid_t tid, int status) const override;
   void at_signal(pid_t tid, int status) const override;
 
 private:
+  ptrace_guard real_;
   bool sees_deaths_;
 };
 

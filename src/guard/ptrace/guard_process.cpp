@@ -69,9 +69,9 @@ private:
   pid_t command_;
 };
 
-guard_counts guard_until_the_last_is_gone(int socket, const starter_waker& starter,
-                                          pid_t command) noexcept {
-  stop_handler guard;
+guard_counts guard_until_the_last_is_gone(int socket, const starter_waker& starter, pid_t command,
+                                          const window_set& libcs) noexcept {
+  stop_handler guard(libcs);
   bool command_ended = false;
   for (;;) {
     int status = 0;
@@ -91,7 +91,7 @@ guard_counts guard_until_the_last_is_gone(int socket, const starter_waker& start
   }
 }
 
-[[noreturn]] void run_guard(int socket, pid_t starter) noexcept {
+[[noreturn]] void run_guard(int socket, pid_t starter, const window_set& libcs) noexcept {
   leave_the_starter(socket);
   pid_t command = 0;
   if (!receive_from(socket, command)) ::_exit(0);
@@ -101,14 +101,14 @@ guard_counts guard_until_the_last_is_gone(int socket, const starter_waker& start
   const int error = seized.seize(command, guard_options());
   if (!send_to(socket, error) || error != 0) ::_exit(error == 0 ? 0 : 1);
   seized.release();
-  const guard_counts counts = guard_until_the_last_is_gone(socket, waker, command);
+  const guard_counts counts = guard_until_the_last_is_gone(socket, waker, command, libcs);
   send_to(socket, guard_message{.counts = counts, .last = true});
   ::_exit(0);
 }
 
 } // namespace
 
-int guard_process::start() noexcept {
+int guard_process::start(const window_set& libcs) noexcept {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return errno;
   unique_descriptor ours(ends[0]);
@@ -116,7 +116,7 @@ int guard_process::start() noexcept {
   const pid_t starter = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return errno;
-  if (pid == 0) run_guard(theirs.get(), starter);
+  if (pid == 0) run_guard(theirs.get(), starter, libcs);
   socket_ = std::move(ours);
   pid_ = pid;
   return 0;

@@ -25,7 +25,7 @@ class guard_process {
 public:
   // Forks the guard. Called with every signal blocked and with one thread.
   // 0 or an errno value.
-  [[nodiscard]] int start() noexcept;
+  [[nodiscard]] int start(const window_set& libcs) noexcept;
   // Makes the guard seize a process that has one thread. 0, the errno value of
   // the refused request, or EPIPE when the guard is gone.
   [[nodiscard]] int seize(pid_t command) noexcept;

@@ -128,10 +128,10 @@ guarded_result failed(std::string error) {
 
 } // namespace
 
-guarded_result run_guarded(char* const* arguments, bool wait_for_tree) {
+guarded_result run_guarded(char* const* arguments, bool wait_for_tree, const window_set& libcs) {
   const command_signals signals;
   guard_process guard;
-  if (const int error = guard.start())
+  if (const int error = guard.start(libcs))
     return failed(std::string("cannot start the guard: ") + std::generic_category().message(error));
   command_process command;
   if (const int error = command.start(signals, guard.pid(), arguments))

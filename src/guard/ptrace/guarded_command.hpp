@@ -31,8 +31,10 @@ struct guarded_result {
 
 // arguments: as for execvp, null-terminated. wait_for_tree: return when the last
 // process of the tree is gone, with the counts, and not when the command is; the
-// guard stays with what the command leaves behind in either case.
-[[nodiscard]] guarded_result run_guarded(char* const* arguments, bool wait_for_tree);
+// guard stays with what the command leaves behind in either case. libcs: the windows
+// that are repaired besides the blocks that describe themselves.
+[[nodiscard]] guarded_result run_guarded(char* const* arguments, bool wait_for_tree,
+                                         const window_set& libcs);
 
 } // namespace deadbolt::guard
 #endif

@@ -29,14 +29,26 @@ int robust_head(pid_t tid, tracee_address& head) noexcept {
   return 0;
 }
 
-deadbolt_repair ask_the_rule(tracee thread, const registers& regs) noexcept {
+deadbolt_repair ask_about_libcs(tracee thread, const deadbolt_thread_state& state,
+                                const window_set& libcs) noexcept {
+  if (libcs.size() == 0) return DEADBOLT_REPAIR_NONE;
+  deadbolt_window_key key{};
+  const tracee_address from(state.ip - DEADBOLT_WINDOW_CODE_BEFORE);
+  if (thread.read(from, key.code, sizeof key.code) != 0) return DEADBOLT_REPAIR_NONE;
+  key.page_offset = static_cast<std::uint32_t>(state.ip & DEADBOLT_PAGE_OFFSET_MASK);
+  return deadbolt_window_rule(libcs.find(key), &state);
+}
+
+deadbolt_repair ask_the_rule(tracee thread, const registers& regs,
+                             const window_set& libcs) noexcept {
   const deadbolt_thread_state state = regs.state();
   // Unreadable: no block there. The thread jumped into the void and dies of it.
   deadbolt_critical_section block;
   const tracee_address at(deadbolt_block_address(state.ip));
   if (state.cs != DEADBOLT_USER_CS_64 || thread.read(at, &block, sizeof block) != 0)
     return DEADBOLT_REPAIR_NONE;
-  return deadbolt_repair_rule(&block, &state);
+  const deadbolt_repair repair = deadbolt_repair_rule(&block, &state);
+  return repair != DEADBOLT_REPAIR_NONE ? repair : ask_about_libcs(thread, state, libcs);
 }
 
 // Whether the exit walk would write into the word, by the walk's own test.
@@ -70,14 +82,14 @@ const char* to_string(repair_outcome outcome) noexcept {
   return "?";
 }
 
-repair_report repair_thread(tracee thread) noexcept {
+repair_report repair_thread(tracee thread, const window_set& libcs) noexcept {
   repair_report report;
   report.tid = thread.tid();
   registers regs;
   if (const int error = thread.get_registers(regs)) return failed(report, error);
   report.ip = regs.ip();
 
-  const deadbolt_repair repair = ask_the_rule(thread, regs);
+  const deadbolt_repair repair = ask_the_rule(thread, regs, libcs);
   if (repair == DEADBOLT_REPAIR_NONE) return report;
 
   tracee_address head;
@@ -110,8 +122,8 @@ repair_report repair_thread(tracee thread) noexcept {
   return report;
 }
 
-repair_report repair_thread(pid_t tid) noexcept {
-  return repair_thread(tracee(tid));
+repair_report repair_thread(pid_t tid, const window_set& libcs) noexcept {
+  return repair_thread(tracee(tid), libcs);
 }
 
 } // namespace deadbolt::guard

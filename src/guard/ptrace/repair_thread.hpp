@@ -5,6 +5,7 @@
 
 #include "guard/ptrace/tracee.hpp"
 #include "guard/ptrace/tracee_address.hpp"
+#include "guard/windows/window_set.hpp"
 
 #include <cstdint>
 #include <sys/types.h>
@@ -35,8 +36,9 @@ struct repair_report {
 // For a thread stopped in PTRACE_EVENT_EXIT or in a signal-delivery-stop, before
 // it is resumed. Its robust list has then not been walked yet, its registers are
 // those of the interruption, and no signal frame has been pushed.
-[[nodiscard]] repair_report repair_thread(tracee thread) noexcept;
-[[nodiscard]] repair_report repair_thread(pid_t tid) noexcept;
+// Knows the blocks that describe themselves, and the windows of libcs that it is given.
+[[nodiscard]] repair_report repair_thread(tracee thread, const window_set& libcs) noexcept;
+[[nodiscard]] repair_report repair_thread(pid_t tid, const window_set& libcs = {}) noexcept;
 
 } // namespace deadbolt::guard
 #endif

@@ -6,7 +6,8 @@
 namespace deadbolt::guard {
 
 void stop_handler::repair(pid_t tid, std::uint64_t& repaired) noexcept {
-  last_repair_ = repair_thread(tid);
+  static const window_set none;
+  last_repair_ = repair_thread(tid, libcs_ != nullptr ? *libcs_ : none);
   switch (last_repair_.outcome) {
   case repair_outcome::cleared:
     ++repaired;

@@ -36,6 +36,11 @@ struct resumption {
 
 class stop_handler {
 public:
+  // Without libcs only blocks that describe themselves are repaired. `libcs` is used,
+  // not copied.
+  stop_handler() noexcept = default;
+  explicit stop_handler(const window_set& libcs) noexcept : libcs_(&libcs) {}
+
   // Repairs the thread if this stop is its last chance, and says how it goes on.
   resumption handle(const stop_event& event) noexcept;
 
@@ -45,6 +50,7 @@ public:
 
 private:
   void repair(pid_t tid, std::uint64_t& repaired) noexcept;
+  const window_set* libcs_ = nullptr;
   guard_counts counts_;
   repair_report last_repair_;
 };

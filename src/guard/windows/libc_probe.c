@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+// The program that `deadbolt windows` steps. It is loaded by whatever libc is to be
+// measured, glibc or musl, so it knows no libc's headers: what it calls has the same
+// meaning in both, and their objects are opaque here and larger than any known.
+#include "probe_protocol.h"
+
+typedef struct {
+  _Alignas(64) unsigned char bytes[256];
+} opaque;
+
+int pthread_mutexattr_init(opaque* attributes);
+int pthread_mutexattr_settype(opaque* attributes, int type);
+int pthread_mutexattr_setpshared(opaque* attributes, int shared);
+int pthread_mutexattr_setrobust(opaque* attributes, int robust);
+int pthread_mutexattr_setprotocol(opaque* attributes, int protocol);
+int pthread_mutex_init(opaque* mutex, const opaque* attributes);
+int pthread_mutex_lock(opaque* mutex);
+int pthread_mutex_unlock(opaque* mutex);
+int pthread_condattr_init(opaque* attributes);
+int pthread_condattr_setpshared(opaque* attributes, int shared);
+int pthread_cond_init(opaque* condition, const opaque* attributes);
+struct time {
+  long seconds;
+  long nanoseconds;
+};
+int pthread_cond_timedwait(opaque* condition, opaque* mutex, const struct time* until);
+void* mmap(void* address, unsigned long length, int protection, int flags, int file, long offset);
+int fork(void);
+int waitpid(int pid, int* status, int options);
+int prctl(int what, unsigned long argument, unsigned long, unsigned long, unsigned long);
+int pause(void);
+void _exit(int status);
+int __libc_start_main(int (*main)(int, char**), int argc, char** argv, void (*init)(void),
+                      void (*fini)(void), void (*loader_fini)(void));
+
+enum {
+  recursive = 1,
+  errorcheck = 2,
+  process_shared = 1,
+  robust = 1,
+  inherit = 1,
+  owner_died = 130,
+  no_rights_but_read_write = 3,
+  map_shared_anonymous = 0x21,
+  set_death_signal = 1,
+  sigkill = 9,
+  get_robust_list = 274,
+};
+
+struct shared {
+  opaque mutex;
+  opaque condition;
+};
+
+static long robust_list_head(void) {
+  long head = 0;
+  long size = 0;
+  long result;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "0"((long)get_robust_list), "D"(0L), "S"(&head), "d"(&size)
+                   : "rcx", "r11", "memory");
+  return result == 0 ? head : 0;
+}
+
+static void stop(long what, long head, long waiter) {
+  __asm__ volatile("int3" : : "a"(what), "D"(head), "S"(waiter) : "memory");
+}
+
+static int make_mutex(struct shared* at, const char* const* how) {
+  opaque attributes;
+  const int shared = how[2][0] == 's' ? process_shared : 0;
+  int bad = pthread_mutexattr_init(&attributes);
+  if (how[0][0] == 'r') bad |= pthread_mutexattr_settype(&attributes, recursive);
+  if (how[0][0] == 'e') bad |= pthread_mutexattr_settype(&attributes, errorcheck);
+  bad |= pthread_mutexattr_setpshared(&attributes, shared);
+  bad |= pthread_mutexattr_setrobust(&attributes, robust);
+  if (how[1][0] == 'i') bad |= pthread_mutexattr_setprotocol(&attributes, inherit);
+  bad |= pthread_mutex_init(&at->mutex, &attributes);
+  bad |= pthread_condattr_init(&attributes);
+  bad |= pthread_condattr_setpshared(&attributes, shared);
+  return bad | pthread_cond_init(&at->condition, &attributes);
+}
+
+// A process that sleeps in lock, and is there until this one is gone.
+static int start_waiter(struct shared* at) {
+  const int waiter = fork();
+  if (waiter != 0) return waiter;
+  prctl(set_death_signal, sigkill, 0, 0, 0);
+  pthread_mutex_lock(&at->mutex);
+  // Its end would be a signal in the middle of the steps.
+  for (;;) pause();
+}
+
+static void let_an_owner_die(struct shared* at) {
+  const int owner = fork();
+  if (owner == 0) {
+    pthread_mutex_lock(&at->mutex);
+    _exit(0);
+  }
+  waitpid(owner, 0, 0);
+}
+
+static int run(int argc, char** argv) {
+  if (argc != 5) return 2;
+  const char operation = argv[4][0];
+  struct shared* const at =
+      mmap(0, sizeof *at, no_rights_but_read_write, map_shared_anonymous, -1, 0);
+  if (at == (void*)-1 || make_mutex(at, (const char* const*)argv + 1) != 0) return 3;
+
+  if (operation == 'o') let_an_owner_die(at);
+  if (operation != 'l' && operation != 'o' && pthread_mutex_lock(&at->mutex) != 0) return 4;
+  // musl registers its list with the first robust lock, so only after that.
+  long head = robust_list_head();
+  if (operation == 'l' || operation == 'o') {
+    static struct shared other;
+    if (make_mutex(&other, (const char* const*)argv + 1) != 0) return 3;
+    if (pthread_mutex_lock(&other.mutex) != 0 || pthread_mutex_unlock(&other.mutex) != 0) return 4;
+    head = robust_list_head();
+  }
+  if (head == 0) return DEADBOLT_PROBE_NO_LIST;
+  int waiter = 0;
+  if (operation == 'w' || operation == 'd') waiter = start_waiter(at);
+  if (waiter < 0) return 6;
+
+  static const struct time long_ago;
+  stop(DEADBOLT_PROBE_READY, head, waiter);
+  switch (operation) {
+  case 'u':
+  case 'w':
+    pthread_mutex_unlock(&at->mutex);
+    break;
+  case 'c':
+  case 'd':
+    pthread_cond_timedwait(&at->condition, &at->mutex, &long_ago);
+    break;
+  default:
+    pthread_mutex_lock(&at->mutex);
+    break;
+  }
+  stop(DEADBOLT_PROBE_DONE, head, waiter);
+  return 0;
+}
+
+// The entry, of a shape that the start-up function of either libc takes.
+__attribute__((used)) static void begin(long* stack, void (*loader_fini)(void)) {
+  __libc_start_main(run, (int)stack[0], (char**)(stack + 1), 0, 0, loader_fini);
+  _exit(7);
+}
+
+__asm__(".globl _start\n"
+        ".type _start, @function\n"
+        "_start:\n"
+        "  xorl %ebp, %ebp\n"
+        "  movq %rsp, %rdi\n"
+        "  movq %rdx, %rsi\n"
+        "  andq $-16, %rsp\n"
+        "  call begin\n"
+        "  hlt\n"
+        ".size _start, . - _start\n");
