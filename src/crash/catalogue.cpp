@@ -8,6 +8,7 @@
 #include "crash/subjects/glibc_mutex.hpp"
 #include "crash/subjects/mutex.hpp"
 #include "crash/subjects/robust_mutex.hpp"
+#include "crash/subjects/shared_mutex.hpp"
 
 #include <array>
 
@@ -86,8 +87,12 @@ std::span<const subject* const> all_subjects() {
   static const robust_mutex_subject robust_mutex;
   static const robust_pi_mutex_subject robust_pi_mutex;
   static const mutex_subject mutex;
-  static const std::array<const subject*, 5> all{&glibc, &glibc_pi, &robust_mutex, &robust_pi_mutex,
-                                                 &mutex};
+  static const shared_mutex_subject shared{side::writer, side::writer};
+  static const shared_mutex_subject shared_reader{side::reader, side::writer};
+  static const shared_mutex_subject shared_readers{side::writer, side::reader};
+  static const std::array<const subject*, 8> all{&glibc,           &glibc_pi,      &robust_mutex,
+                                                 &robust_pi_mutex, &mutex,         &shared,
+                                                 &shared_reader,   &shared_readers};
   return all;
 }
 

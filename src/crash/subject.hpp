@@ -64,6 +64,11 @@ public:
   virtual bool unlock(void* lock) const = 0;
   virtual void mark_consistent(void* lock) const = 0;
 
+  // What the victim does, where that differs from what the others do: one side of a lock
+  // that has two.
+  virtual grant victims_lock(void* lock) const { return this->lock(lock); }
+  virtual bool victims_unlock(void* lock) const { return unlock(lock); }
+
   // Called in each thread that will be stepped, before the steps: whatever a
   // thread does once only. `scratch` is a lock that nobody else uses.
   virtual void enter_thread(void* scratch) const;
@@ -71,6 +76,8 @@ public:
   // Looks at the lock from outside, with the owner stopped: does `tid` own it now?
   // False from the instruction on that releases it.
   [[nodiscard]] virtual bool held_by(const void* lock, pid_t tid) const = 0;
+  // While held_by(): what the next one is told if that owner dies now.
+  [[nodiscard]] virtual grant heir_is_told(const void* /*lock*/) const { return grant::owner_died; }
 };
 
 } // namespace deadbolt::crash

@@ -32,12 +32,12 @@ struct operation_call {
 
 void call_lock(void* argument) {
   const auto* const call = static_cast<operation_call*>(argument);
-  call->target.lock(call->lock);
+  call->target.victims_lock(call->lock);
 }
 
 void call_unlock(void* argument) {
   const auto* const call = static_cast<operation_call*>(argument);
-  call->target.unlock(call->lock);
+  call->target.victims_unlock(call->lock);
 }
 
 } // namespace
@@ -46,7 +46,7 @@ void victim::be_stepped(const subject& subject, const world_memory& memory,
                         const victim_plan& plan) {
   subject.enter_thread(memory.scratch());
   const auto hold = [&](void* lock) {
-    if (subject.lock(lock) != grant::acquired) board_->report(trouble::lock_refused, 0);
+    if (subject.victims_lock(lock) != grant::acquired) board_->report(trouble::lock_refused, 0);
   };
   hold(memory.companion(0));
   if (plan.operation == stepped_operation::unlock) hold(memory.lock());

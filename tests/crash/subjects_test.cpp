@@ -35,6 +35,27 @@ TEST_P(region_mutex, is_clean_without_a_guard) {
 
 INSTANTIATE_TEST_SUITE_P(in, region_mutex, testing::ValuesIn(scenario_names()));
 
+class region_shared_mutex : public testing::TestWithParam<subject_and_scenario> {};
+
+TEST_P(region_shared_mutex, is_clean_without_a_guard) {
+  const auto [subject, scenario] = GetParam();
+  const row row = attack(subject_named(subject), scenario, guard_named("none"));
+  EXPECT_EQ(row.judge(), standing::clean) << describe(row);
+  EXPECT_GT(row.kill_points(), 20u);
+  EXPECT_EQ(row.count(outcome::corrupted), 0u) << describe(row);
+  // A writer is inside when its unlock begins; a reader's death is never told.
+  if (subject == "shared_mutex_reader") {
+    EXPECT_EQ(row.count(outcome::owner_died), 0u) << describe(row);
+  } else if (scenario != "woken") {
+    EXPECT_GT(row.count(outcome::owner_died), 0u) << describe(row);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(in, region_shared_mutex,
+                         testing::Combine(testing::Values("shared_mutex", "shared_mutex_reader",
+                                                          "shared_mutex_readers"),
+                                          testing::ValuesIn(scenario_names())));
+
 // The standing negative control: each of these would have to find it.
 class unprotected_libc : public testing::TestWithParam<subject_and_scenario> {};
 

@@ -32,10 +32,10 @@ std::string find_lost_or_released(const strings& prober, void* lock, grant& told
   return trouble.empty() ? trouble : fmt::format("after {} {}", to_string(told), trouble);
 }
 
-std::string find_lost(const strings& prober, void* lock) {
+std::string find_lost(const strings& prober, void* lock, grant right) {
   grant told{};
   std::string trouble = find_lost_or_released(prober, lock, told);
-  if (trouble.empty() && told != grant::owner_died)
+  if (trouble.empty() && told != right)
     return fmt::format("its owner is dead, and the next one is told \"{}\"", to_string(told));
   return trouble;
 }

@@ -14,9 +14,9 @@ namespace deadbolt::crash {
 // Memory that was filled with `tid` no longer is.
 [[nodiscard]] std::string find_damage(const void* memory, std::size_t length, pid_t tid);
 
-// A lock whose owner has died does not go to the next one as owner died, or is no
-// longer a lock after that.
-[[nodiscard]] std::string find_lost(const strings& prober, void* lock);
+// A lock whose owner has died does not go to the next one with what is `right` to say, or
+// is no longer a lock after that.
+[[nodiscard]] std::string find_lost(const strings& prober, void* lock, grant right);
 // The same where the kernel may instead have released it in the dead one's name; says
 // in `told` what the next one is told.
 [[nodiscard]] std::string find_lost_or_released(const strings& prober, void* lock, grant& told);

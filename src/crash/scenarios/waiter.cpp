@@ -43,6 +43,7 @@ verdict waiter_scenario::run(const point& at) const {
     return verdict{result, steps, ip, std::move(finding)};
   };
   const bool held_then = at.target.held_by(memory.lock(), dying.tid());
+  const grant right = held_then ? at.target.heir_is_told(memory.lock()) : grant::acquired;
   const bool begun = !locks && dying.unlock_is_in_kernels_hands();
   if (locks) wait();
 
@@ -50,7 +51,6 @@ verdict waiter_scenario::run(const point& at) const {
   at.about_to_wait();
   const std::optional<grant> answer = waiter.on().reply(waiter_patience);
   if (!answer) return say(outcome::stranded, "the waiter does not get the lock");
-  const grant right = held_then ? grant::owner_died : grant::acquired;
   if (*answer != right && !(begun && *answer == grant::acquired)) {
     return say(held_then ? outcome::lost : outcome::corrupted,
                fmt::format("the waiter is told \"{}\" instead of \"{}\"", to_string(*answer),
@@ -61,7 +61,8 @@ verdict waiter_scenario::run(const point& at) const {
       !trouble.empty())
     return say(outcome::lost, "after the waiter had it: " + trouble);
   for (std::size_t i = 0; i < world_memory::companions; ++i) {
-    const std::string trouble = find_lost(prober.on(), memory.companion(i));
+    const std::string trouble =
+        find_lost(prober.on(), memory.companion(i), at.target.heir_is_told(memory.companion(i)));
     if (!trouble.empty()) return say(outcome::lost, "another lock that it held: " + trouble);
   }
   return say(*answer == grant::owner_died ? outcome::owner_died : outcome::intact);

@@ -84,6 +84,7 @@ verdict window_scenario::run(const point& at) const {
     return verdict{result, steps, ip, std::move(finding)};
   };
   const bool held_then = at.target.held_by(memory.lock(), dying.tid());
+  const grant right = held_then ? at.target.heir_is_told(memory.lock()) : grant::acquired;
   const bool begun = dying.unlock_is_in_kernels_hands();
   if (executes || plan_.death == death_by::sigkill_in_handler) dying.enter_handler();
 
@@ -124,19 +125,20 @@ verdict window_scenario::run(const point& at) const {
     break;
   }
 
-  grant told = grant::owner_died;
+  grant told = right;
   if (!held_then) {
     if (const std::string damage = find_damage(data, memory.lock_length(), tid); !damage.empty())
       return say(outcome::corrupted, damage);
   } else if (const std::string trouble =
                  begun ? find_lost_or_released(other.on(), memory.lock(), told)
-                       : find_lost(other.on(), memory.lock());
+                       : find_lost(other.on(), memory.lock(), right);
              !trouble.empty()) {
     return say(outcome::lost, "the lock: " + trouble);
   }
   // Where the kernel finds no lock at all, these would say that once more at every point.
   for (std::size_t i = 0; !is_limited(*this, at.target) && i < world_memory::companions; ++i) {
-    const std::string trouble = find_lost(other.on(), memory.companion(i));
+    const std::string trouble =
+        find_lost(other.on(), memory.companion(i), at.target.heir_is_told(memory.companion(i)));
     if (!trouble.empty()) return say(outcome::lost, "another lock that it held: " + trouble);
   }
   return say(held_then && told == grant::owner_died ? outcome::owner_died : outcome::intact);

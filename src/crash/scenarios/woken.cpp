@@ -47,6 +47,7 @@ std::optional<verdict> attempt(const point& at) {
     return verdict{result, steps, ip, std::move(finding)};
   };
   const bool held_then = at.target.held_by(memory.lock(), woken.tid());
+  const grant right = held_then ? at.target.heir_is_told(memory.lock()) : grant::acquired;
   woken.kill();
   if (taken && third.on().make(deed::unlock, memory.lock()) != grant::acquired)
     return say(outcome::lost, "the third process is no longer the owner when it unlocks");
@@ -56,7 +57,6 @@ std::optional<verdict> attempt(const point& at) {
   if (!answer)
     return say(outcome::stranded, woke ? "the other waiter does not get the lock"
                                        : "the unlock woke nobody, and nobody gets the lock");
-  const grant right = held_then ? grant::owner_died : grant::acquired;
   if (*answer != right) {
     return say(held_then ? outcome::lost : outcome::corrupted,
                fmt::format("the other waiter is told \"{}\" instead of \"{}\"", to_string(*answer),
@@ -67,11 +67,12 @@ std::optional<verdict> attempt(const point& at) {
       !trouble.empty())
     return say(outcome::lost, "after the waiter had it: " + trouble);
   for (std::size_t i = 0; i < world_memory::companions; ++i) {
-    const std::string trouble = find_lost(third.on(), memory.companion(i));
+    const std::string trouble =
+        find_lost(third.on(), memory.companion(i), at.target.heir_is_told(memory.companion(i)));
     if (!trouble.empty())
       return say(outcome::lost, "another lock that the victim held: " + trouble);
   }
-  return say(held_then ? outcome::owner_died : outcome::intact);
+  return say(right == grant::owner_died ? outcome::owner_died : outcome::intact);
 }
 
 } // namespace

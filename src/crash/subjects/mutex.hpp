@@ -3,21 +3,15 @@
 #ifndef DEADBOLT_CRASH_SUBJECTS_MUTEX_HPP
 #define DEADBOLT_CRASH_SUBJECTS_MUTEX_HPP
 
-#include "crash/subject.hpp"
+#include "crash/subjects/region_subject.hpp"
 
 namespace deadbolt::crash {
 
-class mutex_subject final : public subject {
+class mutex_subject final : public region_subject {
 public:
   [[nodiscard]] std::string_view name() const override { return "mutex"; }
   [[nodiscard]] std::string_view summary() const override { return "deadbolt::mutex, in a region"; }
-  [[nodiscard]] bool ours() const override { return true; }
-  [[nodiscard]] std::string_view engine() const override { return "region"; }
-  [[nodiscard]] bool protected_by_itself() const override { return true; }
-  [[nodiscard]] bool sees_death_by_itself() const override { return true; }
   [[nodiscard]] std::size_t size() const override;
-  [[nodiscard]] void* map_memory(std::size_t length) const override;
-  void unmap_memory(void* memory, std::size_t length) const override;
   void create(void* lock) const override;
   void destroy(void* lock) const override;
   grant lock(void* lock) const override;
