@@ -54,8 +54,9 @@ void print_json(const std::vector<doctor::finding>& findings, bool broken) {
   fmt::print("{}\n", json.dump(2));
 }
 
-int examine(bool as_json) {
-  const std::vector<doctor::finding> findings = doctor::examine_machine();
+int examine(bool as_json, const std::string& region) {
+  const std::vector<doctor::finding> findings =
+      region.empty() ? doctor::examine_machine() : doctor::examine_region(region);
   const bool broken = std::ranges::any_of(findings, [](const doctor::finding& found) {
     return found.severity == doctor::level::broken;
   });
@@ -71,9 +72,14 @@ int examine(bool as_json) {
 
 void add_doctor(CLI::App& app, int& status) {
   auto as_json = std::make_shared<bool>(false);
+  auto region = std::make_shared<std::string>();
   CLI::App* sub = app.add_subcommand("doctor", description);
   sub->add_flag("--json", *as_json, "Print the findings as JSON");
-  sub->callback([as_json, &status] { status = examine(*as_json); });
+  sub->add_option("--region", *region,
+                  "Look at this region's live members instead: would the kernel find each one's "
+                  "life word if it died now?")
+      ->type_name("FILE");
+  sub->callback([as_json, region, &status] { status = examine(*as_json, *region); });
 }
 
 } // namespace deadbolt::cli
