@@ -9,6 +9,7 @@ inline constexpr const char* uncontended_group = "uncontended";
 
 void register_uncontended();
 void register_contended();
+void register_takeover();
 
 } // namespace bench
 #endif

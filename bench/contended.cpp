@@ -45,7 +45,7 @@ struct stage {
 template <class Rival>
 void compete(benchmark::State& state, int processes, int steps) {
   for (auto _ : state) {
-    const shared_mapping<stage<Rival>> mapping;
+    const typename mapping_for<stage<Rival>, Rival>::type mapping;
     auto& here = *mapping;
     const contest_result result =
         run_contest(here.contest, processes, contest_time, [&](contender& self) {
@@ -87,14 +87,54 @@ void add(int processes, const section_length& length) {
       ->UseManualTime();
 }
 
+// Processes that only read: what a shared lock is for. Nothing is counted under it.
+template <class Rival>
+void read_together(benchmark::State& state, int processes) {
+  for (auto _ : state) {
+    const typename mapping_for<stage<Rival>, Rival>::type mapping;
+    auto& here = *mapping;
+    const contest_result result =
+        run_contest(here.contest, processes, contest_time, [&](contender& self) {
+          std::uint64_t pairs = 0;
+          for (; !here.contest.stop.load(std::memory_order_relaxed); ++pairs) {
+            here.lock.lock();
+            benchmark::DoNotOptimize(here.value);
+            here.lock.unlock();
+          }
+          self.pairs = pairs;
+        });
+    require(result.pairs > 0, "nobody read");
+    const auto pairs = static_cast<double>(result.pairs);
+    state.SetIterationTime(result.seconds / pairs);
+    state.counters["pairs_per_second"] = pairs / result.seconds;
+    state.counters["smallest_share"] = static_cast<double>(result.fewest_pairs) * processes / pairs;
+    state.counters["longest_gap_ms"] = 0;
+  }
+}
+
+template <class Rival>
+void add_readers(int processes) {
+  const std::string name = "readers/procs:" + std::to_string(processes) + "/" + Rival::name;
+  benchmark::RegisterBenchmark(
+      name.c_str(),
+      [processes](benchmark::State& state) { read_together<Rival>(state, processes); })
+      ->Iterations(1)
+      ->UseManualTime();
+}
+
 } // namespace
 
 void register_contended() {
+  for (const int processes : {1, 2, 8}) {
+    add_readers<glibc_rwlock_read>(processes);
+    add_readers<shared_mutex_read>(processes);
+  }
   for (const section_length& length : lengths) {
     for (const int processes : {1, 2, 4, 8}) {
       add<glibc_normal>(processes, length);
       add<glibc_robust>(processes, length);
       add<robust_mutex>(processes, length);
+      add<region_mutex>(processes, length);
       add<glibc_robust_pi>(processes, length);
       add<robust_pi_mutex>(processes, length);
     }

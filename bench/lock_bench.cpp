@@ -40,6 +40,7 @@ int main(int argc, char** argv) {
 
   bench::register_uncontended();
   bench::register_contended();
+  bench::register_takeover();
   benchmark::AddCustomContext("engine", deadbolt_engine());
   std::printf("engine %s; a robust_mutex takes %zu bytes, a pthread_mutex_t %zu\n"
               "uncontended: CPU time of one thread; contended: processes pinned to CPUs in turn\n",

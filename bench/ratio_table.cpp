@@ -9,6 +9,8 @@ namespace bench {
 namespace {
 
 constexpr const char* reference = "glibc_robust";
+// Where that one does not compete.
+constexpr const char* second_reference = "glibc_rwlock_read";
 constexpr const char* floor_name = "two_rmw_floor";
 
 // A ratio that is less certain than this is not printed.
@@ -30,6 +32,12 @@ constexpr aim aims[] = {
     {uncontended_group, "robust_pi_mutex", "glibc_robust_pi", 0.80},
     {"contended/procs:2/section:short", "robust_mutex", reference, 1 / 1.5},
     {"contended/procs:8/section:short", "robust_mutex", reference, 1 / 1.5},
+    {uncontended_group, "mutex", reference, 0.72},
+    {uncontended_group, "mutex", "glibc_normal", 1},
+    {uncontended_group, "shared_mutex_read", "glibc_rwlock_read", 1},
+    {uncontended_group, "shared_mutex_write", "glibc_rwlock_write", 1},
+    {"contended/procs:2/section:short", "mutex", reference, 1 / 1.5},
+    {"contended/procs:8/section:short", "mutex", reference, 1 / 1.5},
 };
 
 void print_ratio(const estimate& ratio) {
@@ -84,10 +92,16 @@ const ratio_table::row* ratio_table::find(const group& rows, const char* rival) 
 
 void ratio_table::print(const std::string& name, const group& rows) {
   const row* to = find(rows, reference);
+  if (to == nullptr) to = find(rows, second_reference);
   const row* floor = find(rows, floor_name);
-  std::printf("\n%-32s %10s %7s  %-21s", name.c_str(), "ns/pair", "spread", "time / glibc_robust");
+  const bool kills = !rows.empty() && rows.begin()->second.counters.contains("p99_us");
+  const std::string ratio = std::string{"time / "} + (to != nullptr ? to->rival : reference);
+  std::printf("\n%-32s %10s %7s  %-21s", name.c_str(), kills ? "ns" : "ns/pair", "spread",
+              ratio.c_str());
   if (floor != nullptr) std::printf("  %-21s", "time / two_rmw_floor");
-  if (!rows.begin()->second.counters.empty()) {
+  if (kills) {
+    std::printf("  %12s", "p99");
+  } else if (!rows.begin()->second.counters.empty()) {
     std::printf("  %12s %8s %12s", "pairs/s", "least", "longest gap");
   }
   std::printf("\n");
@@ -97,7 +111,9 @@ void ratio_table::print(const std::string& name, const group& rows) {
                 100 * spread_of(row.nanoseconds));
     if (to != nullptr) print_ratio(ratio_of(time, median_of(to->nanoseconds)));
     if (floor != nullptr) print_ratio(ratio_of(time, median_of(floor->nanoseconds)));
-    if (!row.counters.empty()) {
+    if (kills) {
+      std::printf("  %9.0f us", median_counter(row.counters, "p99_us"));
+    } else if (!row.counters.empty()) {
       std::printf("  %12.0f %7.0f%% %9.2f ms", median_counter(row.counters, "pairs_per_second"),
                   100 * median_counter(row.counters, "smallest_share"),
                   median_counter(row.counters, "longest_gap_ms"));

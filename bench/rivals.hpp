@@ -4,8 +4,10 @@
 #ifndef DEADBOLT_BENCH_RIVALS_HPP
 #define DEADBOLT_BENCH_RIVALS_HPP
 
+#include <deadbolt/mutex.hpp>
 #include <deadbolt/robust_mutex.hpp>
 #include <deadbolt/robust_pi_mutex.hpp>
+#include <deadbolt/shared_mutex.hpp>
 
 #include <cstdint>
 #include <cstdio>
@@ -89,6 +91,52 @@ struct robust_mutex : deadbolt_mutex<deadbolt::robust_mutex> {
 };
 struct robust_pi_mutex : deadbolt_mutex<deadbolt::robust_pi_mutex> {
   static constexpr const char* name = "robust_pi_mutex";
+};
+
+// These lie in a region; see shared_mapping.hpp.
+struct region_mutex : deadbolt_mutex<deadbolt::mutex> {
+  static constexpr const char* name = "mutex";
+  static constexpr bool in_region = true;
+};
+struct shared_mutex_write : deadbolt_mutex<deadbolt::shared_mutex> {
+  static constexpr const char* name = "shared_mutex_write";
+  static constexpr bool in_region = true;
+};
+struct shared_mutex_read {
+  static constexpr const char* name = "shared_mutex_read";
+  static constexpr bool in_region = true;
+  deadbolt::shared_mutex mutex;
+
+  void lock() { require(mutex.lock_shared(), "lock_shared: not held"); }
+  void unlock() {
+    require(mutex.unlock_shared() == deadbolt::unlock_status::released, "unlock_shared failed");
+  }
+};
+
+// A process-shared pthread rwlock.
+template <bool reads>
+struct glibc_rwlock {
+  pthread_rwlock_t rwlock;
+
+  glibc_rwlock() {
+    pthread_rwlockattr_t attributes;
+    pthread_rwlockattr_init(&attributes);
+    pthread_rwlockattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    require(pthread_rwlock_init(&rwlock, &attributes) == 0, "pthread_rwlock_init failed");
+    pthread_rwlockattr_destroy(&attributes);
+  }
+  void lock() {
+    require((reads ? pthread_rwlock_rdlock(&rwlock) : pthread_rwlock_wrlock(&rwlock)) == 0,
+            "a pthread_rwlock was not locked");
+  }
+  void unlock() { require(pthread_rwlock_unlock(&rwlock) == 0, "pthread_rwlock_unlock failed"); }
+};
+
+struct glibc_rwlock_read : glibc_rwlock<true> {
+  static constexpr const char* name = "glibc_rwlock_read";
+};
+struct glibc_rwlock_write : glibc_rwlock<false> {
+  static constexpr const char* name = "glibc_rwlock_write";
 };
 
 } // namespace bench

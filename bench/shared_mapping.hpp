@@ -4,8 +4,10 @@
 
 #include "rivals.hpp"
 
+#include <deadbolt/region.hpp>
 #include <new>
 #include <sys/mman.h>
+#include <type_traits>
 
 namespace bench {
 
@@ -31,6 +33,38 @@ public:
 
 private:
   T* object_;
+};
+
+// The same in a region of its own.
+template <class T>
+class region_mapping {
+public:
+  region_mapping()
+      : region_{
+            deadbolt::region::create_anonymous("lock_bench", {.size = sizeof(T), .members = 64})} {
+    require(static_cast<bool>(region_), "a region was not made");
+    object_ = new (region_.data()) T;
+  }
+  region_mapping(const region_mapping&) = delete;
+  region_mapping& operator=(const region_mapping&) = delete;
+  ~region_mapping() { object_->~T(); }
+
+  T* operator->() const { return object_; }
+  T& operator*() const { return *object_; }
+
+private:
+  deadbolt::region region_;
+  T* object_;
+};
+
+// Where a T with such a lock in it lies.
+template <class T, class Rival>
+struct mapping_for {
+  using type = shared_mapping<T>;
+};
+template <class T, class Rival>
+requires(Rival::in_region) struct mapping_for<T, Rival> {
+  using type = region_mapping<T>;
 };
 
 } // namespace bench

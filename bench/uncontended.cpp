@@ -17,7 +17,7 @@ void lock_and_unlock(benchmark::State& state) {
   struct alignas(64) stage {
     Rival lock;
   };
-  const shared_mapping<stage> mapping;
+  const typename mapping_for<stage, Rival>::type mapping;
   Rival& lock = mapping->lock;
   for (auto _ : state) {
     lock.lock();
@@ -38,7 +38,8 @@ void add() {
 
 void register_uncontended() {
   add<two_rmw_floor, two_rmw_floor_called, glibc_normal, glibc_robust, glibc_robust_pi,
-      robust_mutex, robust_pi_mutex>();
+      robust_mutex, robust_pi_mutex, region_mutex, glibc_rwlock_read, shared_mutex_read,
+      glibc_rwlock_write, shared_mutex_write>();
 }
 
 } // namespace bench
