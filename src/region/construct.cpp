@@ -79,7 +79,7 @@ void* place_of(const detail::open_region& region, const named_object& object, st
 void* region::begin_construct(const char* name, std::size_t size, std::size_t alignment,
                               detail::object_kind kind, bool& fresh) noexcept {
   if (mapping_ == nullptr || *name == 0 || strlen(name) >= sizeof named_object::name ||
-      alignment > regions::page_bytes) {
+      alignment == 0 || (alignment & (alignment - 1)) != 0 || alignment > regions::page_bytes) {
     return nullptr;
   }
   mutex& lock = directory_lock(*mapping_);

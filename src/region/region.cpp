@@ -6,17 +6,12 @@
 #include <region/attachment.hpp>
 #include <region/open_region.hpp>
 #include <region/process_state.hpp>
+#include <region/region_access.hpp>
 #include <region/region_file.hpp>
 #include <sys/mman.h>
 #include <sys/signals.hpp>
 
 namespace deadbolt {
-
-struct region_access {
-  static region make(detail::open_region* mapping, region_status status, int error) noexcept {
-    return {mapping, status, error};
-  }
-};
 
 namespace regions {
 

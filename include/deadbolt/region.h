@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Regions and their locks for C, and for languages that call C. Each function is the
+ * member function of the same name in deadbolt/region.hpp, mutex.hpp and
+ * shared_mutex.hpp, which say more; programs in C and C++ share regions.
+ */
+#ifndef DEADBOLT_REGION_H
+#define DEADBOLT_REGION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
+#define DEADBOLT_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define DEADBOLT_MUST_CHECK
+#endif
+/* As in C++: a 32-bit ABI aligns 64-bit numbers to 4 bytes by itself. */
+#ifdef __cplusplus
+#define DEADBOLT_ALIGNED alignas(8)
+#else
+#define DEADBOLT_ALIGNED _Alignas(8)
+#endif
+
+/* What came of opening a region; the names of deadbolt::region_status. */
+enum deadbolt_region_status {
+  DEADBOLT_REGION_OPEN,
+  DEADBOLT_REGION_CLOSED,
+  DEADBOLT_REGION_EXISTS,
+  DEADBOLT_REGION_NOT_FOUND,
+  DEADBOLT_REGION_NOT_A_REGION,
+  DEADBOLT_REGION_UNKNOWN_VERSION,
+  DEADBOLT_REGION_DAMAGED,
+  DEADBOLT_REGION_TRUNCATED,
+  DEADBOLT_REGION_FORMER_BOOT,
+  DEADBOLT_REGION_COPIED,
+  DEADBOLT_REGION_NETWORK_FILESYSTEM,
+  DEADBOLT_REGION_TOO_MANY,
+  DEADBOLT_REGION_INVALID_OPTIONS,
+  DEADBOLT_REGION_SYSTEM_ERROR /* see the handle's `error` */
+};
+
+enum deadbolt_attach_status {
+  DEADBOLT_ATTACHED,
+  DEADBOLT_ATTACH_TABLE_FULL,
+  DEADBOLT_ATTACH_INTERRUPTED_LIBC,
+  DEADBOLT_ATTACH_DESCRIPTOR_LOST,
+  DEADBOLT_ATTACH_NO_ROBUST_LIST,
+  DEADBOLT_ATTACH_NOT_OPEN,
+  DEADBOLT_ATTACH_SYSTEM_ERROR
+};
+
+/* The caller holds the lock after the first two. After DEADBOLT_OWNER_DIED the data may
+ * be half-written: repair it and call _mark_consistent() before the unlock. */
+enum deadbolt_lock_status {
+  DEADBOLT_ACQUIRED,
+  DEADBOLT_OWNER_DIED,
+  DEADBOLT_NOT_RECOVERABLE,
+  DEADBOLT_BUSY,
+  DEADBOLT_TIMED_OUT,
+  DEADBOLT_DEADLOCK,
+  DEADBOLT_TOO_MANY_HOLDS
+};
+
+enum deadbolt_unlock_status { DEADBOLT_RELEASED, DEADBOLT_NOT_OWNER };
+
+/* The names as deadbolt's messages write them: "owner_died". */
+const char* deadbolt_region_status_name(enum deadbolt_region_status status);
+const char* deadbolt_attach_status_name(enum deadbolt_attach_status status);
+const char* deadbolt_lock_status_name(enum deadbolt_lock_status status);
+
+/* ---- regions ---- */
+
+struct deadbolt_region_options {
+  size_t size;      /* bytes of data */
+  uint32_t members; /* threads at most, 1 to 16,382; 0: 1024 */
+  uint32_t mode;    /* permission bits of a new file; 0: 0600 */
+};
+
+/* A handle. Initialise it with DEADBOLT_REGION_INIT; close it once. It may be moved by
+ * copying its bytes, if the original is not used again. */
+struct deadbolt_region {
+  void* mapping;
+  uint32_t status; /* enum deadbolt_region_status */
+  int32_t error;   /* errno value of the call that failed, or 0 */
+};
+#define DEADBOLT_REGION_INIT                                                                       \
+  { NULL, DEADBOLT_REGION_CLOSED, 0 }
+
+/* Each closes what the handle had, and leaves the status in it too. */
+enum deadbolt_region_status
+deadbolt_region_create(struct deadbolt_region* region, const char* path,
+                       const struct deadbolt_region_options* options) DEADBOLT_MUST_CHECK;
+enum deadbolt_region_status deadbolt_region_open(struct deadbolt_region* region,
+                                                 const char* path) DEADBOLT_MUST_CHECK;
+enum deadbolt_region_status
+deadbolt_region_open_or_create(struct deadbolt_region* region, const char* path,
+                               const struct deadbolt_region_options* options) DEADBOLT_MUST_CHECK;
+enum deadbolt_region_status
+deadbolt_region_create_anonymous(struct deadbolt_region* region, const char* name,
+                                 const struct deadbolt_region_options* options) DEADBOLT_MUST_CHECK;
+enum deadbolt_region_status deadbolt_region_open_descriptor(struct deadbolt_region* region,
+                                                            int descriptor) DEADBOLT_MUST_CHECK;
+void deadbolt_region_close(struct deadbolt_region* region);
+
+/* The data, zero at first and aligned to a page; NULL, 0, 0 and -1 when closed. */
+void* deadbolt_region_data(const struct deadbolt_region* region);
+size_t deadbolt_region_size(const struct deadbolt_region* region);
+uint32_t deadbolt_region_members(const struct deadbolt_region* region);
+int deadbolt_region_descriptor(const struct deadbolt_region* region);
+
+enum deadbolt_attach_status
+deadbolt_region_attach(struct deadbolt_region* region) DEADBOLT_MUST_CHECK;
+bool deadbolt_region_detach(struct deadbolt_region* region);
+
+/* What a named object is, for `deadbolt inspect`. */
+enum deadbolt_object_kind {
+  DEADBOLT_OBJECT_OTHER,
+  DEADBOLT_OBJECT_MUTEX,
+  DEADBOLT_OBJECT_SHARED_MUTEX,
+  DEADBOLT_OBJECT_CONDITION_VARIABLE,
+  DEADBOLT_OBJECT_COUNTING_SEMAPHORE
+};
+
+/*
+ * The object of this name, or NULL if there is no room for it or one of that name has
+ * another size. When *fresh is true it is zeroed and the caller's to initialise, everybody
+ * else who asks for a name waits, and deadbolt_region_end_construct() must follow: with
+ * made == false if it cannot be initialised. Zeroed memory is an unlocked lock.
+ */
+void* deadbolt_region_begin_construct(struct deadbolt_region* region, const char* name, size_t size,
+                                      size_t alignment, enum deadbolt_object_kind kind,
+                                      bool* fresh) DEADBOLT_MUST_CHECK;
+void deadbolt_region_end_construct(struct deadbolt_region* region, const char* name, bool made);
+
+/* ---- mutexes: anywhere in a region's data; zeroed memory is an unlocked one ---- */
+
+struct deadbolt_mutex {
+  DEADBOLT_ALIGNED uint64_t word;
+};
+
+enum deadbolt_lock_status deadbolt_mutex_lock(struct deadbolt_mutex* mutex) DEADBOLT_MUST_CHECK;
+enum deadbolt_lock_status deadbolt_mutex_try_lock(struct deadbolt_mutex* mutex) DEADBOLT_MUST_CHECK;
+/* `clock` is CLOCK_MONOTONIC or CLOCK_REALTIME; any other ends the process. */
+enum deadbolt_lock_status
+deadbolt_mutex_lock_until(struct deadbolt_mutex* mutex, clockid_t clock,
+                          const struct timespec* time) DEADBOLT_MUST_CHECK;
+enum deadbolt_unlock_status deadbolt_mutex_unlock(struct deadbolt_mutex* mutex);
+bool deadbolt_mutex_mark_consistent(struct deadbolt_mutex* mutex);
+
+/* ---- readers-writer locks ---- */
+
+struct deadbolt_shared_mutex {
+  DEADBOLT_ALIGNED uint64_t writer;
+  uint32_t readers;
+  uint32_t state;
+};
+
+enum deadbolt_lock_status
+deadbolt_shared_mutex_lock(struct deadbolt_shared_mutex* mutex) DEADBOLT_MUST_CHECK;
+enum deadbolt_lock_status
+deadbolt_shared_mutex_try_lock(struct deadbolt_shared_mutex* mutex) DEADBOLT_MUST_CHECK;
+enum deadbolt_lock_status
+deadbolt_shared_mutex_lock_until(struct deadbolt_shared_mutex* mutex, clockid_t clock,
+                                 const struct timespec* time) DEADBOLT_MUST_CHECK;
+enum deadbolt_unlock_status deadbolt_shared_mutex_unlock(struct deadbolt_shared_mutex* mutex);
+enum deadbolt_lock_status
+deadbolt_shared_mutex_lock_shared(struct deadbolt_shared_mutex* mutex) DEADBOLT_MUST_CHECK;
+enum deadbolt_lock_status
+deadbolt_shared_mutex_try_lock_shared(struct deadbolt_shared_mutex* mutex) DEADBOLT_MUST_CHECK;
+enum deadbolt_lock_status
+deadbolt_shared_mutex_lock_shared_until(struct deadbolt_shared_mutex* mutex, clockid_t clock,
+                                        const struct timespec* time) DEADBOLT_MUST_CHECK;
+enum deadbolt_unlock_status
+deadbolt_shared_mutex_unlock_shared(struct deadbolt_shared_mutex* mutex);
+bool deadbolt_shared_mutex_mark_consistent(struct deadbolt_shared_mutex* mutex);
+
+#undef DEADBOLT_ALIGNED
+#undef DEADBOLT_MUST_CHECK
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
+#ifdef __cplusplus
+}
+#endif
+#endif

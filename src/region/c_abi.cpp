@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+// The C names of regions and their locks: the same objects under other types.
+#include <deadbolt/mutex.hpp>
+#include <deadbolt/region.h>
+#include <deadbolt/region.hpp>
+#include <deadbolt/shared_mutex.hpp>
+
+#include <chrono>
+#include <region/region_access.hpp>
+#include <sys/message.hpp>
+#include <type_traits>
+#include <utility>
+
+namespace deadbolt {
+namespace {
+
+// Equal numbers, so that a cast is a translation.
+static_assert(DEADBOLT_REGION_SYSTEM_ERROR == static_cast<int>(region_status::system_error));
+static_assert(DEADBOLT_REGION_FORMER_BOOT == static_cast<int>(region_status::former_boot));
+static_assert(DEADBOLT_ATTACH_SYSTEM_ERROR == static_cast<int>(attach_status::system_error));
+static_assert(DEADBOLT_ATTACH_DESCRIPTOR_LOST == static_cast<int>(attach_status::descriptor_lost));
+static_assert(DEADBOLT_TOO_MANY_HOLDS == static_cast<int>(lock_status::too_many_holds));
+static_assert(DEADBOLT_BUSY == static_cast<int>(lock_status::busy));
+static_assert(DEADBOLT_NOT_OWNER == static_cast<int>(unlock_status::not_owner));
+static_assert(DEADBOLT_OBJECT_COUNTING_SEMAPHORE ==
+              static_cast<int>(detail::object_kind::counting_semaphore));
+
+template <class Cpp, class C>
+Cpp& as(C* object) noexcept {
+  static_assert(std::is_standard_layout_v<Cpp> && sizeof(Cpp) == sizeof(C) &&
+                alignof(Cpp) == alignof(C));
+  return *reinterpret_cast<Cpp*>(object);
+}
+region& as_cpp(deadbolt_region* handle) noexcept {
+  return as<region>(handle);
+}
+const region& as_cpp(const deadbolt_region* handle) noexcept {
+  return as<const region>(handle);
+}
+mutex& as_cpp(deadbolt_mutex* lock) noexcept {
+  return as<mutex>(lock);
+}
+shared_mutex& as_cpp(deadbolt_shared_mutex* lock) noexcept {
+  return as<shared_mutex>(lock);
+}
+
+deadbolt_lock_status as_c(lock_status status) noexcept {
+  return static_cast<deadbolt_lock_status>(status);
+}
+deadbolt_unlock_status as_c(unlock_status status) noexcept {
+  return static_cast<deadbolt_unlock_status>(status);
+}
+
+region_options as_cpp(const deadbolt_region_options* options) noexcept {
+  region_options made{.size = options->size};
+  if (options->members != 0) made.members = options->members;
+  if (options->mode != 0) made.mode = options->mode;
+  return made;
+}
+
+deadbolt_region_status keep(deadbolt_region* handle, region&& made) noexcept {
+  as_cpp(handle) = std::move(made);
+  return static_cast<deadbolt_region_status>(handle->status);
+}
+
+// Calls lock(time point) with the time on its clock.
+template <class Lock>
+deadbolt_lock_status until(const void* mutex, clockid_t clock, const timespec* time,
+                           Lock&& lock) noexcept {
+  using namespace std::chrono;
+  const auto since = seconds{time->tv_sec};
+  const auto more = nanoseconds{time->tv_nsec};
+  // Whoever counts the far future in seconds means for ever.
+  const bool for_ever = since >= duration_cast<seconds>(nanoseconds::max());
+  const bool is_over = since < seconds{0};
+  const nanoseconds whole = for_ever  ? nanoseconds::max()
+                            : is_over ? nanoseconds{0}
+                                      : nanoseconds{since} + more;
+  switch (clock) {
+  case CLOCK_MONOTONIC:
+    return as_c(lock(steady_clock::time_point{whole}));
+  case CLOCK_REALTIME:
+    return as_c(lock(system_clock::time_point{whole}));
+  default:
+    sys::message{}
+        .text("a timed lock of ")
+        .pointer(mutex)
+        .text(" by clock ")
+        .number(clock)
+        .text(": only CLOCK_MONOTONIC and CLOCK_REALTIME are known")
+        .abort();
+  }
+}
+
+} // namespace
+} // namespace deadbolt
+
+using deadbolt::as_c;
+using deadbolt::as_cpp;
+
+const char* deadbolt_region_status_name(deadbolt_region_status status) {
+  return to_string(static_cast<deadbolt::region_status>(status));
+}
+const char* deadbolt_attach_status_name(deadbolt_attach_status status) {
+  return to_string(static_cast<deadbolt::attach_status>(status));
+}
+const char* deadbolt_lock_status_name(deadbolt_lock_status status) {
+  return to_string(static_cast<deadbolt::lock_status>(status));
+}
+
+deadbolt_region_status deadbolt_region_create(deadbolt_region* region, const char* path,
+                                              const deadbolt_region_options* options) {
+  return deadbolt::keep(region, deadbolt::region::create(path, as_cpp(options)));
+}
+deadbolt_region_status deadbolt_region_open(deadbolt_region* region, const char* path) {
+  return deadbolt::keep(region, deadbolt::region::open(path));
+}
+deadbolt_region_status deadbolt_region_open_or_create(deadbolt_region* region, const char* path,
+                                                      const deadbolt_region_options* options) {
+  return deadbolt::keep(region, deadbolt::region::open_or_create(path, as_cpp(options)));
+}
+deadbolt_region_status deadbolt_region_create_anonymous(deadbolt_region* region, const char* name,
+                                                        const deadbolt_region_options* options) {
+  return deadbolt::keep(region, deadbolt::region::create_anonymous(name, as_cpp(options)));
+}
+deadbolt_region_status deadbolt_region_open_descriptor(deadbolt_region* region, int descriptor) {
+  return deadbolt::keep(region, deadbolt::region::open_descriptor(descriptor));
+}
+void deadbolt_region_close(deadbolt_region* region) {
+  as_cpp(region).close();
+}
+
+void* deadbolt_region_data(const deadbolt_region* region) {
+  return as_cpp(region).data();
+}
+size_t deadbolt_region_size(const deadbolt_region* region) {
+  return as_cpp(region).size();
+}
+uint32_t deadbolt_region_members(const deadbolt_region* region) {
+  return as_cpp(region).members();
+}
+int deadbolt_region_descriptor(const deadbolt_region* region) {
+  return as_cpp(region).descriptor();
+}
+deadbolt_attach_status deadbolt_region_attach(deadbolt_region* region) {
+  return static_cast<deadbolt_attach_status>(as_cpp(region).attach());
+}
+bool deadbolt_region_detach(deadbolt_region* region) {
+  return as_cpp(region).detach();
+}
+
+void* deadbolt_region_begin_construct(deadbolt_region* region, const char* name, size_t size,
+                                      size_t alignment, deadbolt_object_kind kind, bool* fresh) {
+  return deadbolt::region_access::begin_construct(as_cpp(region), name, size, alignment,
+                                                  static_cast<deadbolt::detail::object_kind>(kind),
+                                                  *fresh);
+}
+void deadbolt_region_end_construct(deadbolt_region* region, const char* name, bool made) {
+  deadbolt::region_access::end_construct(as_cpp(region), name, made);
+}
+
+deadbolt_lock_status deadbolt_mutex_lock(deadbolt_mutex* mutex) {
+  return as_c(as_cpp(mutex).lock().status());
+}
+deadbolt_lock_status deadbolt_mutex_try_lock(deadbolt_mutex* mutex) {
+  return as_c(as_cpp(mutex).try_lock().status());
+}
+deadbolt_lock_status deadbolt_mutex_lock_until(deadbolt_mutex* mutex, clockid_t clock,
+                                               const timespec* time) {
+  return deadbolt::until(mutex, clock, time,
+                         [&](auto at) { return as_cpp(mutex).try_lock_until(at).status(); });
+}
+deadbolt_unlock_status deadbolt_mutex_unlock(deadbolt_mutex* mutex) {
+  return as_c(as_cpp(mutex).unlock());
+}
+bool deadbolt_mutex_mark_consistent(deadbolt_mutex* mutex) {
+  return as_cpp(mutex).mark_consistent();
+}
+
+deadbolt_lock_status deadbolt_shared_mutex_lock(deadbolt_shared_mutex* mutex) {
+  return as_c(as_cpp(mutex).lock().status());
+}
+deadbolt_lock_status deadbolt_shared_mutex_try_lock(deadbolt_shared_mutex* mutex) {
+  return as_c(as_cpp(mutex).try_lock().status());
+}
+deadbolt_lock_status deadbolt_shared_mutex_lock_until(deadbolt_shared_mutex* mutex, clockid_t clock,
+                                                      const timespec* time) {
+  return deadbolt::until(mutex, clock, time,
+                         [&](auto at) { return as_cpp(mutex).try_lock_until(at).status(); });
+}
+deadbolt_unlock_status deadbolt_shared_mutex_unlock(deadbolt_shared_mutex* mutex) {
+  return as_c(as_cpp(mutex).unlock());
+}
+deadbolt_lock_status deadbolt_shared_mutex_lock_shared(deadbolt_shared_mutex* mutex) {
+  return as_c(as_cpp(mutex).lock_shared().status());
+}
+deadbolt_lock_status deadbolt_shared_mutex_try_lock_shared(deadbolt_shared_mutex* mutex) {
+  return as_c(as_cpp(mutex).try_lock_shared().status());
+}
+deadbolt_lock_status deadbolt_shared_mutex_lock_shared_until(deadbolt_shared_mutex* mutex,
+                                                             clockid_t clock,
+                                                             const timespec* time) {
+  return deadbolt::until(mutex, clock, time,
+                         [&](auto at) { return as_cpp(mutex).try_lock_shared_until(at).status(); });
+}
+deadbolt_unlock_status deadbolt_shared_mutex_unlock_shared(deadbolt_shared_mutex* mutex) {
+  return as_c(as_cpp(mutex).unlock_shared());
+}
+bool deadbolt_shared_mutex_mark_consistent(deadbolt_shared_mutex* mutex) {
+  return as_cpp(mutex).mark_consistent();
+}

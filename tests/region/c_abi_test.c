@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* Every function of deadbolt/region.h, from C11. Exit status 0: all as it should be. */
+#define _GNU_SOURCE
+#include <deadbolt/region.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CHECK(condition)                                                                           \
+  do {                                                                                             \
+    if (!(condition)) {                                                                            \
+      fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);                    \
+      exit(1);                                                                                     \
+    }                                                                                              \
+  } while (0)
+
+struct board {
+  struct deadbolt_mutex lock;
+  struct deadbolt_shared_mutex readers;
+  unsigned long counted;
+};
+
+static const struct deadbolt_region_options small = {.size = 4096, .members = 16, .mode = 0600};
+
+static struct timespec after_ms(clockid_t clock, long ms) {
+  struct timespec time;
+  clock_gettime(clock, &time);
+  time.tv_nsec += ms * 1000000;
+  time.tv_sec += time.tv_nsec / 1000000000;
+  time.tv_nsec %= 1000000000;
+  return time;
+}
+
+static void expect_exit_0(pid_t child) {
+  int status = 0;
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static pid_t start(void) {
+  const pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) alarm(30);
+  return child;
+}
+
+static void files(const char* path) {
+  struct deadbolt_region region = DEADBOLT_REGION_INIT;
+  struct deadbolt_region again = DEADBOLT_REGION_INIT;
+  CHECK(deadbolt_region_data(&region) == NULL && deadbolt_region_size(&region) == 0);
+  CHECK(deadbolt_region_descriptor(&region) == -1 && deadbolt_region_members(&region) == 0);
+  CHECK(deadbolt_region_attach(&region) == DEADBOLT_ATTACH_NOT_OPEN);
+  CHECK(!deadbolt_region_detach(&region));
+  CHECK(deadbolt_region_open(&region, path) == DEADBOLT_REGION_NOT_FOUND);
+  CHECK(region.status == DEADBOLT_REGION_NOT_FOUND && region.mapping == NULL);
+  CHECK(deadbolt_region_create(&region, "/no/such/folder/file", &small) ==
+        DEADBOLT_REGION_SYSTEM_ERROR);
+  CHECK(region.error == ENOENT);
+  const struct deadbolt_region_options none = {.size = 0};
+  CHECK(deadbolt_region_create(&region, path, &none) == DEADBOLT_REGION_INVALID_OPTIONS);
+  CHECK(deadbolt_region_open_or_create(&region, path, &small) == DEADBOLT_REGION_OPEN);
+  CHECK(deadbolt_region_create(&again, path, &small) == DEADBOLT_REGION_EXISTS);
+  CHECK(deadbolt_region_open(&again, path) == DEADBOLT_REGION_OPEN);
+  CHECK(deadbolt_region_data(&again) == deadbolt_region_data(&region));
+  CHECK(deadbolt_region_size(&region) == 4096 && deadbolt_region_members(&region) == 16);
+  CHECK(deadbolt_region_open_descriptor(&again, deadbolt_region_descriptor(&region)) ==
+        DEADBOLT_REGION_OPEN);
+  deadbolt_region_close(&again);
+  CHECK(again.status == DEADBOLT_REGION_CLOSED);
+  CHECK(deadbolt_region_attach(&region) == DEADBOLT_ATTACHED);
+  CHECK(deadbolt_region_detach(&region));
+  deadbolt_region_close(&region);
+  deadbolt_region_close(&region); /* nothing */
+  /* Without options of its own. */
+  const struct deadbolt_region_options plain = {.size = 64};
+  CHECK(deadbolt_region_create_anonymous(&region, "c", &plain) == DEADBOLT_REGION_OPEN);
+  CHECK(deadbolt_region_members(&region) == 1024);
+  deadbolt_region_close(&region);
+  CHECK(strcmp(deadbolt_region_status_name(DEADBOLT_REGION_FORMER_BOOT), "former_boot") == 0);
+  CHECK(strcmp(deadbolt_attach_status_name(DEADBOLT_ATTACH_TABLE_FULL), "table_full") == 0);
+  CHECK(strcmp(deadbolt_lock_status_name(DEADBOLT_OWNER_DIED), "owner_died") == 0);
+}
+
+static void named_objects(struct deadbolt_region* region) {
+  bool fresh = false;
+  CHECK(deadbolt_region_begin_construct(region, "bad", 8, 3, DEADBOLT_OBJECT_OTHER, &fresh) ==
+        NULL);
+  CHECK(deadbolt_region_begin_construct(region, "bad", 8, 0, DEADBOLT_OBJECT_OTHER, &fresh) ==
+        NULL);
+  unsigned long* first = deadbolt_region_begin_construct(
+      region, "number", sizeof *first, _Alignof(unsigned long), DEADBOLT_OBJECT_OTHER, &fresh);
+  CHECK(first != NULL && fresh && *first == 0);
+  *first = 7;
+  deadbolt_region_end_construct(region, "number", false); /* it cannot be made after all */
+  first = deadbolt_region_begin_construct(region, "number", sizeof *first, _Alignof(unsigned long),
+                                          DEADBOLT_OBJECT_OTHER, &fresh);
+  CHECK(first != NULL && fresh && *first == 0);
+  *first = 8;
+  deadbolt_region_end_construct(region, "number", true);
+  const unsigned long* second = deadbolt_region_begin_construct(
+      region, "number", sizeof *first, _Alignof(unsigned long), DEADBOLT_OBJECT_OTHER, &fresh);
+  CHECK(second == first && !fresh && *second == 8);
+}
+
+static void mutex(struct board* board) {
+  struct deadbolt_mutex* lock = &board->lock;
+  const struct timespec past = {0, 0};
+  CHECK(deadbolt_mutex_unlock(lock) == DEADBOLT_NOT_OWNER);
+  CHECK(deadbolt_mutex_lock(lock) == DEADBOLT_ACQUIRED);
+  CHECK(deadbolt_mutex_lock(lock) == DEADBOLT_DEADLOCK);
+  CHECK(!deadbolt_mutex_mark_consistent(lock));
+  pid_t child = start();
+  if (child == 0) {
+    struct timespec soon = after_ms(CLOCK_MONOTONIC, 20);
+    CHECK(deadbolt_mutex_try_lock(lock) == DEADBOLT_BUSY);
+    CHECK(deadbolt_mutex_lock_until(lock, CLOCK_MONOTONIC, &soon) == DEADBOLT_TIMED_OUT);
+    soon = after_ms(CLOCK_REALTIME, 20);
+    CHECK(deadbolt_mutex_lock_until(lock, CLOCK_REALTIME, &soon) == DEADBOLT_TIMED_OUT);
+    CHECK(deadbolt_mutex_lock_until(lock, CLOCK_REALTIME, &past) == DEADBOLT_TIMED_OUT);
+    _exit(0);
+  }
+  expect_exit_0(child);
+  CHECK(deadbolt_mutex_unlock(lock) == DEADBOLT_RELEASED);
+  const struct timespec far = {.tv_sec = INT64_MAX, .tv_nsec = 0};
+  CHECK(deadbolt_mutex_lock_until(lock, CLOCK_MONOTONIC, &far) == DEADBOLT_ACQUIRED);
+  CHECK(deadbolt_mutex_unlock(lock) == DEADBOLT_RELEASED);
+
+  child = start();
+  if (child == 0) {
+    CHECK(deadbolt_mutex_try_lock(lock) == DEADBOLT_ACQUIRED);
+    raise(SIGKILL);
+  }
+  CHECK(waitpid(child, NULL, 0) == child);
+  CHECK(deadbolt_mutex_lock(lock) == DEADBOLT_OWNER_DIED);
+  CHECK(deadbolt_mutex_mark_consistent(lock));
+  CHECK(deadbolt_mutex_unlock(lock) == DEADBOLT_RELEASED);
+
+  child = start();
+  if (child == 0) {
+    const struct timespec now = {0, 0};
+    freopen("/dev/null", "w", stderr);
+    (void)!deadbolt_mutex_lock_until(lock, CLOCK_BOOTTIME, &now);
+    _exit(0);
+  }
+  int status = 0;
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+static void shared_mutex(struct board* board) {
+  struct deadbolt_shared_mutex* lock = &board->readers;
+  CHECK(deadbolt_shared_mutex_unlock(lock) == DEADBOLT_NOT_OWNER);
+  CHECK(deadbolt_shared_mutex_unlock_shared(lock) == DEADBOLT_NOT_OWNER);
+  CHECK(deadbolt_shared_mutex_lock_shared(lock) == DEADBOLT_ACQUIRED);
+  pid_t child = start();
+  if (child == 0) {
+    const struct timespec soon = after_ms(CLOCK_MONOTONIC, 20);
+    CHECK(deadbolt_shared_mutex_try_lock_shared(lock) == DEADBOLT_ACQUIRED);
+    CHECK(deadbolt_shared_mutex_unlock_shared(lock) == DEADBOLT_RELEASED);
+    CHECK(deadbolt_shared_mutex_try_lock(lock) == DEADBOLT_BUSY);
+    CHECK(deadbolt_shared_mutex_lock_until(lock, CLOCK_MONOTONIC, &soon) == DEADBOLT_TIMED_OUT);
+    _exit(0);
+  }
+  expect_exit_0(child);
+  CHECK(deadbolt_shared_mutex_unlock_shared(lock) == DEADBOLT_RELEASED);
+  CHECK(deadbolt_shared_mutex_lock(lock) == DEADBOLT_ACQUIRED);
+  child = start();
+  if (child == 0) {
+    const struct timespec soon = after_ms(CLOCK_REALTIME, 20);
+    CHECK(deadbolt_shared_mutex_lock_shared_until(lock, CLOCK_REALTIME, &soon) ==
+          DEADBOLT_TIMED_OUT);
+    _exit(0);
+  }
+  expect_exit_0(child);
+  CHECK(deadbolt_shared_mutex_unlock(lock) == DEADBOLT_RELEASED);
+
+  child = start();
+  if (child == 0) {
+    CHECK(deadbolt_shared_mutex_lock(lock) == DEADBOLT_ACQUIRED);
+    raise(SIGKILL);
+  }
+  CHECK(waitpid(child, NULL, 0) == child);
+  CHECK(deadbolt_shared_mutex_lock_shared(lock) == DEADBOLT_OWNER_DIED);
+  CHECK(deadbolt_shared_mutex_mark_consistent(lock));
+  CHECK(deadbolt_shared_mutex_unlock_shared(lock) == DEADBOLT_RELEASED);
+}
+
+static void exclusion(struct board* board) {
+  enum { processes = 4, rounds = 2000 };
+  pid_t all[processes];
+  for (int i = 0; i < processes; ++i) {
+    all[i] = start();
+    if (all[i] != 0) continue;
+    for (int round = 0; round < rounds; ++round) {
+      CHECK(deadbolt_mutex_lock(&board->lock) == DEADBOLT_ACQUIRED);
+      ++board->counted;
+      CHECK(deadbolt_mutex_unlock(&board->lock) == DEADBOLT_RELEASED);
+    }
+    _exit(0);
+  }
+  for (int i = 0; i < processes; ++i) expect_exit_0(all[i]);
+  CHECK(board->counted == processes * rounds);
+}
+
+int main(void) {
+  alarm(60);
+  char path[64];
+  snprintf(path, sizeof path, "/dev/shm/deadbolt-c-abi-%d", (int)getpid());
+  files(path);
+  CHECK(unlink(path) == 0);
+
+  struct deadbolt_region region = DEADBOLT_REGION_INIT;
+  CHECK(deadbolt_region_create_anonymous(&region, "c", &small) == DEADBOLT_REGION_OPEN);
+  bool fresh = false;
+  struct board* board = deadbolt_region_begin_construct(
+      &region, "board", sizeof *board, _Alignof(struct board), DEADBOLT_OBJECT_OTHER, &fresh);
+  CHECK(board != NULL && fresh);
+  deadbolt_region_end_construct(&region, "board", true);
+  named_objects(&region);
+  mutex(board);
+  shared_mutex(board);
+  exclusion(board);
+  deadbolt_region_close(&region);
+  puts("every function of deadbolt/region.h does what it says");
+  return 0;
+}
