@@ -27,6 +27,7 @@ help:
 	@echo "make bench       run the benchmarks"
 	@echo "make models      check the models with Spin, and that their broken twins fail"
 	@echo "make storm       kill processes at random for 10 minutes (STORM_SECONDS=600)"
+	@echo "make evidence    run the check of every promise of the README (ONLY=word: of some)"
 	@echo "make lint        clang-format, clang-tidy, shellcheck, and a build with clang++"
 	@echo "make test-dev    the tests of the debug build alone; so test-musl, test-asan, test-tsan"
 	@echo "make clean       remove build/"
@@ -73,6 +74,12 @@ storm: build/dev/build.ninja
 	build/dev/tests/storm/storm --seconds $$(($(STORM_SECONDS) / 2)) $(STORM_OPTIONS)
 	build/dev/src/cli/deadbolt run -- \
 	  build/dev/tests/storm/storm --seconds $$(($(STORM_SECONDS) / 2)) $(STORM_OPTIONS)
+
+# Every promise of the README and its check: docs/evidence.md.
+ONLY ?=
+.PHONY: evidence
+evidence: build-dev
+	scripts/evidence.sh $(ONLY)
 
 # Building with clang++ runs clang-tidy on every file that has changed, or
 # whose headers have.
