@@ -11,7 +11,7 @@ JOBS ?= $(shell nproc)
 tool_packages := g++ cmake ninja-build libcli11-dev libfmt-dev nlohmann-json3-dev
 test_packages := $(tool_packages) libgtest-dev libbenchmark-dev pkg-config musl-tools \
   clang libclang-rt-14-dev g++-multilib
-bench_packages := $(tool_packages) libbenchmark-dev
+bench_packages := $(tool_packages) libbenchmark-dev musl-tools libboost-dev gnuplot-nox
 lint_packages := $(test_packages) clang-format clang-tidy shellcheck git
 
 require := scripts/require_packages.sh
@@ -24,7 +24,7 @@ fixed_layout := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 help:
 	@echo "make demo        build the release and run the crash test"
 	@echo "make test        build and run every user-space test"
-	@echo "make bench       run the benchmarks"
+	@echo "make bench       run the benchmarks; bench-check: compare with docs/performance.tsv"
 	@echo "make models      check the models with Spin, and that their broken twins fail"
 	@echo "make storm       kill processes at random for 10 minutes (STORM_SECONDS=600)"
 	@echo "make evidence    run the check of every promise of the README (ONLY=word: of some)"
@@ -37,12 +37,19 @@ demo: build/release/build.ninja
 	@cmake --build build/release --parallel $(JOBS) --target deadbolt
 	build/release/src/cli/deadbolt crash-test
 
-.PHONY: bench
-bench: packages-bench build/release/build.ninja
+# bench also writes docs/performance.md's table, docs/performance.tsv and docs/figures/;
+# bench-check compares with that.
+.PHONY: bench bench-check build-bench
+bench: build-bench
+	scripts/bench_report.sh build/release/bench/lock_bench
+
+bench-check: build-bench
+	scripts/bench_check.sh build/release/bench/lock_bench
+
+build-bench: packages-bench build/release/build.ninja
 	@grep -q '^DEADBOLT_BUILD_BENCH:BOOL=ON' build/release/CMakeCache.txt || \
 	  cmake -D DEADBOLT_BUILD_BENCH=ON build/release
 	@cmake --build build/release --parallel $(JOBS) --target lock_bench
-	build/release/bench/lock_bench
 
 # The whole suite comes last, so that its totals are the closing lines.
 .PHONY: test test-dev test-musl test-asan test-tsan

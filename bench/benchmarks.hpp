@@ -9,6 +9,8 @@ inline constexpr const char* uncontended_group = "uncontended";
 
 void register_uncontended();
 void register_contended();
+void register_musl();
+void register_readers_writers();
 void register_takeover();
 
 } // namespace bench

@@ -133,6 +133,9 @@ void register_contended() {
     for (const int processes : {1, 2, 4, 8}) {
       add<glibc_normal>(processes, length);
       add<glibc_robust>(processes, length);
+#ifdef DEADBOLT_BENCH_BOOST
+      add<boost_interprocess>(processes, length);
+#endif
       add<robust_mutex>(processes, length);
       add<region_mutex>(processes, length);
       add<glibc_robust_pi>(processes, length);

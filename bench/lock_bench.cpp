@@ -5,8 +5,8 @@
 //   lock_bench [Google Benchmark's options]
 //
 // The raw figures go to lock_bench.json beside the program, or to the file given
-// by --benchmark_out. Exit status: 0, also when an aim is missed; 1 when the
-// spread was too wide to judge an aim; 2 for bad usage.
+// by --benchmark_out; medians and ratios to lock_bench.tsv beside the program. Exit status: 0, also
+// when an aim is missed; 1 when the spread was too wide to judge an aim; 2 for bad usage.
 #include "benchmarks.hpp"
 #include "ratio_table.hpp"
 
@@ -39,7 +39,9 @@ int main(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(count, pointers.data())) return 2;
 
   bench::register_uncontended();
+  bench::register_musl();
   bench::register_contended();
+  bench::register_readers_writers();
   bench::register_takeover();
   benchmark::AddCustomContext("engine", deadbolt_engine());
   std::printf("engine %s; a robust_mutex takes %zu bytes, a pthread_mutex_t %zu\n"
@@ -48,5 +50,6 @@ int main(int argc, char** argv) {
   bench::ratio_table table;
   benchmark::RunSpecifiedBenchmarks(&table);
   benchmark::Shutdown();
+  table.write_medians(std::string{argv[0]} + ".tsv");
   return table.all_decided() ? 0 : 1;
 }

@@ -4,13 +4,14 @@
 #include "benchmarks.hpp"
 
 #include <cstdio>
+#include <fstream>
 
 namespace bench {
 namespace {
 
 constexpr const char* reference = "glibc_robust";
 // Where that one does not compete.
-constexpr const char* second_reference = "glibc_rwlock_read";
+constexpr const char* other_references[] = {"glibc_rwlock_read", "glibc_rwlock"};
 constexpr const char* floor_name = "two_rmw_floor";
 
 // A ratio that is less certain than this is not printed.
@@ -90,9 +91,16 @@ const ratio_table::row* ratio_table::find(const group& rows, const char* rival) 
   return nullptr;
 }
 
+const ratio_table::row* ratio_table::reference_of(const group& rows) {
+  const row* found = find(rows, reference);
+  for (const char* other : other_references) {
+    if (found == nullptr) found = find(rows, other);
+  }
+  return found;
+}
+
 void ratio_table::print(const std::string& name, const group& rows) {
-  const row* to = find(rows, reference);
-  if (to == nullptr) to = find(rows, second_reference);
+  const row* to = reference_of(rows);
   const row* floor = find(rows, floor_name);
   const bool kills = !rows.empty() && rows.begin()->second.counters.contains("p99_us");
   const std::string ratio = std::string{"time / "} + (to != nullptr ? to->rival : reference);
@@ -101,7 +109,7 @@ void ratio_table::print(const std::string& name, const group& rows) {
   if (floor != nullptr) std::printf("  %-21s", "time / two_rmw_floor");
   if (kills) {
     std::printf("  %12s", "p99");
-  } else if (!rows.begin()->second.counters.empty()) {
+  } else if (rows.begin()->second.counters.contains("pairs_per_second")) {
     std::printf("  %12s %8s %12s", "pairs/s", "least", "longest gap");
   }
   std::printf("\n");
@@ -113,13 +121,32 @@ void ratio_table::print(const std::string& name, const group& rows) {
     if (floor != nullptr) print_ratio(ratio_of(time, median_of(floor->nanoseconds)));
     if (kills) {
       std::printf("  %9.0f us", median_counter(row.counters, "p99_us"));
-    } else if (!row.counters.empty()) {
+    } else if (row.counters.contains("pairs_per_second")) {
       std::printf("  %12.0f %7.0f%% %9.2f ms", median_counter(row.counters, "pairs_per_second"),
                   100 * median_counter(row.counters, "smallest_share"),
                   median_counter(row.counters, "longest_gap_ms"));
     }
     std::printf("\n");
   }
+}
+
+void ratio_table::write_medians(const std::string& path) const {
+  std::ofstream file{path};
+  file << "# group\trival\tns\tratio\tlow\thigh\n";
+  for (const auto& [name, rows] : groups_) {
+    const row* to = reference_of(rows);
+    for (const auto& [family, its] : rows) {
+      const estimate time = median_of(its.nanoseconds);
+      file << name << '\t' << its.rival << '\t' << time.value;
+      if (to == nullptr) {
+        file << "\t-\t-\t-\n";
+        continue;
+      }
+      const estimate ratio = ratio_of(time, median_of(to->nanoseconds));
+      file << '\t' << ratio.value << '\t' << ratio.low << '\t' << ratio.high << '\n';
+    }
+  }
+  if (!file) std::fprintf(stderr, "lock_bench: %s was not written\n", path.c_str());
 }
 
 void ratio_table::judge(const std::string& name, const group& rows) {

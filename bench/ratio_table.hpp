@@ -20,6 +20,10 @@ public:
   void ReportRuns(const std::vector<Run>& runs) override;
   void Finalize() override;
 
+  // A line a rival: group, rival, median in ns, ratio to the group's reference, and the
+  // ratio's bounds; tabs in between. "-" where there is no reference.
+  void write_medians(const std::string& path) const;
+
   // Whether every aim whose benchmarks ran could be judged, met or not.
   [[nodiscard]] bool all_decided() const { return all_decided_; }
 
@@ -33,6 +37,7 @@ private:
   using group = std::map<std::int64_t, row>;
 
   static const row* find(const group& rows, const char* rival);
+  static const row* reference_of(const group& rows);
   static void print(const std::string& name, const group& rows);
   void judge(const std::string& name, const group& rows);
 

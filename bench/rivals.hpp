@@ -9,6 +9,10 @@
 #include <deadbolt/robust_pi_mutex.hpp>
 #include <deadbolt/shared_mutex.hpp>
 
+#if __has_include(<boost/interprocess/sync/interprocess_mutex.hpp>)
+#include <boost/interprocess/sync/interprocess_mutex.hpp>
+#define DEADBOLT_BENCH_BOOST
+#endif
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -138,6 +142,17 @@ struct glibc_rwlock_read : glibc_rwlock<true> {
 struct glibc_rwlock_write : glibc_rwlock<false> {
   static constexpr const char* name = "glibc_rwlock_write";
 };
+
+#ifdef DEADBOLT_BENCH_BOOST
+// Not robust: who is killed with it leaves it locked for ever.
+struct boost_interprocess {
+  static constexpr const char* name = "boost_interprocess";
+  boost::interprocess::interprocess_mutex mutex;
+
+  void lock() { mutex.lock(); }
+  void unlock() { mutex.unlock(); }
+};
+#endif
 
 } // namespace bench
 #endif

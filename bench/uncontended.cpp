@@ -40,6 +40,9 @@ void register_uncontended() {
   add<two_rmw_floor, two_rmw_floor_called, glibc_normal, glibc_robust, glibc_robust_pi,
       robust_mutex, robust_pi_mutex, region_mutex, glibc_rwlock_read, shared_mutex_read,
       glibc_rwlock_write, shared_mutex_write>();
+#ifdef DEADBOLT_BENCH_BOOST
+  add<boost_interprocess>();
+#endif
 }
 
 } // namespace bench

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// Processes that mostly read and sometimes write behind one lock.
+#include "benchmarks.hpp"
+#include "contest.hpp"
+#include "rivals.hpp"
+#include "shared_mapping.hpp"
+
+#include <algorithm>
+#include <benchmark/benchmark.h>
+#include <string>
+
+namespace bench {
+namespace {
+
+constexpr std::chrono::milliseconds contest_time{100};
+constexpr std::uint64_t pairs_per_gap = 64;
+
+// The readers' side and the writers' side of one lock.
+struct both_glibc_rwlock {
+  static constexpr const char* name = "glibc_rwlock";
+  glibc_rwlock_read rwlock;
+
+  void lock_shared() { rwlock.lock(); }
+  void unlock_shared() { rwlock.unlock(); }
+  void lock() {
+    require(pthread_rwlock_wrlock(&rwlock.rwlock) == 0, "a pthread_rwlock was not locked");
+  }
+  void unlock() { rwlock.unlock(); }
+};
+
+struct both_shared_mutex {
+  static constexpr const char* name = "shared_mutex";
+  static constexpr bool in_region = true;
+  deadbolt::shared_mutex mutex;
+
+  void lock_shared() { require(mutex.lock_shared(), "lock_shared: not held"); }
+  void unlock_shared() {
+    require(mutex.unlock_shared() == deadbolt::unlock_status::released,
+            "unlock_shared: not released");
+  }
+  void lock() { require(mutex.lock(), "lock: not held"); }
+  void unlock() {
+    require(mutex.unlock() == deadbolt::unlock_status::released, "unlock: not released");
+  }
+};
+
+// Readers exclude one another too: what a program without a readers-writer lock has.
+struct only_mutex {
+  static constexpr const char* name = "mutex";
+  static constexpr bool in_region = true;
+  region_mutex mutex;
+
+  void lock_shared() { mutex.lock(); }
+  void unlock_shared() { mutex.unlock(); }
+  void lock() { mutex.lock(); }
+  void unlock() { mutex.unlock(); }
+};
+
+template <class Rival>
+struct stage {
+  contest_stage contest;
+  alignas(64) Rival lock;
+  // Written together, under the lock.
+  alignas(64) std::uint64_t first = 0;
+  std::uint64_t second = 0;
+};
+
+std::uint64_t look(const std::uint64_t& value) {
+  return *static_cast<const volatile std::uint64_t*>(&value);
+}
+
+template <class Rival>
+void compete(benchmark::State& state, int processes, std::uint64_t writes_per_cent) {
+  for (auto _ : state) {
+    const typename mapping_for<stage<Rival>, Rival>::type mapping;
+    auto& here = *mapping;
+    const contest_result result =
+        run_contest(here.contest, processes, contest_time, [&](contender& self) {
+          std::uint64_t pairs = 0;
+          std::uint64_t last = nanoseconds_now();
+          while (!here.contest.stop.load(std::memory_order_relaxed)) {
+            // Spread over the hundred, not bunched at its begin.
+            if (pairs * writes_per_cent % 100 < writes_per_cent) {
+              here.lock.lock();
+              ++here.first;
+              ++here.second;
+              here.lock.unlock();
+            } else {
+              here.lock.lock_shared();
+              require(look(here.first) == look(here.second), "a reader saw a writer's work");
+              here.lock.unlock_shared();
+            }
+            if (++pairs % pairs_per_gap != 0) continue;
+            const std::uint64_t now = nanoseconds_now();
+            self.longest_gap = std::max(self.longest_gap, now - last);
+            last = now;
+          }
+          self.pairs = pairs;
+        });
+    require(result.pairs > 0, "nobody got the lock");
+    const auto pairs = static_cast<double>(result.pairs);
+    state.SetIterationTime(result.seconds / pairs);
+    state.counters["pairs_per_second"] = pairs / result.seconds;
+    state.counters["smallest_share"] = static_cast<double>(result.fewest_pairs) * processes / pairs;
+    state.counters["longest_gap_ms"] = static_cast<double>(result.longest_gap) * 1e-6;
+  }
+}
+
+template <class Rival>
+void add(int processes, std::uint64_t writes_per_cent) {
+  const std::string name = "readers_writers/procs:" + std::to_string(processes) +
+                           "/writes:" + std::to_string(writes_per_cent) + "%/" + Rival::name;
+  benchmark::RegisterBenchmark(name.c_str(),
+                               [processes, writes_per_cent](benchmark::State& state) {
+                                 compete<Rival>(state, processes, writes_per_cent);
+                               })
+      ->Iterations(1)
+      ->UseManualTime();
+}
+
+} // namespace
+
+void register_readers_writers() {
+  for (const std::uint64_t writes : {0U, 1U, 10U}) {
+    for (const int processes : {2, 8}) {
+      add<both_glibc_rwlock>(processes, writes);
+      add<both_shared_mutex>(processes, writes);
+      add<only_mutex>(processes, writes);
+    }
+  }
+}
+
+} // namespace bench
