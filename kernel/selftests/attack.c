@@ -49,10 +49,12 @@ static void must_lose(const struct trial *trial)
 static void attack_engine(const struct engine *engine, bool signals)
 {
 	int crowd = engine->pi ? 3 : 2;
+	bool compares = strcmp(engine->name, "function_unlock") && strcmp(engine->name, "foreign_unlock");
 
 	for (int waiters = 0; waiters <= crowd; waiters += crowd) {
 		/* Alone, PI and mainline functions leave a lock with waiters as it is. */
-		bool refuses = !engine->whole && waiters && strcmp(engine->name, "function_unlock");
+		bool refuses = !engine->whole && compares &&
+			       (waiters || engine->foreign || engine->refused);
 		/* The vDSO's promise: without waiters no system call is made. */
 		bool calls = engine->whole && (waiters || !engine->in_vdso);
 
@@ -60,6 +62,9 @@ static void attack_engine(const struct engine *engine, bool signals)
 			struct trial trial = { engine, waiters, how };
 
 			if ((how >= HOW_HANDLER) != signals)
+				continue;
+			/* With waiters the compare fails anyway, and they are not ours. */
+			if (waiters && (engine->foreign || engine->refused))
 				continue;
 			if ((how == HOW_SYSCALL_ENTRY || how == HOW_SYSCALL_EXIT) && !calls)
 				continue;

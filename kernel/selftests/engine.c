@@ -58,6 +58,23 @@ static void function_mainline(void)
 	sh->result = mainline_try();
 }
 
+/* With an expectation that does not hold. */
+
+static void refused_pi(void)
+{
+	u32 expected = 0;
+
+	sh->result = vdso.pi_try_unlock(&at.lock->word, &expected, at.head);
+}
+
+static void refused_mainline(void)
+{
+	if (sizeof(long) == 8)
+		sh->result = vdso.list64(&at.lock->word, 0, (u64 *)&at.head->pending);
+	else
+		sh->result = vdso.list32(&at.lock->word, 0, (u32 *)&at.head->pending);
+}
+
 /* The whole sequences. */
 
 static void whole_unlock(void)
@@ -168,20 +185,25 @@ static void never_wakes(void)
 }
 
 const struct engine engines[] = {
-	{ "function_unlock", false, false, true, function_unlock },
-	{ "function_pi", true, false, true, function_pi },
-	{ "function_mainline", false, false, true, function_mainline },
-	{ "whole_unlock", false, true, true, whole_unlock },
-	{ "whole_pi", true, true, true, whole_pi },
-	{ "whole_mainline", false, true, true, whole_mainline },
-	{ "whole_mainline_pi", true, true, true, whole_mainline_pi },
-	{ "whole_syscall", false, true, false, whole_syscall },
-	{ "whole_bitset", false, true, false, whole_bitset },
-	{ "whole_syscall_pi", true, true, false, whole_syscall_pi },
-	{ "local_unlock", false, true, false, local_unlock },
-	{ "local_pi", true, true, false, local_pi },
-	{ "forgetful", false, true, false, forgetful },
-	{ "never_wakes", false, true, false, never_wakes },
+	{ "function_unlock", false, false, true, function_unlock, false, false },
+	{ "function_pi", true, false, true, function_pi, false, false },
+	{ "function_mainline", false, false, true, function_mainline, false, false },
+	{ "foreign_unlock", false, false, true, function_unlock, true, false },
+	{ "foreign_pi", true, false, true, function_pi, true, false },
+	{ "foreign_mainline", false, false, true, function_mainline, true, false },
+	{ "refused_pi", true, false, true, refused_pi, false, true },
+	{ "refused_mainline", false, false, true, refused_mainline, false, true },
+	{ "whole_unlock", false, true, true, whole_unlock, false, false },
+	{ "whole_pi", true, true, true, whole_pi, false, false },
+	{ "whole_mainline", false, true, true, whole_mainline, false, false },
+	{ "whole_mainline_pi", true, true, true, whole_mainline_pi, false, false },
+	{ "whole_syscall", false, true, false, whole_syscall, false, false },
+	{ "whole_bitset", false, true, false, whole_bitset, false, false },
+	{ "whole_syscall_pi", true, true, false, whole_syscall_pi, false, false },
+	{ "local_unlock", false, true, false, local_unlock, false, false },
+	{ "local_pi", true, true, false, local_pi, false, false },
+	{ "forgetful", false, true, false, forgetful, false, false },
+	{ "never_wakes", false, true, false, never_wakes, false, false },
 };
 const int engine_count = sizeof(engines) / sizeof(engines[0]);
 
@@ -198,7 +220,7 @@ bool engine_present(const struct engine *engine)
 {
 	if (engine->run == function_unlock || engine->run == whole_unlock)
 		return vdso.unlock;
-	if (engine->run == function_pi || engine->run == whole_pi)
+	if (engine->run == function_pi || engine->run == whole_pi || engine->run == refused_pi)
 		return vdso.pi_try_unlock;
 	if (engine->in_vdso)
 		return sizeof(long) == 8 ? vdso.list64 != NULL : vdso.list32 != NULL;

@@ -64,7 +64,12 @@ struct engine {
 	bool whole;	/* the caller's sequence, not the function alone */
 	bool in_vdso;
 	void (*run)(void);
+	bool foreign;	/* the lock is OTHER_OWNER's, and the caller has no business there */
+	bool refused;	/* the lock is the caller's, and what it expects there is wrong */
 };
+
+/* Exists as long as the guest does. */
+#define OTHER_OWNER 1u
 
 /* The `local` and `forgetful` ones are the broken twins. */
 const struct engine *engine_find(const char *name);

@@ -268,7 +268,8 @@ static void victim(const struct trial *trial)
 	sh->tid = raw_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
 	at = (struct place){ &sh->head, &sh->target, &sh->held.node, sh->tid };
 	sh->held.word = sh->tid;
-	sh->target.word = sh->tid | (trial->waiters && !pi ? WORD_WAITERS : 0);
+	sh->target.word = (trial->engine->foreign ? OTHER_OWNER : sh->tid) |
+			  (trial->waiters && !pi ? WORD_WAITERS : 0);
 	sh->head.futex_offset = LOCK_OFFSET;
 	sh->held.node.next = &sh->head.list;
 	sh->target.node.next = &sh->held.node;
@@ -418,9 +419,9 @@ static void end_victim(struct attack *a)
 	a->gone = true;
 }
 
-static bool released(void)
+static bool released(const struct engine *engine)
 {
-	return (sh->target.word & WORD_TID) != sh->tid;
+	return (sh->target.word & WORD_TID) != (engine->foreign ? OTHER_OWNER : sh->tid);
 }
 
 /* The victim died as the owner. `begun`: its unlock had told the kernel so, and
@@ -437,6 +438,10 @@ static void check_unreleased(struct attack *a, bool begun)
 				  (!begun && !(sh->seen[0] & WORD_DIED));
 		return;
 	}
+	if (trial->engine->foreign)
+		want = OTHER_OWNER;	/* not a bit of it is ours */
+	else if (begun && trial->engine->pi && !sh->target.word)
+		want = 0;		/* unlocked in the name of the dead one */
 	a->tally->lost += sh->target.word != want;
 }
 
@@ -553,7 +558,7 @@ static enum end attack_once(struct attack *a, int k, u32 reuse_bits, bool *insid
 		    resume(a->victim, PTRACE_SYSCALL, 0) != (SIGTRAP | 0x80))
 			bail("no stop at a system call's exit");
 	}
-	was_released = released();
+	was_released = released(trial->engine);
 	end = was_released ? END_RELEASED : END_HELD;
 	a->tally->trials++;
 	a->tally->released += was_released;
