@@ -27,11 +27,13 @@ static const struct {
 	{ "replay", test_replay },
 	{ "results", test_results },
 	{ "seccomp", test_seccomp },
+	{ "ring", test_ring },
 	{ "sgx", test_sgx },
 	{ "soak", test_soak },
 	{ "symbols", test_symbols },
 	{ "syscall", test_syscall },
 	{ "threads", test_threads },
+	{ "urgent", test_urgent },
 };
 
 int main(int argc, char **argv)

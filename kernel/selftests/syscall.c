@@ -147,17 +147,32 @@ static void bad_arguments(void)
 	refused("read-only word", (u32 *)hole, OP_WAKE | OP_ROBUST_NATIVE, &POP, -EFAULT);
 	refused("unmapped word, PI", (u32 *)(hole + 4096), OP_UNLOCK_PI | OP_ROBUST_NATIVE, &POP,
 		-EFAULT);
-	/* Whatever became of the word, the caller is told. */
-	arrange(me, entry(0));
-	result = futex(&WORD, OP_WAKE | OP_ROBUST_NATIVE, 1, hole + 4096, 0);
-	CHECK(result == -EFAULT, "unmapped pop: %ld", result);
-	arrange(me, entry(ENTRY_PI));
-	result = futex(&WORD, OP_UNLOCK_PI | OP_ROBUST_NATIVE, 0, hole + 4096, 0);
-	CHECK(result == -EFAULT, "unmapped pop, PI: %ld", result);
-	arrange(me, entry(0));
-	result = futex(&WORD, OP_WAKE | OP_ROBUST_NATIVE, 1, (void *)-4096l, 0);
-	CHECK(result == -EFAULT, "pop in the kernel's half: %ld", result);
+	refused("unmapped pop", &WORD, OP_WAKE | OP_ROBUST_NATIVE, hole + 4096, -EFAULT);
+	refused("unmapped pop, PI", &WORD, OP_UNLOCK_PI | OP_ROBUST_NATIVE, hole + 4096, -EFAULT);
+	refused("pop in the kernel's half", &WORD, OP_WAKE | OP_ROBUST_NATIVE, (void *)-4096l, -EFAULT);
 	munmap(hole, 4096);
+}
+
+/*
+ * It can be read, but not cleared: that has to be known before the release. The
+ * control is the same call when nothing is wrong with it but the protection.
+ */
+static void read_only_pop(int op, bool pi)
+{
+	struct node **pop = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	long result;
+
+	*pop = entry(pi ? ENTRY_PI : 0);
+	mprotect(pop, 4096, PROT_READ);
+	refused("read-only pop", &WORD, op | OP_ROBUST_NATIVE, pop, -EFAULT);
+	ok(*pop == entry(pi ? ENTRY_PI : 0), "%s %s op %d leaves a read-only pop as it is", ABI_NAME,
+	   call_name, op);
+	mprotect(pop, 4096, PROT_READ | PROT_WRITE);
+	arrange(me, NULL);
+	result = futex(&WORD, op | OP_ROBUST_NATIVE, 1, pop, ~0u);
+	CHECK(!result && !WORD && !*pop, "op %d, the same pop writable: %ld", op, result);
+	munmap(pop, 4096);
 }
 
 /* A plain wake: `clears` is what the series promises for this pending entry. */
@@ -242,6 +257,9 @@ static void series(void)
 		pop_width(OP_UNLOCK_PI, OP_ROBUST_UNLOCK, true);
 	}
 	bad_arguments();
+	read_only_pop(OP_WAKE, false);
+	read_only_pop(OP_WAKE_BITSET, false);
+	read_only_pop(OP_UNLOCK_PI, true);
 	clearing(true);
 	hostile_heads();
 }

@@ -15,6 +15,9 @@ int test_fuzz(int argc, char **argv);
 int test_hostile(int argc, char **argv);
 int test_syscall(int argc, char **argv);
 int test_seccomp(int argc, char **argv);
+int test_ring(int argc, char **argv);
 int test_replay(int argc, char **argv);
+
+int test_urgent(int argc, char **argv);
 
 #endif
