@@ -23,6 +23,18 @@ src=$cache/$variant/src
 # Inside the source: kbuild then names it `..`, no object depends on where the
 # variant lies, and ccache serves one variant from another's results.
 obj=$src/obj
+# And make takes the objects of the variant that it differs least from, but for the
+# few files that were changed: what source.sh replaced is newer than they are.
+case $variant in
+patched) like=base ;;
+noreplay) like=patched ;;
+*) like= ;;
+esac
+if [ ! -e "$obj" ] && [ -n "$like" ] && [ -e "$cache/$like/src/obj/vmlinux" ]; then
+	rm -rf "$obj.new"
+	cp -a "$cache/$like/src/obj" "$obj.new"
+	mv "$obj.new" "$obj"
+fi
 mkdir -p "$obj"
 export CCACHE_NOHASHDIR=1 KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 2026'
 export KBUILD_BUILD_USER=deadbolt KBUILD_BUILD_HOST=deadbolt KBUILD_BUILD_VERSION=1
