@@ -7,12 +7,12 @@
 # KERNEL_PATCHES   the series (default kernel/patches)
 # KERNEL_JOBS      compiler processes (default: one for each CPU)
 # KERNEL_TEST_ONLY names of boots, to run only those; no stamp is written
-# DEADBOLT_BIN     a statically linked deadbolt: its crash test then runs in the
-#                  patched guest, without a guard, and must be clean
+# KERNEL_TEST_SECONDS  limit for all boots together (default 3000)
+# DEADBOLT_BIN     the deadbolt that runs in the guest, instead of one built here
 
 kernel_dir := $(dir $(lastword $(MAKEFILE_LIST)))
 
-export DEADBOLT_CACHE KERNEL_PATCHES KERNEL_JOBS KERNEL_TEST_ONLY DEADBOLT_BIN
+export DEADBOLT_CACHE KERNEL_PATCHES KERNEL_JOBS KERNEL_TEST_ONLY KERNEL_TEST_SECONDS DEADBOLT_BIN
 
 .PHONY: test-kernel kernel-images kernel-check-series
 

@@ -24,7 +24,7 @@ counted-*)
 	clock="no_timer_check ${TSC_KHZ:+tsc_early_khz=$TSC_KHZ tsc=reliable}" ;;
 esac
 # shellcheck disable=SC2086
-exec timeout -k 5 "$limit" qemu-system-x86_64 $machine -cpu max -m 768 \
+exec timeout --foreground -k 5 "$limit" qemu-system-x86_64 $machine -cpu max -m 768 \
 	-nodefaults -no-user-config -display none -no-reboot -nic none -monitor none \
 	-serial "file:$LOGS/$name.console" -serial "file:$LOGS/$name.tap" \
 	-kernel "$kernel" -initrd "$initramfs" \

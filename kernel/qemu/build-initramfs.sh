@@ -1,18 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# build-initramfs.sh IMAGE_DIR: prints the path of an initramfs with busybox,
-# the guest tests for three ABIs, the plans, and the kernel selftests that were
-# built from the same source as IMAGE_DIR's kernel. DEADBOLT_BIN, if set, is a
-# statically linked program that becomes /bin/deadbolt there.
+# build-initramfs.sh IMAGE_DIR [USERSPACE_DIR]: prints the path of an initramfs
+# with busybox, the guest tests for three ABIs, the plans, and the kernel selftests
+# that were built from the same source as IMAGE_DIR's kernel. With USERSPACE_DIR,
+# what build-userspace.sh made is in it too. DEADBOLT_BIN, if set, takes the place
+# of its /bin/deadbolt.
 set -eu
 . "$(dirname "$0")/env.sh"
 
-image=$1
+image=$1 userspace=${2:-}
 busybox=/bin/busybox
+scripts="$here/ksft $here/broken-boot $here/crash-test $here/doctor $here/gtest"
+# shellcheck disable=SC2086
 key=$( { gcc -dumpfullversion; content_key "$tree/selftests" "$here/plans" "$here/init" \
-		"$here/ksft" "$here/broken-boot" "$here/crash-test" \
-		"$here/build-initramfs.sh" "$busybox" "$image/ksft" \
-		${DEADBOLT_BIN:+"$DEADBOLT_BIN"}; } | text_key)
+		$scripts "$here/build-initramfs.sh" "$busybox" "$image/ksft" \
+		${userspace:+"$userspace"} ${DEADBOLT_BIN:+"$DEADBOLT_BIN"}; } | text_key)
 archive=$cache/initramfs/$key.cpio.gz
 if [ -s "$archive" ]; then
 	echo "$archive"
@@ -25,11 +27,15 @@ trap 'rm -rf "$root"' EXIT
 mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev"
 cp "$busybox" "$root/bin/busybox"
 cp "$here/init" "$root/init"
-cp "$here/ksft" "$root/bin/ksft"
-cp "$here/broken-boot" "$here/crash-test" "$root/bin/"
+# shellcheck disable=SC2086
+cp $scripts "$root/bin/"
 cp -r "$here/plans" "$root/plans"
 cp -r "$image/ksft" "$root/ksft"
-chmod 755 "$root/init" "$root/bin/ksft" "$root/bin/broken-boot" "$root/bin/crash-test"
+chmod 755 "$root/init" "$root/bin"/*
+if [ -n "$userspace" ]; then
+	cp -r "$userspace/." "$root/"
+	ln -s lib64 "$root/lib"
+fi
 [ -z "${DEADBOLT_BIN:-}" ] || install -m 755 "$DEADBOLT_BIN" "$root/bin/deadbolt"
 for abi in 64 32 x32; do
 	"${MAKE:-make}" -s -C "$tree/selftests" ABI=$abi OUT="$root/bin/guest$abi" >&2
