@@ -46,7 +46,9 @@ bool sleep_on(const watched_word* words, unsigned count, std::int64_t until,
   }
   if (result == -ENOSYS || result == -EPERM) {
     __atomic_store_n(&no_waitv, true, __ATOMIC_RELAXED);
-    result = sys::futex_wait_until(words[0].word, words[0].value, {false, until});
+    result = sys::futex_wait_until(
+        reinterpret_cast<const std::uint32_t*>(static_cast<std::uintptr_t>(words[0].address)),
+        static_cast<std::uint32_t>(words[0].value), {false, until});
   }
   if (result < 0 && result != -EAGAIN && result != -EINTR && result != -ETIMEDOUT) {
     sys::message{}

@@ -13,37 +13,32 @@ namespace deadbolt::sys {
 inline constexpr long futex_waitv_number = 449;
 inline constexpr std::uint32_t futex_32_flag = 2;
 
-struct futex_waiter {
-  std::uint64_t value;
-  std::uint64_t address;
-  std::uint32_t flags;
-  std::uint32_t reserved;
+// A word, and what a sleeper expects it to be: as the kernel reads it.
+struct watched_word {
+  constexpr watched_word() noexcept = default;
+  watched_word(const std::uint32_t* word, std::uint32_t expected) noexcept
+      : value{expected}, address{reinterpret_cast<std::uintptr_t>(word)} {}
+
+  std::uint64_t value = 0;
+  std::uint64_t address = 0;
+  std::uint32_t flags = futex_32_flag;
+  std::uint32_t reserved = 0;
 };
+static_assert(sizeof(watched_word) == 24);
+inline constexpr unsigned most_watched_words = 128; // the kernel's own limit
 
 struct kernel_time {
   std::int64_t seconds;
   std::int64_t nanoseconds;
 };
 
-// A word, and what a sleeper expects it to be.
-struct watched_word {
-  const std::uint32_t* word;
-  std::uint32_t value;
-};
-inline constexpr unsigned most_watched_words = 8; // the kernel's own limit is 128
-
 // Sleeps while all words have these values, until woken on one of them or until
 // `until` (CLOCK_MONOTONIC, nanoseconds). The index of a word that was woken;
 // -EAGAIN when one differs, -ETIMEDOUT, -EINTR, -ENOSYS before Linux 5.16.
 inline long futex_wait_any(const watched_word* words, unsigned count, std::int64_t until) noexcept {
-  futex_waiter waiters[most_watched_words];
-  for (unsigned i = 0; i < count; ++i) {
-    waiters[i] = {words[i].value, reinterpret_cast<std::uintptr_t>(words[i].word), futex_32_flag,
-                  0};
-  }
   const kernel_time time{until / 1'000'000'000, until % 1'000'000'000};
   constexpr int clock_monotonic = 1;
-  return arch::raw_syscall(futex_waitv_number, &waiters[0], count, 0, &time, clock_monotonic);
+  return arch::raw_syscall(futex_waitv_number, words, count, 0, &time, clock_monotonic);
 }
 
 } // namespace deadbolt::sys

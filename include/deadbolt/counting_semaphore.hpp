@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+// A semaphore in a region, whose permits come back when their holder dies.
+#ifndef DEADBOLT_COUNTING_SEMAPHORE_HPP
+#define DEADBOLT_COUNTING_SEMAPHORE_HPP
+
+#include <deadbolt/lock_result.hpp>
+#include <deadbolt/timed_lock.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace deadbolt {
+
+namespace detail {
+// The permits of one semaphore: `count` owner words. nullptr: no deadline.
+[[gnu::visibility("default")]] lock_status acquire_permit(std::uint64_t* words, std::size_t count,
+                                                          const deadline* deadline) noexcept;
+[[gnu::visibility("default")]] lock_status try_acquire_permit(std::uint64_t* words,
+                                                              std::size_t count) noexcept;
+[[gnu::visibility("default")]] unlock_status release_permit(std::uint64_t* words,
+                                                            std::size_t count) noexcept;
+[[gnu::visibility("default")]] void withhold_permits(std::uint64_t* words, std::size_t count,
+                                                     std::size_t kept) noexcept;
+} // namespace detail
+
+// LeastMax permits of 8 bytes each; the constructor may make fewer of them available. Their
+// number does not change after that: a permit is held by a thread, as a mutex is, and
+// only its holder can release it. (A semaphore that anybody may raise cannot know
+// whose death lowered it.) A thread may hold several.
+//
+// Place it as a mutex: anywhere in an open region's data; zeroed memory is a semaphore with
+// all LeastMax permits available. What is said of membership, signal handlers, vfork and
+// of how soon a death is noticed there (<deadbolt/mutex.hpp>) is true here.
+//
+// A killed holder's permits come back, and nobody is told: a permit guards no data. Its
+// memory may be reused the instant after the last release.
+//
+// Up to 64 permits every release and every death wakes a waiter at once. With more, a
+// waiter watches 64 at a time: what happens to another may be noticed 100 ms late,
+// and so may a release where the kernel lacks futex_waitv (5.16).
+template <std::ptrdiff_t LeastMax>
+class counting_semaphore {
+  static_assert(LeastMax > 0);
+
+public:
+  static constexpr std::uint32_t object_kind = 4; // detail::object_kind, for region::construct
+
+  constexpr counting_semaphore() noexcept = default;
+  // This many permits, 1 to LeastMax (what is above it counts as LeastMax).
+  explicit counting_semaphore(std::ptrdiff_t permits) noexcept {
+    detail::withhold_permits(words_, static_cast<std::size_t>(LeastMax),
+                             permits < 0 ? 0 : static_cast<std::size_t>(permits));
+  }
+  ~counting_semaphore() = default;
+  counting_semaphore(const counting_semaphore&) = delete;
+  counting_semaphore& operator=(const counting_semaphore&) = delete;
+
+  [[nodiscard]] static constexpr std::ptrdiff_t max() noexcept { return LeastMax; }
+
+  // Results: acquired; deadlock (the caller itself holds every permit).
+  lock_result acquire() noexcept {
+    return {detail::acquire_permit(words_, static_cast<std::size_t>(LeastMax), nullptr), this};
+  }
+
+  // Results: acquired, busy.
+  lock_result try_acquire() noexcept {
+    return {detail::try_acquire_permit(words_, static_cast<std::size_t>(LeastMax)), this};
+  }
+
+  // Results: those of acquire(), and timed_out. A time in the past tries once. Times as in
+  // mutex.
+  template <class Clock, class Duration>
+  lock_result try_acquire_until(const std::chrono::time_point<Clock, Duration>& time) {
+    return {detail::lock_until(time,
+                               [this](detail::deadline d) noexcept {
+                                 return detail::acquire_permit(
+                                     words_, static_cast<std::size_t>(LeastMax), &d);
+                               }),
+            this};
+  }
+  template <class Rep, class Period>
+  lock_result try_acquire_for(const std::chrono::duration<Rep, Period>& duration) {
+    return try_acquire_until(detail::steady_time_after(duration));
+  }
+
+  // Releases one of the permits that the calling thread holds. not_owner: it holds none.
+  unlock_status release() noexcept {
+    return detail::release_permit(words_, static_cast<std::size_t>(LeastMax));
+  }
+
+  // The owner words, LeastMax of them, for messages and tools.
+  [[nodiscard]] const std::uint64_t* native_handle() const noexcept { return words_; }
+
+private:
+  alignas(8) std::uint64_t words_[static_cast<std::size_t>(LeastMax)] = {};
+};
+
+using binary_semaphore = counting_semaphore<1>;
+
+static_assert(sizeof(counting_semaphore<3>) == 24);
+
+} // namespace deadbolt
+#endif

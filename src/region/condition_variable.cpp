@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// The protocol is models/region_condition_variable.pml.
+#include <deadbolt/condition_variable.hpp>
+
+#include <errno.h>
+#include <limits.h>
+#include <region/sleep.hpp>
+#include <sys/futex.hpp>
+#include <sys/message.hpp>
+
+namespace deadbolt {
+namespace {
+
+// Bit 0: somebody may be asleep. Set by who is about to sleep, under the mutex; cleared by
+// a notify that leaves nobody asleep. The rest counts notifies.
+constexpr std::uint32_t may_sleep = 1;
+constexpr std::uint32_t one_notify = 2;
+
+std::uint32_t load(const std::uint32_t& word) noexcept {
+  return __atomic_load_n(&word, __ATOMIC_RELAXED);
+}
+
+// order: relaxed throughout. What is waited for is ordered by the mutex: a signaller that
+// changed it after a waiter looked has taken the mutex after that waiter set its bit, so
+// it finds the bit; and the kernel's compare is atomic with its queue.
+bool change(std::uint32_t& word, std::uint32_t& seen, std::uint32_t to) noexcept {
+  return __atomic_compare_exchange_n(&word, &seen, to, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+} // namespace
+
+wait_status condition_variable::wait_status_of_wait(mutex& lock,
+                                                    const detail::deadline* deadline) noexcept {
+  const std::uint32_t ticket = __atomic_fetch_or(&word_, may_sleep, __ATOMIC_RELAXED) | may_sleep;
+  if (lock.unlock() != unlock_status::released) return wait_status::not_owner;
+
+  // From here on this thread compares the word, in the kernel, and no more: the memory may
+  // become something else once it was notified.
+  // death order: whoever dies owes a wake at most, and no sleep is longer than the bound.
+  const std::int64_t until = regions::sleep_end(deadline);
+  const long result = sys::futex_wait_until(&word_, ticket, {false, until});
+  // EFAULT: unmapped since, as it may be after the notify.
+  if (result < 0 && result != -EAGAIN && result != -EINTR && result != -ETIMEDOUT &&
+      result != -EFAULT) {
+    sys::message{}
+        .text("sleeping on the condition variable at ")
+        .pointer(&word_)
+        .text(" failed: error ")
+        .number(-result)
+        .abort();
+  }
+  const bool over = regions::is_over(deadline);
+
+  switch (lock.lock().status()) {
+  case lock_status::acquired:
+    return over ? wait_status::timed_out : wait_status::awake;
+  case lock_status::owner_died:
+    return wait_status::owner_died;
+  default:
+    return wait_status::not_recoverable;
+  }
+}
+
+void condition_variable::notify_one() noexcept {
+  std::uint32_t seen = load(word_);
+  do {
+    if ((seen & may_sleep) == 0) return;
+  } while (!change(word_, seen, seen + one_notify));
+  if (sys::futex_wake(&word_, 1) > 0) return;
+  // Nobody slept. Who has come since sleeps on the new value, and would not be seen
+  // again without the bit: they are woken, and set it anew.
+  std::uint32_t mine = seen + one_notify;
+  if (change(word_, mine, (mine + one_notify) & ~may_sleep)) sys::futex_wake(&word_, INT_MAX);
+}
+
+void condition_variable::notify_all() noexcept {
+  std::uint32_t seen = load(word_);
+  do {
+    if ((seen & may_sleep) == 0) return;
+  } while (!change(word_, seen, (seen + one_notify) & ~may_sleep));
+  sys::futex_wake(&word_, INT_MAX);
+}
+
+const char* to_string(wait_status status) noexcept {
+  switch (status) {
+  case wait_status::awake:
+    return "awake";
+  case wait_status::timed_out:
+    return "timed_out";
+  case wait_status::owner_died:
+    return "owner_died";
+  case wait_status::not_recoverable:
+    return "not_recoverable";
+  case wait_status::not_owner:
+    return "not_owner";
+  }
+  return "not a wait_status";
+}
+
+void detail::abort_unexamined(wait_status status, const void* lock) noexcept {
+  sys::message{}
+      .text("a wait with the mutex at ")
+      .pointer(lock)
+      .text(" gave ")
+      .text(to_string(status))
+      .text(" and nobody looked: call status() on the result")
+      .abort();
+}
+
+} // namespace deadbolt

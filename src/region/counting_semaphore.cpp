@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+// The protocol is models/region_semaphore.pml. A permit is an owner word as a mutex's
+// (format.hpp) without `inconsistent`; all ones in the owner's place: withheld.
+#include <deadbolt/counting_semaphore.hpp>
+
+#include <raw_syscall.hpp>
+#include <region/attachment.hpp>
+#include <region/mutex_wait.hpp>
+#include <region/owner.hpp>
+#include <region/sleep.hpp>
+#include <sys/futex.hpp>
+
+namespace deadbolt::regions {
+namespace {
+
+// Permits that one sleep watches: each takes two of the kernel's words.
+constexpr std::size_t window = sys::most_watched_words / 2;
+
+class permits {
+public:
+  permits(std::uint64_t* words, std::size_t count, const attachment& self) noexcept
+      : words_{words}, count_{count}, self_{self},
+        // Each thread begins elsewhere: fewer meet on one word, and where a sleep watches
+        // a part of the permits, sleepers watch different parts.
+        start_{self.slot_number % count} {}
+
+  enum class outcome : std::uint8_t { acquired, all_own, none };
+
+  // Looks at every permit once and takes the first that can be had. `ask`: also asks the
+  // system whether an owner that is not marked is gone.
+  outcome try_all(bool ask) noexcept {
+    std::size_t own = 0;
+    for (std::size_t i = 0; i < count_; ++i) {
+      std::uint64_t* word = at(i);
+      std::uint64_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+      while (can_be_had(seen, ask)) {
+        const std::uint64_t mine = self_.id | (seen & word_waiters) | (slept_ ? word_waiters : 0);
+        // order: as in mutex::lock; taken from the dead, as in lock_slow.
+        if (__atomic_compare_exchange_n(word, &seen, mine, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE)) {
+          leave();
+          return outcome::acquired;
+        }
+      }
+      if (is_own(seen) || is_not_recoverable(seen)) ++own;
+    }
+    return own == count_ ? outcome::all_own : outcome::none;
+  }
+
+  // Sets the waiters bit of every permit. False: one can be had, or its owner has changed.
+  bool ask_for_wakes() noexcept {
+    for (std::size_t i = 0; i < count_; ++i) {
+      std::uint64_t seen = __atomic_load_n(at(i), __ATOMIC_ACQUIRE);
+      if (is_free(seen)) return false;
+      if (!set_waiters(at(i), seen)) return false;
+    }
+    return true;
+  }
+
+  // Sleeps on up to `window` permits and their owners' lives. True when it ended because
+  // the time was over.
+  bool sleep(const detail::deadline* deadline) noexcept {
+    watched_word words[2 * window];
+    owner_view owners[window];
+    unsigned used = 0;
+    const std::size_t length = watched();
+    for (std::size_t i = 0; i < length; ++i) {
+      const std::uint64_t seen = __atomic_load_n(at(i), __ATOMIC_ACQUIRE);
+      owners[i] = {};
+      if (!is_own(seen) && !is_not_recoverable(seen)) {
+        owners[i] = look_at_owner(*self_.region, seen);
+        if (is_free(seen) || owners[i].dead || (seen & word_waiters) == 0) return false;
+      }
+      // The first one is for kernels that can watch no more.
+      words[used++] = {futex_of(at(i)), static_cast<std::uint32_t>(seen)};
+      if (owners[i].life != nullptr) {
+        words[used++] = {futex_of(owners[i].life), owners[i].life_value};
+      }
+    }
+    const bool timed_out = sleep_on(words, used, sleep_end(deadline), words_);
+    for (std::size_t i = 0; i < length; ++i) {
+      if (owners[i].life != nullptr) pass_on(owners[i]);
+    }
+    slept_ = true;
+    // The next sleep watches the next part.
+    if (count_ > window) start_ = (start_ + window) % count_;
+    return timed_out;
+  }
+
+  // One waiter can be given the wakes of several releases, and can be the only one that
+  // watches an owner who came while the others slept. So who has slept wakes another
+  // before it goes, with a permit or without, and that one looks at everything. Where there
+  // is but one permit, its waiters bit does that, as a mutex's.
+  void leave() const noexcept {
+    if (slept_ && count_ > 1) wake_for(words_, count_, words_);
+  }
+
+  // A released permit's word may be anything by now: only its address is used.
+  static void wake_for(const std::uint64_t* words, std::size_t count,
+                       const std::uint64_t* word) noexcept {
+    // A sleeper watches `window` permits in a row, so one of these is among them.
+    const auto first = static_cast<std::size_t>(word - words);
+    for (std::size_t step = 0; step < count; step += window) {
+      if (sys::futex_wake(futex_of(words + (first + step) % count), 1) > 0) return;
+    }
+  }
+
+private:
+  [[nodiscard]] std::uint64_t* at(std::size_t i) const noexcept {
+    const std::size_t index = start_ + i;
+    return words_ + (index < count_ ? index : index - count_);
+  }
+  [[nodiscard]] std::size_t watched() const noexcept { return count_ < window ? count_ : window; }
+  [[nodiscard]] bool is_own(std::uint64_t word) const noexcept { return id_of(word) == self_.id; }
+
+  [[nodiscard]] bool can_be_had(std::uint64_t seen, bool ask) const noexcept {
+    if (is_free(seen)) return true;
+    if (is_not_recoverable(seen) || is_own(seen)) return false;
+    const owner_view owner = look_at_owner(*self_.region, seen);
+    return owner.dead || (ask && is_gone_unmarked(owner, seen));
+  }
+
+  // `seen` is not free. False, and `seen` is new, when the word has changed.
+  bool set_waiters(std::uint64_t* word, std::uint64_t& seen) const noexcept {
+    if ((seen & word_waiters) != 0 || is_not_recoverable(seen) || is_own(seen)) return true;
+    // order: acquire, for what the owner published before it wrote its id here.
+    return __atomic_compare_exchange_n(word, &seen, seen | word_waiters, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_ACQUIRE);
+  }
+
+  std::uint64_t* words_;
+  std::size_t count_;
+  const attachment& self_;
+  std::size_t start_;
+  bool slept_ = false;
+};
+
+} // namespace
+} // namespace deadbolt::regions
+
+namespace deadbolt::detail {
+
+using regions::permits;
+
+lock_status acquire_permit(std::uint64_t* words, std::size_t count,
+                           const deadline* deadline) noexcept {
+  permits all{words, count, regions::require_attachment(words)};
+  bool doubtful = false; // nobody woke us for the whole of a sleep
+  int spins_left = regions::spins_before_sleep();
+  for (;;) {
+    const permits::outcome found = all.try_all(doubtful);
+    if (found == permits::outcome::acquired) return lock_status::acquired;
+    if (found == permits::outcome::all_own) {
+      all.leave();
+      return lock_status::deadlock;
+    }
+    if (spins_left > 0) {
+      --spins_left;
+      arch::spin_pause();
+      continue;
+    }
+    if (!all.ask_for_wakes()) continue;
+    if (regions::is_over(deadline)) {
+      all.leave();
+      return lock_status::timed_out;
+    }
+    doubtful = all.sleep(deadline);
+  }
+}
+
+lock_status try_acquire_permit(std::uint64_t* words, std::size_t count) noexcept {
+  permits all{words, count, regions::require_attachment(words)};
+  if (all.try_all(false) == permits::outcome::acquired) return lock_status::acquired;
+  // Who only ever tries must learn of a silent death too.
+  return all.try_all(true) == permits::outcome::acquired ? lock_status::acquired
+                                                         : lock_status::busy;
+}
+
+unlock_status release_permit(std::uint64_t* words, std::size_t count) noexcept {
+  const regions::attachment* self = regions::find_attachment(words);
+  if (self == nullptr) return unlock_status::not_owner;
+  const std::size_t start = self->slot_number % count;
+  for (std::size_t i = 0; i < count; ++i) {
+    std::uint64_t* word = words + (start + i) % count;
+    if (regions::id_of(__atomic_load_n(word, __ATOMIC_RELAXED)) != self->id) continue;
+    // order: release, pairs with the next owner's acquire.
+    // death order: as in mutex::unlock: nothing is read or written here after this.
+    const std::uint64_t old = __atomic_exchange_n(word, std::uint64_t{0}, __ATOMIC_RELEASE);
+    if ((old & regions::word_waiters) != 0) permits::wake_for(words, count, word);
+    return unlock_status::released;
+  }
+  return unlock_status::not_owner;
+}
+
+void withhold_permits(std::uint64_t* words, std::size_t count, std::size_t kept) noexcept {
+  for (std::size_t i = kept; i < count; ++i) words[i] = regions::word_not_recoverable;
+}
+
+} // namespace deadbolt::detail
