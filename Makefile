@@ -29,7 +29,7 @@ help:
 	@echo "make storm       kill processes at random for 10 minutes (STORM_SECONDS=600)"
 	@echo "make evidence    run the check of every promise of the README (ONLY=word: of some)"
 	@echo "make lint        clang-format, clang-tidy, shellcheck, and a build with clang++"
-	@echo "make test-dev    the tests of the debug build alone; so test-musl, test-asan, test-tsan"
+	@echo "make test-dev    the tests of the debug build alone; so test-musl, test-asan, test-tsan, test-valgrind"
 	@echo "make clean       remove build/"
 
 .PHONY: demo
@@ -87,6 +87,11 @@ ONLY ?=
 .PHONY: evidence
 evidence: build-dev
 	scripts/evidence.sh $(ONLY)
+
+.PHONY: test-valgrind
+test-valgrind: build-dev
+	@$(require) valgrind
+	scripts/run_valgrind.sh build/dev
 
 # Building with clang++ runs clang-tidy on every file that has changed, or
 # whose headers have.

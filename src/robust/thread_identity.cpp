@@ -13,13 +13,18 @@ constinit thread_local thread_identity cached_identity{};
 namespace {
 
 constexpr std::size_t mark_page_size = 4096;
-constinit const std::uint32_t no_mark = 0;
+constinit const std::uint32_t no_mark = no_process;
+
+// The last mark that this process or an ancestor tried to set: inherited, so that a
+// child's is a later one.
+constinit std::uint32_t last_mark = no_process;
 
 // The page behind process_mark. Made once; a child that fork made has it wiped
 // and marks it anew.
 constinit std::uint32_t* mark_page = nullptr;
 
-void mark_process() noexcept {
+// Marks this process, unless another of its threads has; returns the mark.
+std::uint32_t mark_process() noexcept {
   std::uint32_t* page = __atomic_load_n(&mark_page, __ATOMIC_ACQUIRE);
   if (page == nullptr) {
     void* mapped =
@@ -39,10 +44,16 @@ void mark_process() noexcept {
       munmap(mapped, mark_page_size);
     }
   }
-  __atomic_store_n(page, 1, __ATOMIC_RELAXED);
+  std::uint32_t mark = no_process;
+  std::uint32_t next = __atomic_add_fetch(&last_mark, 1, __ATOMIC_RELAXED);
+  if (next == no_process) next = __atomic_add_fetch(&last_mark, 1, __ATOMIC_RELAXED);
+  if (__atomic_compare_exchange_n(page, &mark, next, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    mark = next;
+  }
   // A plain pointer that only ever goes from no_mark to the page: a thread that
   // still sees no_mark comes here and finds the same.
   __atomic_store_n(&process_mark, static_cast<const std::uint32_t*>(page), __ATOMIC_RELEASE);
+  return mark;
 }
 
 bool is_owned_by(robust_list* entry, std::uint32_t tid) noexcept {
@@ -95,7 +106,8 @@ constinit const std::uint32_t* process_mark = &no_mark;
 thread_identity look_up_identity(const void* lock) noexcept {
   const auto tid = static_cast<std::uint32_t>(arch::raw_syscall(SYS_gettid));
   // Cached, yet not current: this is a child.
-  robust_list_head* inherited = cached_identity.tid != 0 ? cached_identity.head : nullptr;
+  robust_list_head* inherited =
+      cached_identity.process != no_process ? cached_identity.head : nullptr;
   if (inherited != nullptr) drop_inherited_entries(inherited, tid);
   robust_list_head* head = find_head(inherited);
   if (head == nullptr) {
@@ -121,8 +133,7 @@ thread_identity look_up_identity(const void* lock) noexcept {
         .text(": another library has replaced the libc's list")
         .abort();
   }
-  cached_identity = {.head = head, .tid = tid};
-  mark_process();
+  cached_identity = {.head = head, .tid = tid, .process = mark_process()};
   return cached_identity;
 }
 

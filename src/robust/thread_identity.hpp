@@ -9,19 +9,23 @@
 namespace deadbolt::robust {
 
 // The thread's TID and the robust list head that its libc registered, looked up
-// on the thread's first use of a lock. `tid` is 0 until then.
+// on the thread's first use of a lock. `process` is no_process until then.
 struct thread_identity {
   robust_list_head* head;
   std::uint32_t tid;
+  std::uint32_t process; // the process mark of the look-up
 };
+inline constexpr std::uint32_t no_process = 0;
 
 // Initial-exec: one load relative to the thread pointer, from a shared library
 // too.
 [[gnu::tls_model("initial-exec"),
   gnu::visibility("hidden")]] extern constinit thread_local thread_identity cached_identity;
 
-// A word that the kernel zeroes in a forked child (MADV_WIPEONFORK), also in one
-// that fork handlers know nothing of: a cached identity is the parent's then.
+// The mark of this process, in a page that the kernel zeroes in a forked child
+// (MADV_WIPEONFORK), also in one that fork handlers know nothing of; the child's first
+// look-up then writes a mark that no ancestor had. An identity that was looked up under
+// another mark is the parent's, whichever of the child's threads looked up its own first.
 [[gnu::visibility("hidden")]] extern constinit const std::uint32_t* process_mark;
 
 // Looks up the identity anew, for a use of `lock`; aborts when the thread has no
@@ -31,7 +35,8 @@ thread_identity look_up_identity(const void* lock) noexcept;
 inline bool identity_is_current(thread_identity identity) noexcept {
   // order: the pointer pairs with mark_process()'s release store.
   const std::uint32_t* mark = __atomic_load_n(&process_mark, __ATOMIC_ACQUIRE);
-  return identity.tid != 0 && __atomic_load_n(mark, __ATOMIC_RELAXED) != 0;
+  const std::uint32_t process = __atomic_load_n(mark, __ATOMIC_RELAXED);
+  return identity.process == process && process != no_process;
 }
 
 inline thread_identity this_thread(const void* lock) noexcept {

@@ -5,6 +5,7 @@
 #include <deadbolt/robust_mutex.hpp>
 
 #include <child_process.hpp>
+#include <futex_thread.hpp>
 #include <gate.hpp>
 #include <print_results.hpp>
 #include <robust_list_view.hpp>
@@ -141,6 +142,31 @@ TEST_P(fork_child, grandchildren_own_nothing_either) {
   });
   EXPECT_EQ(wait(child), exited(0));
   release_two();
+}
+
+// The child's other thread is the first to use a lock; the one that forked must not take
+// that for its own parent's identity being current.
+TEST(fork, thread_that_forked_is_itself_though_another_thread_was_first) {
+  shared<fork_world> world;
+  ASSERT_EQ(world->first.lock(), lock_status::acquired);
+  child_process child{[&] {
+    known_thread other{[&] {
+      CHILD_EXPECT(world->second.lock() == lock_status::acquired);
+      CHILD_EXPECT(world->second.unlock() == unlock_status::released);
+    }};
+    other.join();
+    CHILD_EXPECT(world->first.try_lock() == lock_status::busy);
+    CHILD_EXPECT(world->first.unlock() == unlock_status::not_owner);
+    CHILD_EXPECT(world->childs.lock() == lock_status::acquired);
+    CHILD_EXPECT(world->childs.owner() == gettid());
+    CHILD_EXPECT(words_on_own_list() == std::vector<const void*>{world->childs.native_handle()});
+    raise(SIGKILL);
+  }};
+  EXPECT_EQ(child.wait(), killed_by(SIGKILL));
+  EXPECT_EQ(world->childs.lock(), lock_status::owner_died);
+  EXPECT_TRUE(world->childs.mark_consistent());
+  EXPECT_EQ(world->childs.unlock(), unlock_status::released);
+  EXPECT_EQ(world->first.unlock(), unlock_status::released);
 }
 
 INSTANTIATE_TEST_SUITE_P(ways, fork_child,
