@@ -77,6 +77,15 @@ TEST(run_streams, end_with_the_command_though_the_guard_goes_on) {
             "deadbolt-guard");
 }
 
+// As some daemons and some service managers start their programs.
+TEST(run_streams, may_be_closed) {
+  const std::string run = DEADBOLT_COMMAND " run sh -c 'exit 3'";
+  for (const char* closed : {"<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", ">&- 2>&-"}) {
+    EXPECT_EQ(run_to_end(shell(run + " " + closed)).status, 3) << closed;
+  }
+  EXPECT_EQ(run_to_end(shell(run + " <&- >&- 2>&-")).status, 3) << "all";
+}
+
 TEST(run_signals, reach_the_command_and_its_status_comes_back) {
   child_process run(guarded(shell("trap 'echo got it; exit 3' TERM; echo ready; "
                                   "while :; do sleep 0.01; done")));

@@ -47,6 +47,12 @@ void leave_the_starter(int socket) noexcept {
   ::syscall(SYS_close_range, kept + 1, ~0u, 0u);
 }
 
+// A starter without standard descriptors has the socket where one of them would be:
+// this is a copy of it above them. -1 if there can be none.
+int above_standard_descriptors(int socket) noexcept {
+  return ::fcntl(socket, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+}
+
 // A starter that stopped along with the command must hear of it when somebody
 // else continues or kills the command; otherwise a shell would think the job
 // stopped. It hears after it can see: see stop_alike(). Nothing is remembered: a
@@ -91,7 +97,9 @@ guard_counts guard_until_the_last_is_gone(int socket, const starter_waker& start
   }
 }
 
-[[noreturn]] void run_guard(int socket, pid_t starter, const window_set& libcs) noexcept {
+[[noreturn]] void run_guard(int starters_socket, pid_t starter, const window_set& libcs) noexcept {
+  const int socket = above_standard_descriptors(starters_socket);
+  if (socket < 0) ::_exit(1);
   leave_the_starter(socket);
   pid_t command = 0;
   if (!receive_from(socket, command)) ::_exit(0);
