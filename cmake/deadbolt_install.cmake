@@ -2,8 +2,6 @@
 # the pkg-config file and the documentation.
 include(CMakePackageConfigHelpers)
 
-add_library(deadbolt::deadbolt ALIAS deadbolt_shared)
-
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/deadbolt
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
