@@ -30,6 +30,7 @@ help:
 	@echo "make evidence    run the check of every promise of the README (ONLY=word: of some)"
 	@echo "make lint        clang-format, clang-tidy, shellcheck, and a build with clang++"
 	@echo "make test-dev    the tests of the debug build alone; so test-musl, test-asan, test-tsan, test-valgrind"
+	@echo "make install     into PREFIX=/usr/local, from the release build"
 	@echo "make clean       remove build/"
 
 .PHONY: demo
@@ -50,6 +51,14 @@ build-bench: packages-bench build/release/build.ninja
 	@grep -q '^DEADBOLT_BUILD_BENCH:BOOL=ON' build/release/CMakeCache.txt || \
 	  cmake -D DEADBOLT_BUILD_BENCH=ON build/release
 	@cmake --build build/release --parallel $(JOBS) --target lock_bench
+
+# The command is all that the demo builds.
+PREFIX ?= /usr/local
+.PHONY: install
+install: build/release/build.ninja
+	@cmake --build build/release --parallel $(JOBS) \
+	  --target deadbolt deadbolt_static deadbolt_shared
+	cmake --install build/release --prefix $(PREFIX)
 
 # The whole suite comes last, so that its totals are the closing lines.
 .PHONY: test test-dev test-musl test-asan test-tsan
