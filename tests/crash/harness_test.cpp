@@ -3,6 +3,7 @@
 #include "attack.hpp"
 
 #include "crash/process.hpp"
+#include "crash/report.hpp"
 #include "crash/scenarios/judge.hpp"
 #include "crash/vdso_places.hpp"
 #include "crash/victim.hpp"
@@ -85,6 +86,18 @@ TEST(row, is_judged_by_the_worst_that_counts) {
   failed.not_judged = 1;
   EXPECT_EQ(failed.judge(), standing::unclean);
   EXPECT_EQ(with_counts("glibc", "reuse", "ptrace", {0, 0, 9, 9, 9}).judge(), standing::comparison);
+}
+
+TEST(table, stands_in_columns_whatever_the_names) {
+  for (const subject* const subject : all_subjects())
+    for (const scenario* const scenario : all_scenarios()) {
+      const std::array rows{
+          with_counts(subject->name(), scenario->name(), "ptrace", {7, 0, 0, 0, 0})};
+      const std::string table = table_of(rows, {});
+      const std::size_t header_end = table.find('\n');
+      const std::size_t column_end = table.find("points") + std::string_view{"points"}.size();
+      EXPECT_EQ(table.substr(header_end + column_end - 1, 2), " 7") << table;
+    }
 }
 
 // Whatever a killed campaign left behind becomes our child: we are the subreaper.
