@@ -81,6 +81,32 @@ TEST_P(window_death, corrupts_reused_memory_without_a_guard) {
 INSTANTIATE_TEST_SUITE_P(by, window_death, testing::ValuesIn(deaths),
                          [](const auto& one) { return std::string(one.param.name); });
 
+// A guard that has not come yet: the exit stop must last until it does, however often
+// the dying process is killed again.
+class second_kill : public testing::TestWithParam<const char*> {};
+
+TEST_P(second_kill, does_not_end_the_exit_stop) {
+  victim target(GetParam(), true);
+  ASSERT_TRUE(eventually([&] { return target.is_in_window(); })) << target.process().output();
+  target.reuse_the_word();
+  const auto guard = static_cast<pid_t>(status_number(target.tid(), "TracerPid:"));
+  ASSERT_GT(guard, 0);
+  ::kill(guard, SIGSTOP);
+  EXPECT_TRUE(eventually([&] { return process_state(guard) == 'T'; })); // and go on, or it stays so
+  ::kill(target.pid(), SIGKILL);
+  EXPECT_TRUE(eventually([&] { return process_state(target.tid()) == 't'; }));
+  for (const int signal : {SIGKILL, SIGTERM, SIGCONT, SIGKILL}) {
+    ::kill(target.pid(), signal);
+    EXPECT_EQ(process_state(target.tid()), 't');
+  }
+  ::kill(guard, SIGCONT);
+  ASSERT_TRUE(eventually([&] { return target.is_gone(); }));
+  EXPECT_EQ(target.memory().word, target.memory().tid);
+}
+
+INSTANTIATE_TEST_SUITE_P(of, second_kill, testing::Values("main", "thread", "leader"),
+                         [](const auto& mode) { return std::string(mode.param); });
+
 TEST(window_survival, a_program_that_is_not_killed_leaves_its_window_and_ends_as_ever) {
   victim target("main", true, {"--verbose"});
   ASSERT_TRUE(eventually([&] { return target.is_in_window(); }));
