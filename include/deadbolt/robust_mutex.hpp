@@ -31,8 +31,9 @@ namespace deadbolt {
 class [[gnu::visibility("default")]] robust_mutex {
 public:
   constexpr robust_mutex() noexcept = default;
-  // Waits for unlocks in flight in this process, as destroy() with a time-out
-  // of one second, and aborts if one is still in flight then.
+  // Waits for unlocks in flight in this process, as wait_for_unlocks() with a time-out
+  // of one second, and aborts if one is still in flight then. Where that is
+  // unavailable it does not wait: call wait_for_unlocks() to be told.
   ~robust_mutex();
   robust_mutex(const robust_mutex&) = delete;
   robust_mutex& operator=(const robust_mutex&) = delete;
