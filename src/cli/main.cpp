@@ -10,7 +10,8 @@ int main(int argc, char** argv) {
   try {
     CLI::App app("Robust locks in shared memory that survive the death of their owner.");
     app.name("deadbolt");
-    app.require_subcommand(1);
+    // None is refused below: here, an unknown one would be taken for none.
+    app.require_subcommand(0, 1);
     app.set_version_flag("--version", DEADBOLT_VERSION);
 
     int status = 0;
@@ -21,6 +22,7 @@ int main(int argc, char** argv) {
     deadbolt::cli::add_windows(app, status);
     try {
       app.parse(argc, argv);
+      if (app.get_subcommands().empty()) throw CLI::RequiredError::Subcommand(1);
     } catch (const CLI::ParseError& error) {
       // CLI11 has a number for each kind of mistake; ours is one: bad usage.
       return app.exit(error) == 0 ? 0 : 2;

@@ -51,6 +51,9 @@ TEST(run_usage, is_refused_with_2) {
   EXPECT_EQ(run_to_end({DEADBOLT_COMMAND, "run"}).status, 2);
   EXPECT_EQ(run_to_end({DEADBOLT_COMMAND, "run", "--no-such-option", "true"}).status, 2);
   EXPECT_EQ(run_to_end({DEADBOLT_COMMAND}).status, 2);
+  const outcome unknown = run_to_end({DEADBOLT_COMMAND, "no-such-command"});
+  EXPECT_EQ(unknown.status, 2);
+  EXPECT_NE(unknown.output.find("no-such-command"), std::string::npos) << unknown.output;
   EXPECT_EQ(run_to_end({DEADBOLT_COMMAND, "run", "--help"}).status, 0);
 }
 
