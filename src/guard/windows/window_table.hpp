@@ -43,7 +43,7 @@ struct window_table {
 };
 
 inline constexpr std::size_t max_windows = 512;
-inline constexpr std::size_t max_table_bytes = 128 * 1024;
+inline constexpr std::size_t max_table_bytes = std::size_t{128} * 1024;
 inline constexpr std::size_t max_name_bytes = 128;
 
 [[nodiscard]] std::string_view proof_name(std::uint8_t kind) noexcept;
