@@ -27,6 +27,11 @@ int main(int argc, char** argv) {
       // CLI11 has a number for each kind of mistake; ours is one: bad usage.
       return app.exit(error) == 0 ? 0 : 2;
     }
+    // What the disk had no room for was not said.
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+      std::fputs("deadbolt: standard output could not be written\n", stderr);
+      return 2;
+    }
     return status;
   } catch (const std::exception& error) {
     std::fputs("deadbolt: ", stderr);

@@ -13,15 +13,17 @@ namespace {
 // consumed by a waiter that then died is not replayed by every kernel.
 constexpr std::int64_t longest_sleep = 100'000'000;
 
-// Sleeps until woken, but never past the deadline or the longest sleep.
+// Sleeps until woken, but never past the deadline or the longest sleep. By the monotonic
+// clock also when the deadline is not: a clock that is set back must not stretch a sleep.
 void sleep_on(const std::uint32_t* word, std::uint32_t expected,
               const deadline* deadline) noexcept {
-  sys::absolute_time until{.realtime = false, .nanoseconds = sys::now() + longest_sleep};
+  std::int64_t longest = longest_sleep;
   if (deadline != nullptr) {
     const std::int64_t left = deadline->nanoseconds - sys::now(deadline->realtime);
-    if (left < longest_sleep) until = {deadline->realtime, deadline->nanoseconds};
+    if (left < longest) longest = left < 0 ? 0 : left;
   }
-  const long result = sys::futex_wait_until(word, expected, until);
+  const long result = sys::futex_wait_until(
+      word, expected, {.realtime = false, .nanoseconds = sys::now() + longest});
   if (result != 0 && result != -EAGAIN && result != -EINTR && result != -ETIMEDOUT) {
     abort_futex("FUTEX_WAIT_BITSET", word, result);
   }
