@@ -4,6 +4,7 @@
 #include "crash/campaign.hpp"
 #include "crash/catalogue.hpp"
 #include "crash/report.hpp"
+#include "guard/bpf/pins.hpp"
 #include "guard/ptrace/permission.hpp"
 #include "robust/engine.hpp"
 
@@ -199,6 +200,15 @@ int crash_test(const crash_test_options& options) {
   plan.subjects = select(crash::all_subjects(), options.subjects, "subject", called);
   plan.scenarios = select(crash::all_scenarios(), options.scenarios, "scenario", called);
   plan.guards = select(crash::all_guards(), options.guards, "guard", called);
+  if (options.guards.empty())
+    std::erase_if(plan.guards, [](const auto* guard) { return guard->watches_everything(); });
+  if (plan.guards.size() > 1 && std::ranges::any_of(plan.guards, [](const auto* guard) {
+        return guard->watches_everything();
+      })) {
+    fmt::print(stderr, "deadbolt crash-test: the BPF guard watches the whole machine, the rows of "
+                       "other guards too: ask for it alone\n");
+    return status_bad_usage;
+  }
   if (plan.subjects.empty() || plan.scenarios.empty() || plan.guards.empty())
     return status_bad_usage;
   for (const auto* const guard : plan.guards) {
@@ -213,6 +223,9 @@ int crash_test(const crash_test_options& options) {
     fmt::print(stderr, "deadbolt crash-test: victims cannot be traced here: {}\n", *refusal);
     return status_not_clean;
   }
+  if (!plan.guards.front()->watches_everything() && guard::look_at_bpf_guard().counts)
+    fmt::print(stderr, "deadbolt crash-test: a BPF guard is attached, and guards the rows "
+                       "without a guard too\n");
   plan.workers = options.jobs;
   json_output output{options.json};
   const auto complain = [&options] {
@@ -247,7 +260,7 @@ void add_crash_test(CLI::App& app, int& status) {
   sub->add_option("--scenario", options->scenarios, "A way to attack; may be repeated")
       ->type_name("NAME")
       ->allow_extra_args(false);
-  sub->add_option("--guard", options->guards, "ptrace or none; may be repeated")
+  sub->add_option("--guard", options->guards, "none, ptrace or bpf; may be repeated")
       ->type_name("NAME")
       ->allow_extra_args(false);
   sub->add_option("--engine", options->engine, "How ours unlock, instead of the best one here")

@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
     int status = 0;
     deadbolt::cli::add_crash_test(app, status);
     deadbolt::cli::add_doctor(app, status);
+    deadbolt::cli::add_guard(app, status);
     deadbolt::cli::add_inspect(app, status);
     deadbolt::cli::add_run(app, status);
     deadbolt::cli::add_windows(app, status);

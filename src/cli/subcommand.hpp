@@ -12,6 +12,7 @@ namespace deadbolt::cli {
 
 void add_crash_test(CLI::App& app, int& status);
 void add_doctor(CLI::App& app, int& status);
+void add_guard(CLI::App& app, int& status);
 void add_inspect(CLI::App& app, int& status);
 void add_run(CLI::App& app, int& status);
 void add_windows(CLI::App& app, int& status);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "crash/catalogue.hpp"
 
+#include "crash/bpf_guard.hpp"
 #include "crash/ptrace_guard.hpp"
 #include "crash/scenarios/waiter.hpp"
 #include "crash/scenarios/window.hpp"
@@ -114,7 +115,8 @@ std::span<const scenario* const> all_scenarios() {
 std::span<const guard_driver* const> all_guards() {
   static const no_guard none;
   static const ptrace_guard ptrace;
-  static const std::array<const guard_driver*, 2> all{&none, &ptrace};
+  static const bpf_guard bpf;
+  static const std::array<const guard_driver*, 3> all{&none, &ptrace, &bpf};
   return all;
 }
 

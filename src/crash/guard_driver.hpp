@@ -21,6 +21,9 @@ public:
 
   [[nodiscard]] virtual std::string_view name() const = 0;
   [[nodiscard]] virtual bool protects() const = 0;
+  // It guards every process of the machine, this run's other rows included: it is used
+  // only when it is asked for, and alone.
+  [[nodiscard]] virtual bool watches_everything() const { return false; }
   // Why this guard cannot be used here, with the remedy; empty when it can.
   [[nodiscard]] virtual std::string unavailable() const { return {}; }
 

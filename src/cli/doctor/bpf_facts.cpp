@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cli/doctor/bpf_facts.hpp"
 
+#include "guard/bpf/pins.hpp"
 #include "guard/proc_status.hpp"
 
 #include <array>
@@ -91,6 +92,11 @@ bpf_facts gather_bpf_facts() {
   facts.has_capabilities = has(CAP_SYS_ADMIN) || (has(CAP_BPF) && has(CAP_PERFMON));
   facts.seccomp_filters = status.last_number("Seccomp:").value_or(0) == 2;
   facts.lockdown = read_lockdown();
+  if (const auto counts = guard::look_at_bpf_guard().counts) {
+    facts.attached = {.signals = (*counts)[DEADBOLT_BPF_SIGNALS],
+                      .repairs = (*counts)[DEADBOLT_BPF_BLOCK_CLEARS] +
+                                 (*counts)[DEADBOLT_BPF_LIBC_CLEARS]};
+  }
   return facts;
 }
 

@@ -3,6 +3,8 @@
 #ifndef DEADBOLT_CLI_DOCTOR_BPF_FACTS_HPP
 #define DEADBOLT_CLI_DOCTOR_BPF_FACTS_HPP
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 namespace deadbolt::cli::doctor {
@@ -16,6 +18,12 @@ struct bpf_facts {
   bool has_capabilities = false;     // CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN
   bool seccomp_filters = false;      // this process is under a seccomp filter
   std::string lockdown;              // none, integrity, confidentiality; empty: not to be read
+  // Of the guard that is attached: signals seen and repairs.
+  struct attached_guard {
+    std::uint64_t signals = 0;
+    std::uint64_t repairs = 0;
+  };
+  std::optional<attached_guard> attached{};
 };
 
 [[nodiscard]] bpf_facts gather_bpf_facts();

@@ -68,7 +68,11 @@ std::string explain_no_bpf(const bpf_facts& facts) {
 finding judge_bpf_guard(const bpf_facts& facts) {
   finding found{
       .check = "BPF guard", .severity = level::warning, .what = "not possible", .what_to_do = {}};
-  if (facts.plain_program != 0) {
+  if (facts.attached) {
+    found.severity = level::ok;
+    found.what = fmt::format("attached: {} repairs, {} signals seen", facts.attached->repairs,
+                             facts.attached->signals);
+  } else if (facts.plain_program != 0) {
     found.what_to_do = explain_no_bpf(facts);
   } else if (facts.writing_program != 0) {
     const std::string refused = fmt::format("the kernel refuses bpf_probe_write_user ({})",

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// Puts the BPF guard into the kernel.
+#ifndef DEADBOLT_GUARD_BPF_ATTACH_HPP
+#define DEADBOLT_GUARD_BPF_ATTACH_HPP
+
+#include "guard/windows/window_set.hpp"
+
+#include <string>
+
+namespace deadbolt::guard {
+
+struct attach_result {
+  std::string error; // empty: it is attached
+  // The kernel refused the program itself, not something around it.
+  bool kernel_refused = false;
+};
+
+// Loads the program, gives it the windows, attaches it and pins it in bpf_directory:
+// from then on it stays, whatever becomes of the caller, until detach_bpf_guard(). One
+// that is attached already is replaced without a gap.
+[[nodiscard]] attach_result attach_bpf_guard(const window_set& libcs);
+
+// Whether this program was built with it.
+[[nodiscard]] bool has_bpf_guard() noexcept;
+
+} // namespace deadbolt::guard
+#endif

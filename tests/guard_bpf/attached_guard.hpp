@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// `deadbolt guard` for the length of a test: the whole machine is guarded meanwhile.
+#ifndef DEADBOLT_TESTS_GUARD_BPF_ATTACHED_GUARD_HPP
+#define DEADBOLT_TESTS_GUARD_BPF_ATTACHED_GUARD_HPP
+
+#include "guard/bpf/pins.hpp"
+#include "guard/unique_descriptor.hpp"
+
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+namespace guard_test {
+
+// $DEADBOLT_COMMAND, or the one that was built with the tests.
+[[nodiscard]] std::string deadbolt_command();
+
+struct command_result {
+  int status = -1; // exit status, 1000 + signal for death by one
+  std::string output;
+};
+[[nodiscard]] command_result run_deadbolt(const std::vector<std::string>& arguments);
+
+class attached_guard {
+public:
+  attached_guard();
+  attached_guard(const attached_guard&) = delete;
+  attached_guard& operator=(const attached_guard&) = delete;
+  ~attached_guard();
+
+  // Why it is not attached; empty: it is.
+  [[nodiscard]] const std::string& refusal() const noexcept { return refusal_; }
+  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+  // Ends the daemon with a signal, and returns what a shell would: 128 + its number for
+  // death by it.
+  int end(int signal);
+
+private:
+  deadbolt::guard::unique_descriptor output_;
+  std::string refusal_;
+  pid_t pid_ = -1;
+};
+
+[[nodiscard]] deadbolt::guard::bpf_counts counts_now();
+
+} // namespace guard_test
+#endif

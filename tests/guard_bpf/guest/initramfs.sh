@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# initramfs.sh ARCHIVE COMMAND TEST...: packs busybox, the deadbolt COMMAND and the TEST
+# programs with every library that they are linked with, of this Debian, unmodified.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+archive=$1 command=$2
+shift 2
+
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+chmod 755 "$root"
+mkdir -p "$root/bin" "$root/tests" "$root/proc" "$root/sys" "$root/dev" "$root/var/cache"
+cp /bin/busybox "$root/bin/busybox"
+install -m 755 "$here/init" "$root/init"
+install -m 755 -s "$command" "$root/bin/deadbolt"
+for test; do
+  install -m 755 -s "$test" "$root/tests/"
+done
+# The loader too: ldd shows it as the one line without an arrow.
+for program in "$command" "$@"; do
+  ldd "$program"
+done | sed -n -e 's/.* => \(\/[^ ]*\) .*/\1/p' -e 's/^[[:space:]]*\(\/[^ ]*\) .*/\1/p' |
+  sort -u | while read -r library; do
+  mkdir -p "$root$(dirname "$library")"
+  cp -L "$library" "$root$library"
+done
+[ ! -e /lib/ld-musl-x86_64.so.1 ] || cp -L /lib/ld-musl-x86_64.so.1 "$root/lib/"
+(cd "$root" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) | gzip -1 > "$archive.$$"
+mv "$archive.$$" "$archive"
