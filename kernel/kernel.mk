@@ -7,7 +7,7 @@
 # KERNEL_PATCHES   the series (default kernel/patches)
 # KERNEL_JOBS      compiler processes (default: one for each CPU)
 # KERNEL_TEST_ONLY names of boots, to run only those; no stamp is written
-# KERNEL_TEST_SECONDS  limit for all boots together (default 3000)
+# KERNEL_TEST_SECONDS  limit for all boots together (default 3600)
 # DEADBOLT_BIN     the deadbolt that runs in the guest, instead of one built here
 
 kernel_dir := $(dir $(lastword $(MAKEFILE_LIST)))

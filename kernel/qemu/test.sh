@@ -18,13 +18,13 @@ userspace_rd=$("$here/build-initramfs.sh" "$patched" "$userspace")
 
 # name          kernel initramfs seconds  kernel arguments
 boots=(
-"userspace     $patched  $userspace_rd 2400"
-"userspace-novdso $patched $userspace_rd 2400 vdso=0 vdso32=0"
-"vdso-kill     $patched  $patched_rd 2400"
-"vdso-signal   $patched  $patched_rd 2400"
-"vdso          $patched  $patched_rd 2400"
-"novdso        $patched  $patched_rd 2400 vdso=0 vdso32=0"
-"stock         $stock    $stock_rd   2400"
+"userspace     $patched  $userspace_rd 3600"
+"userspace-novdso $patched $userspace_rd 3600 vdso=0 vdso32=0"
+"vdso-kill     $patched  $patched_rd 3600"
+"vdso-signal   $patched  $patched_rd 3600"
+"vdso          $patched  $patched_rd 3600"
+"novdso        $patched  $patched_rd 3600 vdso=0 vdso32=0"
+"stock         $stock    $stock_rd   3600"
 "noreplay      $noreplay $patched_rd  300"
 "counted-patched $patched $patched_rd 900"
 "counted-stock $stock    $stock_rd    900"
@@ -77,7 +77,7 @@ judge() {
 
 # A limit is there for what hangs. All boots together have one too, so that nothing
 # that is merely slow adds up to more than whoever started this will wait.
-deadline=$((SECONDS + ${KERNEL_TEST_SECONDS:-3000}))
+deadline=$((SECONDS + ${KERNEL_TEST_SECONDS:-3600}))
 
 run_one() {
 	local name=$1 kernel=$2 initramfs=$3 limit=$4 status=0 start=$SECONDS verdict=PASS

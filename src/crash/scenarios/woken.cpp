@@ -19,7 +19,7 @@ constexpr std::array<std::string_view, 1> way_back{"lock, from the wake on"};
 
 // A waiter whose sleeps are bounded may time out just before it would have been woken,
 // and queue up behind the other. That is not the case in question: try again.
-constexpr int attempts = 8;
+constexpr int attempts = 50;
 
 std::optional<verdict> attempt(const point& at) {
   const world_memory memory{at.target};
