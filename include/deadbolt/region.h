@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Regions and their locks for C, and for languages that call C. Each function is the
- * member function of the same name in deadbolt/region.hpp, mutex.hpp and
- * shared_mutex.hpp, which say more; programs in C and C++ share regions.
+ * member function of the same name in deadbolt/region.hpp, mutex.hpp,
+ * shared_mutex.hpp, condition_variable.hpp and counting_semaphore.hpp, which say more; programs in
+ * C and C++ share regions.
  */
 #ifndef DEADBOLT_REGION_H
 #define DEADBOLT_REGION_H
@@ -180,6 +181,54 @@ deadbolt_shared_mutex_lock_shared_until(struct deadbolt_shared_mutex* mutex, clo
 enum deadbolt_unlock_status
 deadbolt_shared_mutex_unlock_shared(struct deadbolt_shared_mutex* mutex);
 bool deadbolt_shared_mutex_mark_consistent(struct deadbolt_shared_mutex* mutex);
+
+/* ---- condition variables: zeroed memory is one on which nobody waits ---- */
+
+struct deadbolt_condition_variable {
+  uint32_t word;
+};
+
+/* The caller holds the mutex after the first three. A wait is awake 100 ms after it fell
+ * asleep at the latest: wait in a loop that looks at the data. */
+enum deadbolt_wait_status {
+  DEADBOLT_AWAKE,
+  DEADBOLT_WAIT_TIMED_OUT,
+  DEADBOLT_WAIT_OWNER_DIED,
+  DEADBOLT_WAIT_NOT_RECOVERABLE,
+  DEADBOLT_WAIT_NOT_OWNER
+};
+const char* deadbolt_wait_status_name(enum deadbolt_wait_status status);
+
+enum deadbolt_wait_status
+deadbolt_condition_variable_wait(struct deadbolt_condition_variable* condition,
+                                 struct deadbolt_mutex* mutex) DEADBOLT_MUST_CHECK;
+enum deadbolt_wait_status
+deadbolt_condition_variable_wait_until(struct deadbolt_condition_variable* condition,
+                                       struct deadbolt_mutex* mutex, clockid_t clock,
+                                       const struct timespec* time) DEADBOLT_MUST_CHECK;
+void deadbolt_condition_variable_notify_one(struct deadbolt_condition_variable* condition);
+void deadbolt_condition_variable_notify_all(struct deadbolt_condition_variable* condition);
+
+/* ---- semaphores: an array of permits; zeroed memory has all of them available ---- */
+
+struct deadbolt_permit {
+  DEADBOLT_ALIGNED uint64_t word;
+};
+
+/* `count` is the length of the array and at least 1, the same in every call; of them
+ * `available` can be had, ever. */
+void deadbolt_counting_semaphore_init(struct deadbolt_permit* permits, size_t count,
+                                      size_t available);
+enum deadbolt_lock_status deadbolt_counting_semaphore_acquire(struct deadbolt_permit* permits,
+                                                              size_t count) DEADBOLT_MUST_CHECK;
+enum deadbolt_lock_status deadbolt_counting_semaphore_try_acquire(struct deadbolt_permit* permits,
+                                                                  size_t count) DEADBOLT_MUST_CHECK;
+enum deadbolt_lock_status
+deadbolt_counting_semaphore_acquire_until(struct deadbolt_permit* permits, size_t count,
+                                          clockid_t clock,
+                                          const struct timespec* time) DEADBOLT_MUST_CHECK;
+enum deadbolt_unlock_status deadbolt_counting_semaphore_release(struct deadbolt_permit* permits,
+                                                                size_t count);
 
 #undef DEADBOLT_ALIGNED
 #undef DEADBOLT_MUST_CHECK

@@ -5,14 +5,14 @@
 #include <deadbolt/region.hpp>
 #include <deadbolt/shared_mutex.hpp>
 
-#include <chrono>
+#include <region/c_abi.hpp>
 #include <region/region_access.hpp>
-#include <sys/message.hpp>
-#include <type_traits>
 #include <utility>
 
 namespace deadbolt {
 namespace {
+
+using c_abi::as;
 
 // Equal numbers, so that a cast is a translation.
 static_assert(DEADBOLT_REGION_SYSTEM_ERROR == static_cast<int>(region_status::system_error));
@@ -25,12 +25,6 @@ static_assert(DEADBOLT_NOT_OWNER == static_cast<int>(unlock_status::not_owner));
 static_assert(DEADBOLT_OBJECT_COUNTING_SEMAPHORE ==
               static_cast<int>(detail::object_kind::counting_semaphore));
 
-template <class Cpp, class C>
-Cpp& as(C* object) noexcept {
-  static_assert(std::is_standard_layout_v<Cpp> && sizeof(Cpp) == sizeof(C) &&
-                alignof(Cpp) == alignof(C));
-  return *reinterpret_cast<Cpp*>(object);
-}
 region& as_cpp(deadbolt_region* handle) noexcept {
   return as<region>(handle);
 }
@@ -67,29 +61,7 @@ deadbolt_region_status keep(deadbolt_region* handle, region&& made) noexcept {
 template <class Lock>
 deadbolt_lock_status until(const void* mutex, clockid_t clock, const timespec* time,
                            Lock&& lock) noexcept {
-  using namespace std::chrono;
-  const auto since = seconds{time->tv_sec};
-  const auto more = nanoseconds{time->tv_nsec};
-  // Whoever counts the far future in seconds means for ever.
-  const bool for_ever = since >= duration_cast<seconds>(nanoseconds::max());
-  const bool is_over = since < seconds{0};
-  const nanoseconds whole = for_ever  ? nanoseconds::max()
-                            : is_over ? nanoseconds{0}
-                                      : nanoseconds{since} + more;
-  switch (clock) {
-  case CLOCK_MONOTONIC:
-    return as_c(lock(steady_clock::time_point{whole}));
-  case CLOCK_REALTIME:
-    return as_c(lock(system_clock::time_point{whole}));
-  default:
-    sys::message{}
-        .text("a timed lock of ")
-        .pointer(mutex)
-        .text(" by clock ")
-        .number(clock)
-        .text(": only CLOCK_MONOTONIC and CLOCK_REALTIME are known")
-        .abort();
-  }
+  return c_abi::at_time(mutex, clock, time, [&](auto at) { return as_c(lock(at)); });
 }
 
 } // namespace
