@@ -3,10 +3,28 @@
 #include "attached_guard.hpp"
 #include "attack.hpp"
 
+#include <algorithm>
+#include <cstdio>
 #include <tuple>
 
 namespace deadbolt::crash {
 namespace {
+
+// An emulated machine on a busy one is slow, and at times too slow for a kill point to be
+// judged: such a row is asked for again. What was found wrong stays wrong.
+row attack_patiently(std::string_view subject, std::string_view scenario, std::string_view guard) {
+  row result = attack(subject_named(subject), scenario, guard_named(guard), 300);
+  for (int again = 0; again < 3 && result.not_judged != 0; ++again) {
+    std::printf("not judged: %u points of %s, %s; again\n", result.not_judged,
+                std::string(subject).c_str(), std::string(scenario).c_str());
+    row next = attack(subject_named(subject), scenario, guard_named(guard), 300);
+    for (const outcome bad : {outcome::corrupted, outcome::lost, outcome::stranded}) {
+      next.counts[static_cast<std::size_t>(bad)] = std::max(next.count(bad), result.count(bad));
+    }
+    result = std::move(next);
+  }
+  return result;
+}
 
 using subject_and_scenario = std::tuple<std::string_view, std::string_view>;
 
@@ -19,8 +37,7 @@ protected:
   }
   static row attack_param() {
     const auto [subject, scenario] = GetParam();
-    // An emulated machine is slow.
-    const row result = attack(subject_named(subject), scenario, guard_named("bpf"), 300);
+    const row result = attack_patiently(subject, scenario, "bpf");
     std::printf("%s", table_of({&result, 1}, {.findings = false}).c_str());
     return result;
   }
@@ -74,7 +91,7 @@ INSTANTIATE_TEST_SUITE_P(in, owed_windows,
 class unguarded : public testing::TestWithParam<std::string_view> {};
 TEST_P(unguarded, libc_is_corrupted) {
   if (guard::look_at_bpf_guard().counts) GTEST_SKIP() << "somebody else's guard is attached";
-  const row row = attack(subject_named(GetParam()), "reuse", guard_named("none"), 300);
+  const row row = attack_patiently(GetParam(), "reuse", "none");
   std::printf("%s", table_of({&row, 1}, {.findings = false}).c_str());
   EXPECT_GT(row.count(outcome::corrupted), 0u) << describe(row);
 }

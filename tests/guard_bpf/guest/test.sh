@@ -40,7 +40,7 @@ fi
 boot() {
   local name=$1 kernel=$2
   : > "$logs/$name.log"
-  timeout -k 5 1500 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 1024 \
+  timeout -k 5 3000 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 1024 \
     -nodefaults -no-user-config -display none -no-reboot -nic none -monitor none \
     -serial "file:$logs/$name.console" -serial "file:$logs/$name.log" \
     -kernel "$kernel" -initrd "$logs/initramfs.gz" \
