@@ -27,6 +27,9 @@ enum class grant : std::uint8_t {
   return grant == grant::acquired || grant == grant::owner_died;
 }
 
+// Which of a subject's two ways to take the lock lets several in at once.
+enum class sharing : std::uint8_t { neither, victims_way, others_way, both };
+
 // One object a kind of lock, without state: every process of a run uses it on
 // locks in shared memory. `lock` is the address that create() was given.
 class subject {
@@ -63,6 +66,7 @@ public:
   // False when the lock said that the caller is not its owner.
   virtual bool unlock(void* lock) const = 0;
   virtual void mark_consistent(void* lock) const = 0;
+  [[nodiscard]] virtual sharing shares() const { return sharing::neither; }
 
   // What the victim does, where that differs from what the others do: one side of a lock
   // that has two.

@@ -36,6 +36,7 @@ int storm(const std::vector<std::string>& names, deadbolt::storm::options option
   std::vector<const subject*> chosen;
   for (const subject* candidate : deadbolt::crash::all_subjects()) {
     const bool named = std::ranges::find(names, candidate->name()) != names.end();
+    if (!deadbolt::storm::can_be_stormed(*candidate)) continue;
     if (named || (names.empty() && candidate->ours())) chosen.push_back(candidate);
   }
   if (chosen.empty() || (!names.empty() && chosen.size() != names.size())) {

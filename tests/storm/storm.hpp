@@ -57,6 +57,12 @@ struct outcome {
   std::string violation; // empty: none
 };
 
+// Whether a storm's invariants fit this kind of lock: its way for others excludes.
+[[nodiscard]] inline bool can_be_stormed(const crash::subject& subject) {
+  return subject.shares() == crash::sharing::neither ||
+         subject.shares() == crash::sharing::victims_way;
+}
+
 // Runs a storm on locks of this kind. Ends early at the first violation.
 outcome run(const crash::subject& subject, const options& options);
 

@@ -36,13 +36,19 @@ public:
     while (!shared_.stop.load(std::memory_order_relaxed)) {
       const auto first = static_cast<std::uint32_t>(random_() % locks);
       const auto second = static_cast<std::uint32_t>(random_() % locks);
-      if (!enter(first)) return;
-      // Upwards only, so that nobody waits in a circle.
-      const bool two = second > first && random_() % 4 == 0;
-      if (two && !enter(second)) return;
-      linger();
-      if (two && !leave(second)) return;
-      if (!leave(first)) return;
+      const bool reads =
+          stage_.subject.shares() == crash::sharing::victims_way && random_() % 3 != 0;
+      if (reads) {
+        if (!read(first)) return;
+      } else {
+        if (!enter(first)) return;
+        // Upwards only, so that nobody waits in a circle.
+        const bool two = second > first && random_() % 4 == 0;
+        if (two && !enter(second)) return;
+        linger();
+        if (two && !leave(second)) return;
+        if (!leave(first)) return;
+      }
       if (random_() % 8 == 0) linger();
     }
   }
@@ -57,23 +63,62 @@ private:
     return false;
   }
 
-  bool enter(std::uint32_t number) {
+  // Several may be inside at once, but nobody who writes.
+  bool read(std::uint32_t number) {
     void* const lock = stage_.lock(number);
     guarded& data = shared_.data[number];
+    const crash::grant how = wait_for(number, [&] { return stage_.subject.victims_lock(lock); });
+    if (how == crash::grant::owner_died) {
+      // Alone until the unlock, as a writer.
+      if (!own(number, how)) return false;
+      linger();
+      return leave(number, [&] { return stage_.subject.victims_unlock(lock); });
+    }
+    if (how != crash::grant::acquired) {
+      return report(violation::refused, number, static_cast<std::uint32_t>(how));
+    }
+    const std::uint64_t begun = look(data.before);
+    if (data.owner.load(std::memory_order_relaxed) != 0 || begun != look(data.after)) {
+      return report(violation::never_left, number);
+    }
+    linger();
+    if (begun != look(data.before)) return report(violation::two_inside, number);
+    shared_.sections.fetch_add(1, std::memory_order_relaxed);
+    if (!stage_.subject.victims_unlock(lock)) return report(violation::unlock_refused, number);
+    return true;
+  }
+  static std::uint64_t look(const std::uint64_t& value) {
+    return *static_cast<const volatile std::uint64_t*>(&value);
+  }
+
+  template <class Lock>
+  crash::grant wait_for(std::uint32_t number, Lock&& lock) {
+    self_.waiting_for.store(number, std::memory_order_relaxed);
+    self_.waiting_since.store(now(), std::memory_order_relaxed);
+    const crash::grant how = lock();
+    self_.waiting_since.store(0, std::memory_order_relaxed);
+    return how;
+  }
+
+  bool enter(std::uint32_t number) {
+    void* const lock = stage_.lock(number);
     crash::grant how = random_() % 4 == 0 ? stage_.subject.try_lock(lock) : crash::grant::busy;
     if (how == crash::grant::busy) {
-      self_.waiting_for.store(number, std::memory_order_relaxed);
-      self_.waiting_since.store(now(), std::memory_order_relaxed);
-      how = stage_.subject.lock(lock);
-      self_.waiting_since.store(0, std::memory_order_relaxed);
+      how = wait_for(number, [&] { return stage_.subject.lock(lock); });
     }
+    return own(number, how);
+  }
+
+  // The lock was granted to this thread alone.
+  bool own(std::uint32_t number, crash::grant how) {
+    guarded& data = shared_.data[number];
     const std::uint64_t inside = data.owner.exchange(id_, std::memory_order_relaxed);
     if (how == crash::grant::acquired) {
       if (inside != 0 || data.before != data.after) return report(violation::never_left, number);
     } else if (how == crash::grant::owner_died) {
       shared_.takeovers.fetch_add(1, std::memory_order_relaxed);
       data.after = data.before;
-      stage_.subject.mark_consistent(lock);
+      stage_.subject.mark_consistent(stage_.lock(number));
     } else {
       return report(violation::refused, number, static_cast<std::uint32_t>(how));
     }
@@ -82,6 +127,10 @@ private:
   }
 
   bool leave(std::uint32_t number) {
+    return leave(number, [&] { return stage_.subject.unlock(stage_.lock(number)); });
+  }
+  template <class Unlock>
+  bool leave(std::uint32_t number, Unlock&& unlock) {
     guarded& data = shared_.data[number];
     ++data.after;
     shared_.sections.fetch_add(1, std::memory_order_relaxed);
@@ -89,9 +138,7 @@ private:
     if (data.owner.exchange(0, std::memory_order_relaxed) != id_) {
       return report(violation::two_inside, number);
     }
-    if (!stage_.subject.unlock(stage_.lock(number))) {
-      return report(violation::unlock_refused, number);
-    }
+    if (!unlock()) return report(violation::unlock_refused, number);
     return true;
   }
 

@@ -70,6 +70,10 @@ bool shared_mutex_subject::unlock(void* lock) const {
 void shared_mutex_subject::mark_consistent(void* lock) const {
   at(lock).mark_consistent();
 }
+sharing shared_mutex_subject::shares() const {
+  if (victim_ == side::reader) return sharing::victims_way;
+  return others_ == side::reader ? sharing::others_way : sharing::neither;
+}
 grant shared_mutex_subject::victims_lock(void* lock) const {
   return lock_as(victim_, lock);
 }

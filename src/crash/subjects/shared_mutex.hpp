@@ -25,6 +25,7 @@ public:
   void mark_consistent(void* lock) const override;
   grant victims_lock(void* lock) const override;
   bool victims_unlock(void* lock) const override;
+  [[nodiscard]] sharing shares() const override;
   void enter_thread(void* scratch) const override;
   [[nodiscard]] bool held_by(const void* lock, pid_t tid) const override;
   [[nodiscard]] grant heir_is_told(const void* lock) const override;
