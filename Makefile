@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 JOBS ?= $(shell nproc)
 
 tool_packages := g++ cmake ninja-build libcli11-dev libfmt-dev nlohmann-json3-dev
-bpf_packages := clang bpftool libbpf-dev
+bpf_packages := clang bpftool libbpf-dev liblmdb-dev libtdb-dev
 test_packages := $(tool_packages) libgtest-dev libbenchmark-dev pkg-config musl-tools \
   clang libclang-rt-14-dev g++-multilib $(bpf_packages)
 guest_packages := $(test_packages) qemu-system-x86 busybox-static cpio
@@ -130,6 +130,13 @@ build/lint/build.ninja: CMakePresets.json | packages-lint
 build/%/build.ninja: CMakePresets.json | packages-test
 	@cmake --preset $*
 	@touch $@
+
+# LMDB and tdb, whose locks are the libc's, killed 1,000 times each under the ptrace guard.
+.PHONY: real-programs
+real-programs: build/dev/build.ninja
+	@cmake --build build/dev --parallel $(JOBS) --target real_programs deadbolt
+	build/dev/src/cli/deadbolt run -v -- build/dev/tests/real_programs/real_programs lmdb 1000
+	build/dev/src/cli/deadbolt run -v -- build/dev/tests/real_programs/real_programs tdb 1000
 
 # The BPF guard on kernels that this machine need not run. Seconds when nothing has
 # changed since it passed; see tests/guard_bpf/guest/test.sh.

@@ -13,7 +13,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd)
 : "${DEADBOLT_CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/deadbolt}"
 : "${GUARD_KERNELS:=linux-image-cloud-amd64 linux-image-6.12-cloud-amd64}"
-: "${GUARD_PROGRAMS:=guard_bpf_life_test guard_bpf_hostile_test guard_bpf_campaign_test}"
+: "${GUARD_PROGRAMS:=guard_bpf_life_test guard_bpf_hostile_test guard_bpf_campaign_test \
+guard_bpf_real_test guard_bpf_cost_test}"
 
 say() { echo "test-guard: $*" >&2; }
 
@@ -45,7 +46,7 @@ boot() {
     -serial "file:$logs/$name.console" -serial "file:$logs/$name.log" \
     -kernel "$kernel" -initrd "$logs/initramfs.gz" \
     -append "console=ttyS0 loglevel=5 panic=-1 oops=panic no_timer_check mitigations=off \
-deadbolt.programs=$(echo "$GUARD_PROGRAMS" | tr ' ' ,)" < /dev/null
+deadbolt.programs=$(echo "$GUARD_PROGRAMS" | tr -s ' ' ,)" < /dev/null
 }
 
 bad=0

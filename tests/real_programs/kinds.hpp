@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+// One file a kind.
+#ifndef DEADBOLT_TESTS_REAL_PROGRAMS_KINDS_HPP
+#define DEADBOLT_TESTS_REAL_PROGRAMS_KINDS_HPP
+
+#include "database.hpp"
+
+namespace real_programs {
+[[nodiscard]] std::unique_ptr<database> open_lmdb(const std::string& directory);
+[[nodiscard]] std::unique_ptr<database> open_tdb(const std::string& directory);
+} // namespace real_programs
+#endif
