@@ -89,7 +89,8 @@ STORM_SECONDS ?= 600
 STORM_OPTIONS ?=
 .PHONY: storm
 storm: build/dev/build.ninja
-	@cmake --build build/dev --parallel $(JOBS) --target storm deadbolt
+	@cmake --build build/dev --parallel $(JOBS) --target storm kv_storm deadbolt
+	build/dev/tests/storm/kv_storm 10000
 	build/dev/tests/storm/storm --seconds $$(($(STORM_SECONDS) / 2)) $(STORM_OPTIONS)
 	build/dev/src/cli/deadbolt run -- \
 	  build/dev/tests/storm/storm --seconds $$(($(STORM_SECONDS) / 2)) $(STORM_OPTIONS)
