@@ -85,6 +85,7 @@ std::optional<copies> make_copies(const std::string& path, const elf_file& libc,
 [[noreturn]] void be_the_worker(int out, const copies& files, const elf_file& libc) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::signal(SIGPIPE, SIG_DFL);
+  ::signal(SIGCHLD, SIG_DFL); // ignored, it would take the children's statuses along
   // What this process may read, the libc that is run shall not.
   ::syscall(SYS_close_range, lowest_descriptor, ~0u, 1u << 2 /* CLOSE_RANGE_CLOEXEC */);
   for (const int kept : {files.probe.get(), files.libc.get(), files.loader.get()})
