@@ -51,6 +51,13 @@ std::uint32_t unlock_in_kernel(std::uint32_t* word, robust_list_head* head,
 
 int pi_unlock_in_kernel(std::uint32_t* word, std::uint32_t* expected,
                         robust_list_head* head) noexcept {
+  // The kernel compares with the caller's TID, and not with what is expected.
+  // order: relaxed, the owner's bits are stable.
+  const std::uint32_t seen = __atomic_load_n(word, __ATOMIC_RELAXED);
+  if (seen != *expected && (seen ^ *expected) != FUTEX_WAITERS) {
+    *expected = seen;
+    return 0;
+  }
   long result;
   do {
     result = sys::futex_robust_unlock_pi(word, pending_slot(head));

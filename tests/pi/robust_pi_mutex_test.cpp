@@ -265,14 +265,16 @@ TEST_F(robust_pi_mutex_test, with_recovery_fits_scoped_lock) {
   EXPECT_EQ(word(), 0u);
 }
 
+// The caller's own TID: where the kernel unlocks, it takes no other.
 TEST_F(robust_pi_mutex_test, try_unlock_says_what_it_saw) {
-  std::uint32_t futex_word = 5;
+  const auto tid = static_cast<std::uint32_t>(gettid());
+  std::uint32_t futex_word = tid;
   robust_list_head head{};
   head.list_op_pending = &head.list;
-  std::uint32_t expected = 6;
+  std::uint32_t expected = tid + 1;
   EXPECT_EQ(robust_pi_futex_try_unlock(&futex_word, &expected, &head), 0);
-  EXPECT_EQ(expected, 5u);
-  EXPECT_EQ(futex_word, 5u);
+  EXPECT_EQ(expected, tid);
+  EXPECT_EQ(futex_word, tid);
   EXPECT_NE(head.list_op_pending, nullptr); // nothing is cleared on a failure
   EXPECT_NE(robust_pi_futex_try_unlock(&futex_word, &expected, &head), 0);
   EXPECT_EQ(futex_word, 0u);
