@@ -1,29 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Everything `make test-kernel` needs on a bare Debian 12. As root what is
-# missing is installed; otherwise the one line that does it is printed.
+# Everything `make test-kernel` needs on a bare Debian 12.
 set -eu
 . "$(dirname "$0")/env.sh"
 
 packages="linux-source-6.12 qemu-system-x86 busybox-static gcc-multilib
-	libc6-dev-i386 libc6-dev-x32 make flex bison bc libelf-dev cpio xz-utils
-	gzip git ccache util-linux"
+	libc6-dev-i386 libc6-dev-x32 make flex bison bc libelf-dev libssl-dev cpio xz-utils
+	gzip git ccache util-linux perl python3 g++ cmake ninja-build libcli11-dev
+	libfmt-dev nlohmann-json3-dev libgtest-dev"
 
-missing=
-for package in $packages; do
-	case $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true) in
-	"install ok installed") ;;
-	*) missing="$missing $package" ;;
-	esac
-done
-[ -n "$missing" ] || exit 0
-
-line="apt-get install -y --no-install-recommends$missing"
-if [ "$(id -u)" != 0 ]; then
-	say "packages are missing; as root run"
-	echo "$line"
-	exit 1
-fi
-say "installing:$missing"
-apt-get update -q >&2
-DEBIAN_FRONTEND=noninteractive $line >&2
+# shellcheck disable=SC2086
+exec "$tree/../scripts/require_packages.sh" $packages
