@@ -162,8 +162,8 @@ TEST(sandbox, root_is_given_up_for_good) {
 }
 
 TEST(sandbox, leaves_nothing_to_write_to_and_nobody_to_hurt) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "AddressSanitizer needs more address space than the sandbox leaves";
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer needs more address space than the sandbox leaves";
 #endif
   const scratch directory;
   const std::string file = directory / "file";
