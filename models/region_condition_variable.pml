@@ -5,8 +5,8 @@
  * word is the same. The mutex is region_mutex.pml: here it is one step that waits until
  * the mutex is free or its owner dead.
  *
- * Threads 0 and 1 wait for an item and take it; 2 and 3 put one item each and
- * notify, with the mutex held (INSIDE) or after it. Up to KILLS are killed at any
+ * Threads 0 and 1 wait for an item and take it; 2 and 3 (not with ONE_PRODUCER) put one item
+ * each and notify, with the mutex held (INSIDE) or after it. Up to KILLS are killed at any
  * step. Sleeps are unbounded, but for two cases in which the bound of 100 ms counts: a
  * signaller was killed between its item and the end of its notify; or a thread that a
  * notify woke was killed.
@@ -210,8 +210,16 @@ end_watch:
 
 init {
   atomic {
-    at_work[0] = true; at_work[1] = true; at_work[2] = true; at_work[3] = true;
-    run consumer(0); run consumer(1); run producer(2); run producer(3);
+    at_work[0] = true; at_work[1] = true; at_work[2] = true; 
+#ifndef ONE_PRODUCER
+    at_work[3] = true;
+#endif
+   
+    run consumer(0); run consumer(1); run producer(2);
+#ifndef ONE_PRODUCER
+    run producer(3);
+#endif
+   
     run killer(); run monitor()
   }
 }

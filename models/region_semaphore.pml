@@ -5,9 +5,11 @@
  * several wakes, or be the only one to watch an owner: who has slept wakes another before
  * it goes, with a permit or without. Generations and slots are region_mutex.pml's business.
  *
- * Thread 0 holds both permits and releases them, or exits with them, or stays. 1 and
- * 2 wait for a permit; 1 may give up. 3 (BARGER: all but 0
- * then keep what they have) tries once and never sleeps. Up to KILLS are
+ * Thread 0 holds both permits and releases them, or stays. 1 and 2 (not with ONE_WAITER) wait
+ * for a permit; 1 may give up. 3 (BARGER) tries once, never sleeps, and may exit with what it
+ * has; 0 then releases both, and 1 and 2 keep theirs. A step of the protocol - look, ask
+ * for wakes, queue - is one for both permits: what changes meanwhile is found by the next.
+ * An exit is what a kill is. Up to KILLS are
  * killed at any step. Sleeps are unbounded here; the bound of 100 ms counts only where a
  * thread that owed a wake was killed, or one that had slept for its permit died with it
  * (as in region_mutex.pml).
@@ -20,10 +22,7 @@
  *   FREE_ONLY        ... or only if it sees a permit that is free
  *   NO_COMPARE       the sleep does not compare the permits
  *   NO_LIFE_COMPARE  the sleep does not compare the life words
- *   NO_WAITERS_BIT   a woken waiter takes a permit without the waiters bit
- *   NO_PASS_ON       who is woken by a death does not wake the others
  *   FIRST_ONLY       the sleep is on one permit
- *   SCAN_FIRST       the waiters bits are set without looking at the permits again
  *   UNBOUNDED        nobody looks again after a death that owed a wake
  */
 #ifndef KILLS
@@ -90,34 +89,21 @@ inline wake_life(t, most) {
  * read, and the dead stay dead.
  */
 inline look(me, p) {
-  atomic {
     if
     :: got == NONE && (word[p] == NONE || !alive[word[p]]) ->
        assert(word[p] == NONE || dead[word[p]]);
-#ifdef NO_WAITERS_BIT
-       waiters[p] = (word[p] != NONE && waiters[p]);
-#else
        waiters[p] = waiters[p] || slept;
-#endif
        word[p] = me; got = p; slept_for[p] = slept
     :: else -> seen[p] = word[p]
     fi
-  }
 }
 
 /* Sets the waiters bit of the word that was seen. */
 inline ask(p) {
-  atomic {
     if
-#ifdef SCAN_FIRST
-    :: word[p] != NONE -> waiters[p] = true; seen[p] = word[p]
-    :: else -> seen[p] = NONE
-#else
     :: word[p] == seen[p] -> waiters[p] = true
     :: else -> again = true
-#endif
     fi
-  }
 }
 
 /* The kernel queues on one word after the other; a word that was released meanwhile differs. */
@@ -151,7 +137,9 @@ inline queue_on(me, p) {
  * the leaver was watching. All sleep on every permit: any word does.
  */
 inline leave(me) {
-#ifndef KEEPS_WAKES
+#ifdef KEEPS_WAKES
+  skip
+#else
 #ifdef FREE_ONLY
   if
   :: (got != 0 && word[0] == NONE) || (got != 1 && word[1] == NONE) -> wake_word(0)
@@ -166,22 +154,21 @@ inline leave(me) {
 inline acquire(me) {
   do
   ::
-    again = false;
-    look(me, 0);
-    look(me, 1);
+    atomic { again = false; look(me, 0); look(me, 1) };
     if
     :: got != NONE -> break
     :: else -> skip
     fi;
-    ask(0);
-    ask(1);
+    atomic { ask(0); ask(1) };
     if
     :: again -> goto next
     :: else -> skip
     fi;
     if
     :: true
+#ifndef BARGER
     :: me == 1 -> break /* its time is over */
+#endif
     fi;
     atomic {
       owes[me] = false;
@@ -202,7 +189,7 @@ end_asleep:
       queued[me * 2] = false; queued[me * 2 + 1] = false;
       queued_life[me * 2] = NONE; queued_life[me * 2 + 1] = NONE
     };
-#ifndef NO_PASS_ON
+    atomic {
     if
     :: seen[0] != NONE && !alive[seen[0]] -> wake_life(seen[0], THREADS)
     :: else -> skip
@@ -210,8 +197,8 @@ end_asleep:
     if
     :: seen[1] != NONE && seen[1] != seen[0] && !alive[seen[1]] -> wake_life(seen[1], THREADS)
     :: else -> skip
-    fi;
-#endif
+    fi
+    };
 next: skip
   od;
   again = false;
@@ -255,21 +242,20 @@ proctype member(byte me) {
   {
     if
     :: me == 0 ->
+#ifdef BARGER
+       release(me, 0);
+       release(me, 1)
+#else
 end_holding:
        do
        :: word[0] == me -> release(me, 0)
        :: word[1] == me -> release(me, 1)
-#ifdef BARGER
-       :: else -> break
-#else
        :: break
-#endif
        od
+#endif
 #ifdef BARGER
     :: me == 3 ->
-       look(me, 0);
-       look(me, 1);
-       atomic { seen[0] = 0; seen[1] = 0; at_work[me] = false }
+       atomic { look(me, 0); look(me, 1); seen[0] = 0; seen[1] = 0; at_work[me] = false }
 #endif
     :: else -> acquire(me)
     fi;
@@ -277,8 +263,8 @@ end_holding:
 #ifndef BARGER
     :: got != NONE -> release(me, got)
 #endif
-#if KILLS == 0
-    :: atomic { at_work[me] = true; dead[me] = true } /* an exit is a death too */
+#ifdef BARGER
+    :: me == 3 -> atomic { at_work[me] = true; dead[me] = true } /* an exit is a death too */
 #endif
     :: true -> end_keeping: false
     fi
@@ -332,7 +318,12 @@ init {
     od;
     i = 0;
     word[0] = 0; word[1] = 0;
-    run member(0); run member(1); run member(2);
+    run member(0); run member(1);
+#ifdef ONE_WAITER
+    at_work[2] = false;
+#else
+    run member(2);
+#endif
 #ifdef BARGER
     run member(3);
 #endif

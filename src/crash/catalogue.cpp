@@ -6,6 +6,8 @@
 #include "crash/scenarios/waiter.hpp"
 #include "crash/scenarios/window.hpp"
 #include "crash/scenarios/woken.hpp"
+#include "crash/subjects/condition_variable.hpp"
+#include "crash/subjects/counting_semaphore.hpp"
 #include "crash/subjects/glibc_mutex.hpp"
 #include "crash/subjects/mutex.hpp"
 #include "crash/subjects/robust_mutex.hpp"
@@ -91,9 +93,14 @@ std::span<const subject* const> all_subjects() {
   static const shared_mutex_subject shared{side::writer, side::writer};
   static const shared_mutex_subject shared_reader{side::reader, side::writer};
   static const shared_mutex_subject shared_readers{side::writer, side::reader};
-  static const std::array<const subject*, 8> all{&glibc,           &glibc_pi,      &robust_mutex,
-                                                 &robust_pi_mutex, &mutex,         &shared,
-                                                 &shared_reader,   &shared_readers};
+  static const condition_variable_subject condition{last_step::unlock};
+  static const condition_variable_subject condition_late{last_step::notify};
+  static const counting_semaphore_subject semaphore{1};
+  static const counting_semaphore_subject semaphore_pair{2};
+  static const std::array<const subject*, 12> all{
+      &glibc,     &glibc_pi,       &robust_mutex,  &robust_pi_mutex,
+      &mutex,     &shared,         &shared_reader, &shared_readers,
+      &condition, &condition_late, &semaphore,     &semaphore_pair};
   return all;
 }
 

@@ -56,6 +56,27 @@ INSTANTIATE_TEST_SUITE_P(in, region_shared_mutex,
                                                           "shared_mutex_readers"),
                                           testing::ValuesIn(scenario_names())));
 
+class region_waiting : public testing::TestWithParam<subject_and_scenario> {};
+
+TEST_P(region_waiting, is_clean_without_a_guard) {
+  const auto [subject, scenario] = GetParam();
+  const row row = attack(subject_named(subject), scenario, guard_named("none"));
+  EXPECT_EQ(row.judge(), standing::clean) << describe(row);
+  EXPECT_GT(row.kill_points(), 20u);
+  // Nobody is told: a permit comes back, and the other repairs itself.
+  EXPECT_EQ(row.count(outcome::owner_died), 0u) << describe(row);
+}
+
+INSTANTIATE_TEST_SUITE_P(in, region_waiting,
+                         testing::Combine(testing::Values("condition_variable",
+                                                          "counting_semaphore"),
+                                          testing::Values("reuse", "woken")));
+INSTANTIATE_TEST_SUITE_P(
+    with_a_waiter, region_waiting,
+    testing::Combine(testing::Values("condition_variable", "condition_variable_late",
+                                     "counting_semaphore", "counting_semaphore_pair"),
+                     testing::Values("waiter")));
+
 // The standing negative control: each of these would have to find it.
 class unprotected_libc : public testing::TestWithParam<subject_and_scenario> {};
 

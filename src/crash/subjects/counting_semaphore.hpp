@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// deadbolt::counting_semaphore, in a region.
+#ifndef DEADBOLT_CRASH_SUBJECTS_COUNTING_SEMAPHORE_HPP
+#define DEADBOLT_CRASH_SUBJECTS_COUNTING_SEMAPHORE_HPP
+
+#include "crash/subjects/region_subject.hpp"
+
+namespace deadbolt::crash {
+
+// With one permit; or with two, one of which create()'s caller keeps.
+class counting_semaphore_subject : public region_subject {
+public:
+  constexpr explicit counting_semaphore_subject(int permits) : permits_{permits} {}
+
+  [[nodiscard]] std::string_view name() const override {
+    return permits_ == 1 ? "counting_semaphore" : "counting_semaphore_pair";
+  }
+  [[nodiscard]] std::string_view summary() const override {
+    return permits_ == 1 ? "deadbolt::counting_semaphore, in a region: its only permit"
+                         : "deadbolt::counting_semaphore, in a region: the second of two permits";
+  }
+  [[nodiscard]] std::size_t size() const override;
+  void create(void* lock) const override;
+  void destroy(void* lock) const override;
+  grant lock(void* lock) const override;
+  grant try_lock(void* lock) const override;
+  bool unlock(void* lock) const override;
+  void mark_consistent(void* /*lock*/) const override {}
+  [[nodiscard]] bool held_by(const void* lock, pid_t tid) const override;
+  // A permit comes back, and nobody is told.
+  [[nodiscard]] grant heir_is_told(const void* /*lock*/) const override { return grant::acquired; }
+
+private:
+  int permits_;
+};
+
+} // namespace deadbolt::crash
+#endif
