@@ -11,6 +11,7 @@ namespace deadbolt::regions {
 namespace {
 
 // The acquisitions. `slept`: others may be asleep, so the word keeps its waiters bit.
+// NOLINTNEXTLINE(readability-non-const-parameter): the builtin writes
 bool take_free(std::uint64_t* word, std::uint64_t& seen, const attachment& self,
                bool slept) noexcept {
   const std::uint64_t mine = self.id | (seen & word_waiters) | (slept ? word_waiters : 0);
@@ -18,6 +19,7 @@ bool take_free(std::uint64_t* word, std::uint64_t& seen, const attachment& self,
   return __atomic_compare_exchange_n(word, &seen, mine, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
 }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): the builtin writes
 bool take_over(std::uint64_t* word, std::uint64_t& seen, const attachment& self,
                bool slept) noexcept {
   const std::uint64_t mine =
