@@ -26,6 +26,7 @@ fixed_layout := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 help:
 	@echo "make demo        build the release and run the crash test"
 	@echo "make test        build and run every user-space test"
+	@echo "make test-kernel build the patched kernel, boot it under QEMU and attack it"
 	@echo "make bench       run the benchmarks; bench-check: compare with docs/performance.tsv"
 	@echo "make models      check the models with Spin, and that their broken twins fail"
 	@echo "make test-guard  boot Debian's 6.1 and 6.12 under QEMU and test the BPF guard there"
