@@ -98,14 +98,12 @@ TEST_F(region_condition_variable, times_on_every_clock_end_with_the_mutex_held) 
   unlock();
 }
 
-// Nobody ever notifies: the bounded sleep looks.
+// Nobody ever notifies: without the bound the child's watchdog would end it.
 TEST_F(region_condition_variable, change_without_a_notify_is_seen_within_the_bound) {
   child_process child = consumer();
   await_waiting(1);
-  const auto start = steady_clock::now();
   put(1);
   EXPECT_EQ(child.wait(), exited(0));
-  EXPECT_LT(steady_clock::now() - start, 5s); // 100 ms, on a machine with other work
 }
 
 TEST_F(region_condition_variable, unique_lock_holds_the_mutex_again) {
