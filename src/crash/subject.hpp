@@ -67,6 +67,8 @@ public:
   virtual bool unlock(void* lock) const = 0;
   virtual void mark_consistent(void* lock) const = 0;
   [[nodiscard]] virtual sharing shares() const { return sharing::neither; }
+  // Whether who follows a dead owner is told owner_died.
+  [[nodiscard]] virtual bool tells() const { return true; }
 
   // What the victim does, where that differs from what the others do: one side of a lock
   // that has two.

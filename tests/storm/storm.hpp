@@ -57,10 +57,11 @@ struct outcome {
   std::string violation; // empty: none
 };
 
-// Whether a storm's invariants fit this kind of lock: its way for others excludes.
+// Whether a storm's invariants fit this kind of lock: its way for others excludes, and
+// half-written data does not go untold.
 [[nodiscard]] inline bool can_be_stormed(const crash::subject& subject) {
-  return subject.shares() == crash::sharing::neither ||
-         subject.shares() == crash::sharing::victims_way;
+  return subject.tells() && (subject.shares() == crash::sharing::neither ||
+                             subject.shares() == crash::sharing::victims_way);
 }
 
 // Runs a storm on locks of this kind. Ends early at the first violation.

@@ -26,6 +26,7 @@ public:
   grant try_lock(void* lock) const override;
   bool unlock(void* lock) const override;
   void mark_consistent(void* /*lock*/) const override {}
+  [[nodiscard]] bool tells() const override { return false; }
   [[nodiscard]] bool held_by(const void* lock, pid_t tid) const override;
   // A permit comes back, and nobody is told.
   [[nodiscard]] grant heir_is_told(const void* /*lock*/) const override { return grant::acquired; }
