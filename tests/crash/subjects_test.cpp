@@ -68,9 +68,9 @@ TEST_P(region_waiting, is_clean_without_a_guard) {
 }
 
 INSTANTIATE_TEST_SUITE_P(in, region_waiting,
-                         testing::Combine(testing::Values("condition_variable",
-                                                          "counting_semaphore"),
-                                          testing::Values("reuse", "woken")));
+                         testing::Values(subject_and_scenario{"condition_variable", "reuse"},
+                                         subject_and_scenario{"condition_variable", "woken"},
+                                         subject_and_scenario{"counting_semaphore", "reuse"}));
 INSTANTIATE_TEST_SUITE_P(
     with_a_waiter, region_waiting,
     testing::Combine(testing::Values("condition_variable", "condition_variable_late",
