@@ -9,7 +9,7 @@ namespace deadbolt::crash {
 namespace {
 
 constexpr const char* line_format =
-    "{:<20} {:<16} {:<7} {:<14}{:>7}{:>12}{:>8}{:>11}{:>6}{:>10}  {}\n";
+    "{:<23} {:<16} {:<7} {:<14}{:>7}{:>12}{:>8}{:>11}{:>6}{:>10}  {}\n";
 
 std::string verdict_of(const row& row) {
   switch (row.judge()) {
