@@ -6,17 +6,11 @@
 #include "rivals.hpp"
 #include "shared_mapping.hpp"
 
-#include <algorithm>
 #include <benchmark/benchmark.h>
 #include <string>
 
 namespace bench {
 namespace {
-
-constexpr std::chrono::milliseconds contest_time{100};
-
-// The clock is read this seldom, so that its cost does not count.
-constexpr std::uint64_t pairs_per_gap = 64;
 
 struct section_length {
   const char* name;
@@ -50,28 +44,16 @@ void compete(benchmark::State& state, int processes, int steps) {
     const contest_result result =
         run_contest(here.contest, processes, contest_time, [&](contender& self) {
           std::uint64_t mine = 1;
-          std::uint64_t pairs = 0;
-          std::uint64_t last = nanoseconds_now();
-          while (!here.contest.stop.load(std::memory_order_relaxed)) {
+          compete_until_stopped(here.contest, self, [&](std::uint64_t) {
             here.lock.lock();
             ++here.pairs;
             here.value = work(here.value, steps);
             here.lock.unlock();
             mine = work(mine, steps);
-            if (++pairs % pairs_per_gap != 0) continue;
-            const std::uint64_t now = nanoseconds_now();
-            self.longest_gap = std::max(self.longest_gap, now - last);
-            last = now;
-          }
-          self.pairs = pairs;
+          });
         });
     require(result.pairs == here.pairs, "two processes were in a critical section at once");
-    require(result.pairs > 0, "nobody got the lock");
-    const auto pairs = static_cast<double>(result.pairs);
-    state.SetIterationTime(result.seconds / pairs);
-    state.counters["pairs_per_second"] = pairs / result.seconds;
-    state.counters["smallest_share"] = static_cast<double>(result.fewest_pairs) * processes / pairs;
-    state.counters["longest_gap_ms"] = static_cast<double>(result.longest_gap) * 1e-6;
+    report(state, result, processes);
   }
 }
 
@@ -87,48 +69,9 @@ void add(int processes, const section_length& length) {
       ->UseManualTime();
 }
 
-// Processes that only read: what a shared lock is for. Nothing is counted under it.
-template <class Rival>
-void read_together(benchmark::State& state, int processes) {
-  for (auto _ : state) {
-    const typename mapping_for<stage<Rival>, Rival>::type mapping;
-    auto& here = *mapping;
-    const contest_result result =
-        run_contest(here.contest, processes, contest_time, [&](contender& self) {
-          std::uint64_t pairs = 0;
-          for (; !here.contest.stop.load(std::memory_order_relaxed); ++pairs) {
-            here.lock.lock();
-            benchmark::DoNotOptimize(here.value);
-            here.lock.unlock();
-          }
-          self.pairs = pairs;
-        });
-    require(result.pairs > 0, "nobody read");
-    const auto pairs = static_cast<double>(result.pairs);
-    state.SetIterationTime(result.seconds / pairs);
-    state.counters["pairs_per_second"] = pairs / result.seconds;
-    state.counters["smallest_share"] = static_cast<double>(result.fewest_pairs) * processes / pairs;
-    state.counters["longest_gap_ms"] = 0;
-  }
-}
-
-template <class Rival>
-void add_readers(int processes) {
-  const std::string name = "readers/procs:" + std::to_string(processes) + "/" + Rival::name;
-  benchmark::RegisterBenchmark(
-      name.c_str(),
-      [processes](benchmark::State& state) { read_together<Rival>(state, processes); })
-      ->Iterations(1)
-      ->UseManualTime();
-}
-
 } // namespace
 
 void register_contended() {
-  for (const int processes : {1, 2, 8}) {
-    add_readers<glibc_rwlock_read>(processes);
-    add_readers<shared_mutex_read>(processes);
-  }
   for (const section_length& length : lengths) {
     for (const int processes : {1, 2, 4, 8}) {
       add<glibc_normal>(processes, length);

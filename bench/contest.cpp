@@ -90,4 +90,13 @@ contest_result run_contest(contest_stage& stage, int processes, std::chrono::nan
   return result;
 }
 
+void report(benchmark::State& state, const contest_result& result, int processes) {
+  require(result.pairs > 0, "nobody got the lock");
+  const auto pairs = static_cast<double>(result.pairs);
+  state.SetIterationTime(result.seconds / pairs);
+  state.counters["pairs_per_second"] = pairs / result.seconds;
+  state.counters["smallest_share"] = static_cast<double>(result.fewest_pairs) * processes / pairs;
+  state.counters["longest_gap_ms"] = static_cast<double>(result.longest_gap) * 1e-6;
+}
+
 } // namespace bench

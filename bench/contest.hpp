@@ -3,7 +3,9 @@
 #ifndef DEADBOLT_BENCH_CONTEST_HPP
 #define DEADBOLT_BENCH_CONTEST_HPP
 
+#include <algorithm>
 #include <atomic>
+#include <benchmark/benchmark.h>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -41,6 +43,29 @@ contest_result run_contest(contest_stage& stage, int processes, std::chrono::nan
 inline std::uint64_t nanoseconds_now() {
   return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
 }
+
+inline constexpr std::chrono::milliseconds contest_time{100};
+
+// The clock is read this seldom, so that its cost does not count.
+inline constexpr std::uint64_t pairs_per_gap = 64;
+
+// What a contender does: one_pair(number) until the stage says stop.
+template <class OnePair>
+void compete_until_stopped(const contest_stage& stage, contender& self, OnePair&& one_pair) {
+  std::uint64_t pairs = 0;
+  std::uint64_t last = nanoseconds_now();
+  while (!stage.stop.load(std::memory_order_relaxed)) {
+    one_pair(pairs);
+    if (++pairs % pairs_per_gap != 0) continue;
+    const std::uint64_t now = nanoseconds_now();
+    self.longest_gap = std::max(self.longest_gap, now - last);
+    last = now;
+  }
+  self.pairs = pairs;
+}
+
+// The time of a pair, and the counters that ratio_table prints.
+void report(benchmark::State& state, const contest_result& result, int processes);
 
 } // namespace bench
 #endif

@@ -5,15 +5,11 @@
 #include "rivals.hpp"
 #include "shared_mapping.hpp"
 
-#include <algorithm>
 #include <benchmark/benchmark.h>
 #include <string>
 
 namespace bench {
 namespace {
-
-constexpr std::chrono::milliseconds contest_time{100};
-constexpr std::uint64_t pairs_per_gap = 64;
 
 // The readers' side and the writers' side of one lock.
 struct both_glibc_rwlock {
@@ -76,11 +72,9 @@ void compete(benchmark::State& state, int processes, std::uint64_t writes_per_ce
     auto& here = *mapping;
     const contest_result result =
         run_contest(here.contest, processes, contest_time, [&](contender& self) {
-          std::uint64_t pairs = 0;
-          std::uint64_t last = nanoseconds_now();
-          while (!here.contest.stop.load(std::memory_order_relaxed)) {
+          compete_until_stopped(here.contest, self, [&](std::uint64_t number) {
             // Spread over the hundred, not bunched at its begin.
-            if (pairs * writes_per_cent % 100 < writes_per_cent) {
+            if (number * writes_per_cent % 100 < writes_per_cent) {
               here.lock.lock();
               ++here.first;
               ++here.second;
@@ -90,19 +84,9 @@ void compete(benchmark::State& state, int processes, std::uint64_t writes_per_ce
               require(look(here.first) == look(here.second), "a reader saw a writer's work");
               here.lock.unlock_shared();
             }
-            if (++pairs % pairs_per_gap != 0) continue;
-            const std::uint64_t now = nanoseconds_now();
-            self.longest_gap = std::max(self.longest_gap, now - last);
-            last = now;
-          }
-          self.pairs = pairs;
+          });
         });
-    require(result.pairs > 0, "nobody got the lock");
-    const auto pairs = static_cast<double>(result.pairs);
-    state.SetIterationTime(result.seconds / pairs);
-    state.counters["pairs_per_second"] = pairs / result.seconds;
-    state.counters["smallest_share"] = static_cast<double>(result.fewest_pairs) * processes / pairs;
-    state.counters["longest_gap_ms"] = static_cast<double>(result.longest_gap) * 1e-6;
+    report(state, result, processes);
   }
 }
 
