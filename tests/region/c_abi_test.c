@@ -3,21 +3,13 @@
 #define _GNU_SOURCE
 #include <deadbolt/region.h>
 
+#include "c_support.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-#define CHECK(condition)                                                                           \
-  do {                                                                                             \
-    if (!(condition)) {                                                                            \
-      fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);                    \
-      exit(1);                                                                                     \
-    }                                                                                              \
-  } while (0)
 
 struct board {
   struct deadbolt_mutex lock;
@@ -26,28 +18,6 @@ struct board {
 };
 
 static const struct deadbolt_region_options small = {.size = 4096, .members = 16, .mode = 0600};
-
-static struct timespec after_ms(clockid_t clock, long ms) {
-  struct timespec time;
-  clock_gettime(clock, &time);
-  time.tv_nsec += ms * 1000000;
-  time.tv_sec += time.tv_nsec / 1000000000;
-  time.tv_nsec %= 1000000000;
-  return time;
-}
-
-static void expect_exit_0(pid_t child) {
-  int status = 0;
-  CHECK(waitpid(child, &status, 0) == child);
-  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
-
-static pid_t start(void) {
-  const pid_t child = fork();
-  CHECK(child >= 0);
-  if (child == 0) alarm(30);
-  return child;
-}
 
 static void files(const char* path) {
   struct deadbolt_region region = DEADBOLT_REGION_INIT;
