@@ -42,7 +42,10 @@ struct dying_region_mutex : region_mutex {
     return mutex.lock().status() == deadbolt::lock_status::owner_died && mutex.mark_consistent();
   }
   [[nodiscard]] bool has_waiter() const {
-    return (__atomic_load_n(mutex.native_handle(), __ATOMIC_ACQUIRE) & 0x80000000U) != 0;
+    // A waiter's bit in the word, or the word behind it.
+    const std::uint64_t* const words = mutex.native_handle();
+    return (__atomic_load_n(&words[0], __ATOMIC_ACQUIRE) & 0x80000000U) != 0 ||
+           __atomic_load_n(&words[1], __ATOMIC_ACQUIRE) != 0;
   }
 };
 

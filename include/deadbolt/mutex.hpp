@@ -24,7 +24,8 @@ namespace deadbolt {
 //
 // An owner's death is noticed at once; at most 100 ms late when a thread that was
 // to pass the news on has died too, when an owner that had waited for the mutex dies
-// while others wait, or where the kernel lacks futex_waitv (5.16). A thread other
+// while others wait, or where the kernel lacks futex_waitv (5.16); an unlock too is
+// noticed so late by a waiter that may not call membarrier. A thread other
 // than the group leader that calls execve with the mutex held: at most 100 ms late,
 // in its own PID namespace; elsewhere never.
 class [[gnu::visibility("default")]] mutex {
@@ -79,10 +80,13 @@ private:
   lock_status lock_status_of_try_lock() noexcept;
   lock_status lock_status_until(detail::deadline deadline) noexcept;
 
-  alignas(8) std::uint64_t word_ = 0; // bits: src/region/format.hpp, docs/region.md
+  // Bits: src/region/format.hpp, docs/region.md.
+  alignas(8) std::uint64_t word_ = 0;
+  std::uint32_t waiting_ = 0;
+  [[maybe_unused]] std::uint32_t unused_ = 0;
 };
 
-static_assert(sizeof(mutex) == 8);
+static_assert(sizeof(mutex) == 16);
 
 } // namespace deadbolt
 #endif

@@ -144,6 +144,8 @@ void deadbolt_region_end_construct(struct deadbolt_region* region, const char* n
 
 struct deadbolt_mutex {
   DEADBOLT_ALIGNED uint64_t word;
+  uint32_t waiting;
+  uint32_t unused;
 };
 
 enum deadbolt_lock_status deadbolt_mutex_lock(struct deadbolt_mutex* mutex) DEADBOLT_MUST_CHECK;

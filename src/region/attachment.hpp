@@ -20,6 +20,7 @@ struct attachment {
   std::uintptr_t begin;
   std::size_t length;
   std::uint64_t id;         // owner_id(slot, generation)
+  std::uint64_t plain_id;   // with word_plain if this process makes barriers when asked, else id
   member_slot* shared_slot; // within the region's own mapping, where the others see it
 
   open_region* region; // closed_region when the process has unmapped it

@@ -18,7 +18,7 @@ constexpr auto under_construction =
 constexpr auto complete = static_cast<std::uint32_t>(regions::object_state::complete);
 
 mutex& directory_lock(detail::open_region& region) noexcept {
-  return *reinterpret_cast<mutex*>(&region.header()->directory_lock);
+  return *reinterpret_cast<mutex*>(&region.header()->directory_lock[0]);
 }
 
 // An entry whose owner died is whole: its state is written last.

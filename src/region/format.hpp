@@ -64,9 +64,9 @@ struct region_header {
   // for readers goes no further.
   std::atomic<std::uint32_t> slots_used;
   std::uint32_t unused[993];
-  alignas(64) std::uint64_t directory_lock; // a deadbolt::mutex
-  std::uint64_t data_used;                  // bytes given to named objects
-  std::uint64_t unused_too[6];
+  alignas(64) std::uint64_t directory_lock[2]; // a deadbolt::mutex
+  std::uint64_t data_used;                     // bytes given to named objects
+  std::uint64_t unused_too[5];
   named_object objects[named_objects];
 };
 static_assert(offsetof(region_header, directory_lock) == page_bytes);
@@ -84,7 +84,7 @@ enum class life_kind : std::uint32_t {
 // One page for each member. All but the life word is written by its owner, or by
 // who holds the slot's claim, alone.
 struct member_slot {
-  std::atomic<std::uint64_t> generation; // 48 bits; advanced before the slot can be reused
+  std::atomic<std::uint64_t> generation; // 47 bits; advanced before the slot can be reused
   std::atomic<std::uint32_t> kind;       // life_kind
   std::atomic<std::uint32_t> pid;        // as the member's own PID namespace counts
   std::atomic<std::uint32_t> tid;
@@ -96,7 +96,7 @@ struct member_slot {
   // with hold_awaited. Also written, within the rules of models/region_shared_mutex.pml,
   // by the owner of that lock's writer word.
   std::atomic<std::uint64_t> holds[most_holds];
-  unsigned char unused_too[page_bytes - 64 - 8 * most_holds - 24];
+  unsigned char unused_too[page_bytes - 64 - std::size_t{8} * most_holds - 24];
   // musl's pthread_exit reads a mutex type one word before, and a waiter count one
   // word behind, the lock word.
   std::atomic<std::uint32_t> tail[6];
@@ -145,15 +145,20 @@ inline std::atomic<std::uint32_t>* life_word(member_slot* slot, std::uint32_t ki
 //   bit 30      inconsistent: the owner was told owner_died. Set by a taker-over,
 //               cleared by mark_consistent()
 //   bit 31      waiters: set by a waiter before it sleeps, kept by an owner who slept
-//   bits 32-63  high bits of the owner's generation
+//   bits 32-62  high bits of the owner's generation
+//   bit 63      plain: the owner will release the word by a plain store. Of a mutex alone
 // A locker sets the owner by compare-exchange of a free word, or of a dead owner's;
-// unlock exchanges the whole word. Zeroed memory is an unlocked mutex.
+// unlock exchanges the whole word, if it is not plain. Zeroed memory is an unlocked mutex.
+//
+// Behind a mutex's word are 32 bits `waiting`: 1 is set by who is to sleep on a plain
+// owner, before a membarrier; 0 by an owner that is not plain, before it releases.
 inline constexpr std::uint64_t word_inconsistent = std::uint64_t{1} << 30;
 inline constexpr std::uint64_t word_waiters = std::uint64_t{1} << 31;
-inline constexpr std::uint64_t word_flags = word_inconsistent | word_waiters;
+inline constexpr std::uint64_t word_plain = std::uint64_t{1} << 63;
+inline constexpr std::uint64_t word_flags = word_inconsistent | word_waiters | word_plain;
 inline constexpr std::uint64_t word_slot_mask = 0x3fff;
 inline constexpr std::uint64_t word_not_recoverable = word_slot_mask;
-inline constexpr std::uint64_t last_generation = (std::uint64_t{1} << 48) - 1;
+inline constexpr std::uint64_t last_generation = (std::uint64_t{1} << 47) - 1;
 
 inline constexpr std::uint64_t owner_id(std::uint32_t slot, std::uint64_t generation) noexcept {
   return (slot + std::uint64_t{1}) | (generation & 0xffff) << 14 | (generation >> 16) << 32;
@@ -171,7 +176,7 @@ inline constexpr std::uint32_t slot_of(std::uint64_t word) noexcept {
   return static_cast<std::uint32_t>(word & word_slot_mask) - 1;
 }
 inline constexpr std::uint64_t generation_of(std::uint64_t word) noexcept {
-  return (word >> 14 & 0xffff) | (word >> 32) << 16;
+  return (word >> 14 & 0xffff) | (word >> 32 & 0x7fffffff) << 16;
 }
 
 // The rest of a shared_mutex. `readers`: bit slot % slot_groups is set before a member

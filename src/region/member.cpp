@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <sys/clock.hpp>
 #include <sys/futex.hpp>
+#include <sys/membarrier.hpp>
 #include <sys/mman.h>
 #include <sys/robust_list.hpp>
 #include <sys/signals.hpp>
@@ -121,6 +122,8 @@ void publish(open_region& region, const page_pair& pages, const taken_slot& take
   record.begin = reinterpret_cast<std::uintptr_t>(region.base.load(std::memory_order_relaxed));
   record.length = region.length;
   record.id = owner_id(taken.number, taken.generation);
+  // Again in each process: whether a child of fork is registered is not said.
+  record.plain_id = sys::register_for_barriers() == 0 ? record.id | word_plain : record.id;
   record.shared_slot = region.slot(taken.number);
   record.region = &region;
   record.slot = slot;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The paths that need nobody else. The protocol is models/region_mutex.pml.
+// The paths that need nobody else. The protocol is models/region_mutex.pml, and
+// models/region_plain_unlock.pml for owners that are `plain`.
 #include <deadbolt/mutex.hpp>
 
 #include <limits.h>
@@ -11,45 +12,41 @@ namespace deadbolt {
 
 using regions::attachment;
 
-lock_status mutex::lock_status_of_lock() noexcept {
+namespace {
+
+inline bool take(std::uint64_t& word, const std::uint32_t& waiting) noexcept {
   const attachment& self = *regions::this_thread.current;
-  if (self.covers(this)) [[likely]] {
-    std::uint64_t expected = 0;
-    // order: acquire, pairs with the last owner's unlock; release, so that who reads
-    // this id finds the life word that was published before.
-    // death order: the one word holds all: dead, the thread owns it or does not.
-    if (__atomic_compare_exchange_n(&word_, &expected, self.id, false, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_RELAXED)) [[likely]] {
-      return lock_status::acquired;
-    }
-  }
-  return regions::lock_slow(&word_, nullptr);
+  if (!self.covers(&word)) [[unlikely]]
+    return false;
+  // Plain while nobody waits: a waiter makes it dear, an exchange is cheaper then.
+  const std::uint64_t mine =
+      __atomic_load_n(&waiting, __ATOMIC_RELAXED) == 0 ? self.plain_id : self.id;
+  std::uint64_t expected = 0;
+  // order: acquire, pairs with the last owner's unlock; release, so that who reads
+  // this id finds the life word that was published before.
+  // death order: the one word holds all: dead, the thread owns it or does not.
+  return __atomic_compare_exchange_n(&word, &expected, mine, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_RELAXED);
+}
+
+} // namespace
+
+lock_status mutex::lock_status_of_lock() noexcept {
+  if (take(word_, waiting_)) [[likely]]
+    return lock_status::acquired;
+  return regions::lock_slow(&word_, &waiting_, nullptr);
 }
 
 lock_status mutex::lock_status_of_try_lock() noexcept {
-  const attachment& self = *regions::this_thread.current;
-  if (self.covers(this)) [[likely]] {
-    std::uint64_t expected = 0;
-    // order: as in lock.
-    if (__atomic_compare_exchange_n(&word_, &expected, self.id, false, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_RELAXED)) [[likely]] {
-      return lock_status::acquired;
-    }
-  }
+  if (take(word_, waiting_)) [[likely]]
+    return lock_status::acquired;
   return regions::try_lock_slow(&word_);
 }
 
 lock_status mutex::lock_status_until(detail::deadline deadline) noexcept {
-  const attachment& self = *regions::this_thread.current;
-  if (self.covers(this)) [[likely]] {
-    std::uint64_t expected = 0;
-    // order: as in lock.
-    if (__atomic_compare_exchange_n(&word_, &expected, self.id, false, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_RELAXED)) [[likely]] {
-      return lock_status::acquired;
-    }
-  }
-  return regions::lock_slow(&word_, &deadline);
+  if (take(word_, waiting_)) [[likely]]
+    return lock_status::acquired;
+  return regions::lock_slow(&word_, &waiting_, &deadline);
 }
 
 unlock_status mutex::unlock() noexcept {
@@ -59,8 +56,23 @@ unlock_status mutex::unlock() noexcept {
     if (self == nullptr) return unlock_status::not_owner;
   }
   const std::uint64_t seen = __atomic_load_n(&word_, __ATOMIC_RELAXED);
+  if (seen == self->plain_id && (seen & regions::word_plain) != 0) [[likely]] {
+    // order: release, pairs with the next owner's acquire. The look at `waiting` comes
+    // after it in this order; who sets that makes the processor keep to it (membarrier).
+    // death order: as below.
+    __atomic_store_n(&word_, std::uint64_t{0}, __ATOMIC_RELEASE);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    // Maybe somebody else's data already: at worst a wake that nobody needs.
+    if (__atomic_load_n(&waiting_, __ATOMIC_RELAXED) != 0) [[unlikely]] {
+      sys::futex_wake(regions::futex_of(&word_), 1);
+    }
+    return unlock_status::released;
+  }
   if (regions::id_of(seen) != self->id) [[unlikely]]
     return unlock_status::not_owner;
+  // Whoever clears it wakes for it.
+  const bool waited_for = __atomic_load_n(&waiting_, __ATOMIC_RELAXED) != 0;
+  if (waited_for) __atomic_store_n(&waiting_, 0, __ATOMIC_RELAXED);
   // Only the owner changes the inconsistent bit.
   const bool whole = (seen & regions::word_inconsistent) == 0;
   // order: release, pairs with the next owner's acquire.
@@ -68,7 +80,7 @@ unlock_status mutex::unlock() noexcept {
   // memory may be anything from here on; a wake reads and writes nothing there.
   const std::uint64_t old = __atomic_exchange_n(
       &word_, whole ? std::uint64_t{0} : regions::word_not_recoverable, __ATOMIC_RELEASE);
-  if ((old & regions::word_waiters) != 0) {
+  if ((old & regions::word_waiters) != 0 || waited_for) {
     sys::futex_wake(regions::futex_of(&word_), whole ? 1 : INT_MAX);
   }
   return unlock_status::released;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-// The protocol is models/region_mutex.pml; the names of its steps are there.
+// The protocol is models/region_mutex.pml, and models/region_plain_unlock.pml for plain
+// owners; the names of its steps are there.
 #include <region/mutex_wait.hpp>
 
 #include <raw_syscall.hpp>
 #include <region/attachment.hpp>
 #include <region/owner.hpp>
 #include <region/sleep.hpp>
+#include <sys/membarrier.hpp>
 
 namespace deadbolt::regions {
 namespace {
@@ -29,20 +31,24 @@ bool take_over(std::uint64_t* word, std::uint64_t& seen, const attachment& self,
   return __atomic_compare_exchange_n(word, &seen, mine, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
 }
 
-// Sleeps on the lock word and on its owner's life word. True when it ended because the
-// time was over.
-bool sleep_for(const std::uint64_t* word, std::uint64_t seen, const owner_view& owner,
-               const detail::deadline* deadline) noexcept {
-  const watched_word words[] = {{futex_of(word), static_cast<std::uint32_t>(seen)},
-                                {futex_of(owner.life), owner.life_value}};
-  const bool timed_out = sleep_on(words, 2, sleep_end(deadline), word);
+// Sleeps on the lock word and on its owner's life word, and `waiting`, if there is one,
+// is set. True when it ended because the time was over.
+bool sleep_for(const std::uint64_t* word, std::uint64_t seen, const std::uint32_t* waiting,
+               const owner_view& owner, const detail::deadline* deadline) noexcept {
+  const watched_word lock{futex_of(word), static_cast<std::uint32_t>(seen)};
+  const watched_word life{futex_of(owner.life), owner.life_value};
+  const watched_word plain[] = {lock, {waiting, 1}, life};
+  const watched_word other[] = {lock, life};
+  const bool timed_out = waiting != nullptr ? sleep_on(plain, 3, sleep_end(deadline), word)
+                                            : sleep_on(other, 2, sleep_end(deadline), word);
   pass_on(owner);
   return timed_out;
 }
 
 } // namespace
 
-lock_status lock_slow(std::uint64_t* word, const detail::deadline* deadline) noexcept {
+lock_status lock_slow(std::uint64_t* word, std::uint32_t* waiting,
+                      const detail::deadline* deadline) noexcept {
   const attachment& self = require_attachment(word);
   bool slept = false;
   bool doubtful = false; // nobody woke us for the whole of a sleep
@@ -71,7 +77,21 @@ lock_status lock_slow(std::uint64_t* word, const detail::deadline* deadline) noe
     }
     // Before the clock is asked: a waiter that gives up may have been given a wake, and
     // the waiters bit is how the next unlock knows that others sleep.
-    if ((seen & word_waiters) == 0) {
+    const bool plain = waiting != nullptr && (seen & word_plain) != 0;
+    if (plain) {
+      // Who has not slept has been given no wake, and need not pay for the barrier.
+      if (!slept && is_over(deadline)) return lock_status::timed_out;
+      __atomic_store_n(waiting, 1, __ATOMIC_SEQ_CST);
+      // order: the owner releases, then looks at `waiting`. Where it has looked already, its
+      // release is out when this returns; else it sees what was just set. Refused here, but
+      // not there: the bound.
+      sys::barrier_everywhere();
+      const std::uint64_t after = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+      if (after != seen) {
+        seen = after;
+        continue;
+      }
+    } else if ((seen & word_waiters) == 0) {
       if (!__atomic_compare_exchange_n(word, &seen, seen | word_waiters, false, __ATOMIC_ACQUIRE,
                                        __ATOMIC_ACQUIRE)) {
         continue;
@@ -79,7 +99,7 @@ lock_status lock_slow(std::uint64_t* word, const detail::deadline* deadline) noe
       seen |= word_waiters;
     }
     if (is_over(deadline)) return lock_status::timed_out;
-    doubtful = sleep_for(word, seen, owner, deadline);
+    doubtful = sleep_for(word, seen, plain ? waiting : nullptr, owner, deadline);
     slept = true;
     seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
   }

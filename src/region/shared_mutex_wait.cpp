@@ -88,7 +88,7 @@ lock_status held_already(const patience& patience) noexcept {
 }
 
 lock_status take_writer_word(shared_mutex_words& words, const patience& patience) noexcept {
-  return patience.waits ? lock_slow(&words.writer, patience.deadline)
+  return patience.waits ? lock_slow(&words.writer, nullptr, patience.deadline)
                         : try_lock_slow(&words.writer);
 }
 

@@ -126,6 +126,11 @@ TEST_F(region_kill, lock_killed_anywhere_leaves_a_lock_that_can_be_had) {
   EXPECT_LT(held, points);
 }
 
+void attach_and_lock(region_of<board>& shared) {
+  CHILD_EXPECT(name(shared.handle().attach()) == "attached");
+  CHILD_EXPECT(name(shared->lock.lock()) == "acquired");
+}
+
 // The memory becomes data as soon as the word is released: any data, the dying
 // thread's TID and id among it.
 TEST(region_kill_reuse, unlock_killed_anywhere_spares_reused_memory) {
@@ -135,7 +140,7 @@ TEST(region_kill_reuse, unlock_killed_anywhere_spares_reused_memory) {
     std::uint32_t reused = 0;
     const std::uint32_t points = kill_at_every_instruction(
         [&] {
-          CHILD_EXPECT(name(shared->lock.lock()) == "acquired");
+          attach_and_lock(shared); // a member before its first lock: it releases by a plain store
           // As if somebody slept: unlock owes a wake.
           auto* word = const_cast<std::uint64_t*>(shared->lock.native_handle());
           if (contended) __atomic_fetch_or(word, regions::word_waiters, __ATOMIC_RELAXED);
@@ -175,8 +180,7 @@ TEST(region_kill_waiter, waiter_gets_the_lock_wherever_its_holder_dies) {
   region_of<board> shared{4};
   std::unique_ptr<child_process> waiter;
   const std::uint32_t points = kill_at_every_instruction(
-      [&] { CHILD_EXPECT(name(shared->lock.lock()) == "acquired"); },
-      [&] { static_cast<void>(shared->lock.unlock()); },
+      [&] { attach_and_lock(shared); }, [&] { static_cast<void>(shared->lock.unlock()); },
       [&](const stepped_child&) {
         waiter = std::make_unique<child_process>([&] {
           lock_result result = shared->lock.lock();
@@ -202,7 +206,7 @@ TEST(region_kill_waiter, waiter_gets_the_lock_wherever_its_holder_dies) {
 TEST(region_kill_waiter, sleeping_waiter_gets_the_lock_wherever_its_holder_dies) {
   region_of<board> shared{4};
   for (std::uint32_t count = 0;; ++count) {
-    stepped_child holder{[&] { CHILD_EXPECT(name(shared->lock.lock()) == "acquired"); },
+    stepped_child holder{[&] { attach_and_lock(shared); },
                          [&] { static_cast<void>(shared->lock.unlock()); }};
     child_process waiter{[&] {
       lock_result result = shared->lock.lock();

@@ -285,7 +285,8 @@ TEST(region_member, closing_leaves_other_threads_life_words_until_they_exit) {
     attached.pass("the thread");
     own.close();
     // A new region may have the old one's place in every table.
-    region next = region::create_anonymous("deadbolt-test", {.size = 8, .members = 2});
+    region next =
+        region::create_anonymous("deadbolt-test", {.size = sizeof(deadbolt::mutex), .members = 2});
     CHILD_EXPECT(name(next.attach()) == "attached");
     CHILD_EXPECT(name(next.at<deadbolt::mutex>(0)->lock()) == "acquired");
     go.open();

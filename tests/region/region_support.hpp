@@ -64,7 +64,10 @@ inline std::uint64_t word_of(const mutex& lock) {
   return __atomic_load_n(lock.native_handle(), __ATOMIC_ACQUIRE);
 }
 inline bool has_waiters(const mutex& lock) {
-  return (word_of(lock) & regions::word_waiters) != 0;
+  // One of the two, by the kind of owner; the second word is behind the first.
+  const auto* waiting = reinterpret_cast<const std::uint32_t*>(lock.native_handle() + 1);
+  return (word_of(lock) & regions::word_waiters) != 0 ||
+         __atomic_load_n(waiting, __ATOMIC_ACQUIRE) != 0;
 }
 inline void await_waiters(const mutex& lock) {
   await("a waiter's bit", [&] { return has_waiters(lock); });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cli/inspect/region_view.hpp"
 
+#include <deadbolt/mutex.hpp>
 #include <fmt/core.h>
 #include <region/format.hpp>
 #include <region/region_file.hpp>
@@ -73,14 +74,16 @@ bool holds_on(const member& owner) {
   return owner.state == member_state::alive;
 }
 
-lock read_mutex(std::string name, std::uint64_t offset, std::uint64_t word,
+// `waiting` is what stands behind the word: of a plain owner's it says that somebody sleeps.
+lock read_mutex(std::string name, std::uint64_t offset, std::uint64_t word, std::uint32_t waiting,
                 const std::vector<member>& members) {
   lock made{.name = std::move(name),
             .offset = offset,
             .state = lock_state::free,
             .held_by = std::nullopt,
             .inconsistent = (word & regions::word_inconsistent) != 0,
-            .has_waiters = (word & regions::word_waiters) != 0};
+            .has_waiters = (word & regions::word_waiters) != 0 ||
+                           ((word & regions::word_plain) != 0 && waiting == 1)};
   if (regions::is_free(word)) return made;
   if (regions::is_not_recoverable(word)) {
     made.state = lock_state::not_recoverable;
@@ -178,7 +181,10 @@ view region_file::look(const std::vector<std::uint64_t>& offsets) const {
                       offset, data_bytes_));
     }
     read(&word, sizeof word, data_offset_ + offset);
-    seen.locks.push_back(read_mutex(std::move(name), offset, word, seen.members));
+    std::uint32_t waiting = 0;
+    if (offset + sizeof word + sizeof waiting <= data_bytes_)
+      read(&waiting, sizeof waiting, data_offset_ + offset + sizeof word);
+    seen.locks.push_back(read_mutex(std::move(name), offset, word, waiting, seen.members));
     shown.push_back(offset);
   };
   for (const regions::named_object& entry : header->objects) {
@@ -186,7 +192,7 @@ view region_file::look(const std::vector<std::uint64_t>& offsets) const {
     std::string name(entry.name, strnlen(entry.name, sizeof entry.name));
     const bool in_data = entry.offset <= data_bytes_ && entry.size <= data_bytes_ - entry.offset;
     if (entry.kind == static_cast<std::uint32_t>(detail::object_kind::mutex) && in_data &&
-        entry.size == sizeof(std::uint64_t) && entry.offset % sizeof(std::uint64_t) == 0) {
+        entry.size == sizeof(mutex) && entry.offset % sizeof(std::uint64_t) == 0) {
       show(std::move(name), entry.offset);
       continue;
     }
