@@ -38,19 +38,38 @@ void kill_and_reap(pid_t child) noexcept {
   }
 }
 
+namespace {
+
+// The beginning of a process's file in /proc; empty when there is none.
+struct proc_text {
+  char text[64] = {};
+  proc_text(pid_t pid, const char* file_name) noexcept {
+    char path[32];
+    std::snprintf(path, sizeof path, "/proc/%d/%s", pid, file_name);
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return;
+    if (read(file, text, sizeof text - 1) <= 0) text[0] = '\0';
+    close(file);
+  }
+};
+
+} // namespace
+
 bool sleeps_in_futex(pid_t tid) noexcept {
-  char path[32];
-  std::snprintf(path, sizeof path, "/proc/%d/syscall", tid);
-  const int file = open(path, O_RDONLY | O_CLOEXEC);
-  if (file < 0) return false;
   // "running", or the number of the system call that the thread is blocked in. The
   // kernel looks only when the thread is off its processor.
-  char text[32] = {};
-  const ssize_t length = read(file, text, sizeof text - 1);
-  close(file);
-  if (length <= 0 || text[0] < '0' || text[0] > '9') return false;
-  const long number = std::strtol(text, nullptr, 10);
+  const proc_text call{tid, "syscall"};
+  if (call.text[0] < '0' || call.text[0] > '9') return false;
+  const long number = std::strtol(call.text, nullptr, 10);
   return number == SYS_futex || number == SYS_futex_waitv;
+}
+
+std::chrono::nanoseconds waited_for_processor(pid_t pid) noexcept {
+  // Time on a processor, time without one, and turns.
+  const proc_text times{pid, "schedstat"};
+  char* rest = nullptr;
+  std::strtoull(times.text, &rest, 10);
+  return std::chrono::nanoseconds{std::strtoll(rest, nullptr, 10)};
 }
 
 bool poll_until(const std::function<bool()>& done, std::chrono::milliseconds patience) {

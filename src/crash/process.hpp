@@ -19,6 +19,10 @@ void kill_and_reap(pid_t child) noexcept;
 // the processor.
 [[nodiscard]] bool sleeps_in_futex(pid_t tid) noexcept;
 
+// How long the process has been ready to run without a processor, in all. 0 where the kernel
+// does not count that.
+[[nodiscard]] std::chrono::nanoseconds waited_for_processor(pid_t pid) noexcept;
+
 // Looks until `done()` says so: true; or until the time is over: false.
 [[nodiscard]] bool poll_until(const std::function<bool()>& done,
                               std::chrono::milliseconds patience);

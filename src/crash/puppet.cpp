@@ -98,6 +98,20 @@ void puppet::await_sleep() const {
   if (!poll_until(settled, ample_time)) throw failure{"a waiter neither slept nor got the lock"};
 }
 
+std::optional<grant> puppet::reply(std::chrono::milliseconds patience) const {
+  using namespace std::chrono;
+  const steady_clock::time_point end = steady_clock::now() + 3 * ample_time;
+  milliseconds left = patience;
+  for (;;) {
+    const nanoseconds before = waited_for_processor(pid_);
+    if (std::optional<grant> answer = strings_.reply(left)) return answer;
+    left = duration_cast<milliseconds>(waited_for_processor(pid_) - before);
+    // Counted only when its turn comes: it may be waiting for one now.
+    if (left.count() <= 0) left = milliseconds{sleeps_in_futex(pid_) ? 0 : 10};
+    if (left.count() == 0 || steady_clock::now() >= end) return std::nullopt;
+  }
+}
+
 void puppet::kill() noexcept {
   kill_and_reap(pid_);
   pid_ = 0;

@@ -66,6 +66,9 @@ public:
   [[nodiscard]] const strings& on() const noexcept { return strings_; }
   // Returns when the puppet sleeps in a lock operation, or has finished it.
   void await_sleep() const;
+  // As strings::reply(); but time for which it was ready to run and the machine was busy does
+  // not count.
+  [[nodiscard]] std::optional<grant> reply(std::chrono::milliseconds patience) const;
   // Kills and reaps it.
   void kill() noexcept;
 

@@ -49,7 +49,7 @@ verdict waiter_scenario::run(const point& at) const {
 
   dying.kill();
   at.about_to_wait();
-  const std::optional<grant> answer = waiter.on().reply(waiter_patience);
+  const std::optional<grant> answer = waiter.reply(waiter_patience);
   if (!answer) return say(outcome::stranded, "the waiter does not get the lock");
   if (*answer != right && !(begun && *answer == grant::acquired)) {
     return say(held_then ? outcome::lost : outcome::corrupted,

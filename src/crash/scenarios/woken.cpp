@@ -53,7 +53,7 @@ std::optional<verdict> attempt(const point& at) {
     return say(outcome::lost, "the third process is no longer the owner when it unlocks");
 
   at.about_to_wait();
-  const std::optional<grant> answer = other.on().reply(waiter_patience);
+  const std::optional<grant> answer = other.reply(waiter_patience);
   if (!answer)
     return say(outcome::stranded, woke ? "the other waiter does not get the lock"
                                        : "the unlock woke nobody, and nobody gets the lock");
