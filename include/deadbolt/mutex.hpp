@@ -83,7 +83,7 @@ private:
   // Bits: src/region/format.hpp, docs/region.md.
   alignas(8) std::uint64_t word_ = 0;
   std::uint32_t waiting_ = 0;
-  [[maybe_unused]] std::uint32_t unused_ = 0;
+  std::uint32_t spins_ = 0; // a guess, racy on purpose
 };
 
 static_assert(sizeof(mutex) == 16);

@@ -108,7 +108,8 @@ deadbolt_region_create_anonymous(struct deadbolt_region* region, const char* nam
                                  const struct deadbolt_region_options* options) DEADBOLT_MUST_CHECK;
 enum deadbolt_region_status deadbolt_region_open_descriptor(struct deadbolt_region* region,
                                                             int descriptor) DEADBOLT_MUST_CHECK;
-void deadbolt_region_close(struct deadbolt_region* region);
+/* False when another thread was still in an unlock after a second: the memory stays mapped. */
+bool deadbolt_region_close(struct deadbolt_region* region);
 
 /* The data, zero at first and aligned to a page; NULL, 0, 0 and -1 when closed. */
 void* deadbolt_region_data(const struct deadbolt_region* region);
@@ -145,7 +146,7 @@ void deadbolt_region_end_construct(struct deadbolt_region* region, const char* n
 struct deadbolt_mutex {
   DEADBOLT_ALIGNED uint64_t word;
   uint32_t waiting;
-  uint32_t unused;
+  uint32_t spins;
 };
 
 enum deadbolt_lock_status deadbolt_mutex_lock(struct deadbolt_mutex* mutex) DEADBOLT_MUST_CHECK;

@@ -155,9 +155,10 @@ public:
     return object;
   }
 
-  // Unmaps the region when this was its last handle. No thread may be in, or start,
-  // an operation on its locks; the calling thread is detached first.
-  void close() noexcept;
+  // Unmaps the region when this was its last handle. No thread may start an operation on
+  // its locks, or wait for one; the calling thread is detached first. False when another
+  // thread was still in an unlock() after a second: the memory stays mapped then.
+  bool close() noexcept;
 
 private:
   region(detail::open_region * mapping, region_status status, int error) noexcept

@@ -22,6 +22,8 @@ struct attachment {
   std::uint64_t id;         // owner_id(slot, generation)
   std::uint64_t plain_id;   // with word_plain if this process makes barriers when asked, else id
   member_slot* shared_slot; // within the region's own mapping, where the others see it
+  // 1 while the thread may still read a lock that it has released: see close().
+  mutable std::uint32_t in_unlock;
 
   open_region* region; // closed_region when the process has unmapped it
   attachment* next_of_thread;
@@ -60,6 +62,10 @@ attach_status attach_thread(open_region& region) noexcept;
 bool detach_thread(open_region& region) noexcept;
 // The same, with signals blocked and the process lock held.
 bool detach_locked(process_state& process, open_region& region) noexcept;
+
+// Waits, with the process lock held, until no other thread of this process reads a lock of
+// the region that it has just released. False when one still does after a second.
+bool await_unlocks(process_state& process, const open_region& region) noexcept;
 
 // A child that fork made is no member of anything. musl leaves the child its
 // parent's robust list, whose life pages it does not have.

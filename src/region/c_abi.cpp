@@ -98,8 +98,8 @@ deadbolt_region_status deadbolt_region_create_anonymous(deadbolt_region* region,
 deadbolt_region_status deadbolt_region_open_descriptor(deadbolt_region* region, int descriptor) {
   return deadbolt::keep(region, deadbolt::region::open_descriptor(descriptor));
 }
-void deadbolt_region_close(deadbolt_region* region) {
-  as_cpp(region).close();
+bool deadbolt_region_close(deadbolt_region* region) {
+  return as_cpp(region).close();
 }
 
 void* deadbolt_region_data(const deadbolt_region* region) {

@@ -3,12 +3,12 @@
 // (format.hpp) without `inconsistent`; all ones in the owner's place: withheld.
 #include <deadbolt/counting_semaphore.hpp>
 
-#include <raw_syscall.hpp>
 #include <region/attachment.hpp>
 #include <region/mutex_wait.hpp>
 #include <region/owner.hpp>
 #include <region/sleep.hpp>
 #include <sys/futex.hpp>
+#include <sys/spin.hpp>
 
 namespace deadbolt::regions {
 namespace {
@@ -145,8 +145,9 @@ using regions::permits;
 lock_status acquire_permit(std::uint64_t* words, std::size_t count,
                            const deadline* deadline) noexcept {
   permits all{words, count, regions::require_attachment(words)};
-  bool doubtful = false; // nobody woke us for the whole of a sleep
-  int spins_left = regions::spins_before_sleep();
+  bool doubtful = false;   // nobody woke us for the whole of a sleep
+  std::uint32_t spins = 0; // not remembered: the semaphore has no room for it
+  sys::spinner spinner{spins};
   for (;;) {
     const permits::outcome found = all.try_all(doubtful);
     if (found == permits::outcome::acquired) return lock_status::acquired;
@@ -154,11 +155,7 @@ lock_status acquire_permit(std::uint64_t* words, std::size_t count,
       all.leave();
       return lock_status::deadlock;
     }
-    if (spins_left > 0) {
-      --spins_left;
-      arch::spin_pause();
-      continue;
-    }
+    if (spinner.again()) continue;
     if (!all.ask_for_wakes()) continue;
     if (regions::is_over(deadline)) {
       all.leave();

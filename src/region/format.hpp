@@ -15,7 +15,7 @@
 namespace deadbolt::regions {
 
 inline constexpr std::size_t page_bytes = 4096;
-inline constexpr std::uint32_t format_version = 2;
+inline constexpr std::uint32_t format_version = 3;
 inline constexpr std::uint32_t default_members = 1024;
 inline constexpr std::uint32_t most_members =
     0x3ffe; // slot + 1 has 14 bits; the last is not_recoverable

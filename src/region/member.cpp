@@ -20,6 +20,9 @@
 namespace deadbolt::regions {
 namespace {
 
+// How long close() waits for other threads' unlocks, in nanoseconds.
+constexpr std::int64_t longest_unlock = 1'000'000'000;
+
 // A life page and the private page behind it.
 struct page_pair {
   std::byte* base;
@@ -205,6 +208,21 @@ bool detach_locked(process_state& process, open_region& region) noexcept {
     free_slot(slot);
   }
   munmap(own->slot, 2 * page_bytes);
+  return true;
+}
+
+bool await_unlocks(process_state& process, const open_region& region) noexcept {
+  reap(process);
+  const std::int64_t end = sys::now() + longest_unlock;
+  for (const attachment* other = process.attachments; other != nullptr;
+       other = other->next_of_process) {
+    if (other->region != &region) continue;
+    // order: acquire, pairs with the end of unlock(): what it reads it has read.
+    while (__atomic_load_n(&other->in_unlock, __ATOMIC_ACQUIRE) != 0) {
+      if (sys::now() >= end) return false;
+      sched_yield(); // a few instructions of its are left to run
+    }
+  }
   return true;
 }
 

@@ -34,7 +34,7 @@ inline bool take(std::uint64_t& word, const std::uint32_t& waiting) noexcept {
 lock_status mutex::lock_status_of_lock() noexcept {
   if (take(word_, waiting_)) [[likely]]
     return lock_status::acquired;
-  return regions::lock_slow(&word_, &waiting_, nullptr);
+  return regions::lock_slow(&word_, &waiting_, spins_, nullptr);
 }
 
 lock_status mutex::lock_status_of_try_lock() noexcept {
@@ -46,7 +46,7 @@ lock_status mutex::lock_status_of_try_lock() noexcept {
 lock_status mutex::lock_status_until(detail::deadline deadline) noexcept {
   if (take(word_, waiting_)) [[likely]]
     return lock_status::acquired;
-  return regions::lock_slow(&word_, &waiting_, &deadline);
+  return regions::lock_slow(&word_, &waiting_, spins_, &deadline);
 }
 
 unlock_status mutex::unlock() noexcept {
@@ -57,7 +57,11 @@ unlock_status mutex::unlock() noexcept {
   }
   const std::uint64_t seen = __atomic_load_n(&word_, __ATOMIC_RELAXED);
   if (seen == self->plain_id && (seen & regions::word_plain) != 0) [[likely]] {
-    // order: release, pairs with the next owner's acquire. The look at `waiting` comes
+    // 1 already in a signal handler that interrupted another unlock here.
+    const std::uint32_t before = __atomic_load_n(&self->in_unlock, __ATOMIC_RELAXED);
+    __atomic_store_n(&self->in_unlock, 1, __ATOMIC_RELAXED);
+    // order: release, pairs with the next owner's acquire; a thread of this process that
+    // closes the region after it had the lock sees in_unlock. The look at `waiting` comes
     // after it in this order; who sets that makes the processor keep to it (membarrier).
     // death order: as below.
     __atomic_store_n(&word_, std::uint64_t{0}, __ATOMIC_RELEASE);
@@ -66,6 +70,8 @@ unlock_status mutex::unlock() noexcept {
     if (__atomic_load_n(&waiting_, __ATOMIC_RELAXED) != 0) [[unlikely]] {
       sys::futex_wake(regions::futex_of(&word_), 1);
     }
+    // order: release, after that look; pairs with the acquire in close().
+    __atomic_store_n(&self->in_unlock, before, __ATOMIC_RELEASE);
     return unlock_status::released;
   }
   if (regions::id_of(seen) != self->id) [[unlikely]]

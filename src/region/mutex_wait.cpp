@@ -3,11 +3,11 @@
 // owners; the names of its steps are there.
 #include <region/mutex_wait.hpp>
 
-#include <raw_syscall.hpp>
 #include <region/attachment.hpp>
 #include <region/owner.hpp>
 #include <region/sleep.hpp>
 #include <sys/membarrier.hpp>
+#include <sys/spin.hpp>
 
 namespace deadbolt::regions {
 namespace {
@@ -47,23 +47,24 @@ bool sleep_for(const std::uint64_t* word, std::uint64_t seen, const std::uint32_
 
 } // namespace
 
-lock_status lock_slow(std::uint64_t* word, std::uint32_t* waiting,
+lock_status lock_slow(std::uint64_t* word, std::uint32_t* waiting, std::uint32_t& spins,
                       const detail::deadline* deadline) noexcept {
   const attachment& self = require_attachment(word);
   bool slept = false;
   bool doubtful = false; // nobody woke us for the whole of a sleep
-  int spins_left = spins_before_sleep();
+  sys::spinner spinner{spins};
   std::uint64_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
   for (;;) {
     if (is_free(seen)) {
-      if (take_free(word, seen, self, slept)) return lock_status::acquired;
+      if (take_free(word, seen, self, slept)) {
+        spinner.remember();
+        return lock_status::acquired;
+      }
       continue;
     }
     if (is_not_recoverable(seen)) return lock_status::not_recoverable;
     if (id_of(seen) == self.id) return lock_status::deadlock;
-    if (spins_left > 0) {
-      --spins_left;
-      arch::spin_pause();
+    if (spinner.again()) {
       seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
       continue;
     }

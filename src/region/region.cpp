@@ -147,16 +147,17 @@ bool region::detach() noexcept {
   return mapping_ != nullptr && regions::detach_thread(*mapping_);
 }
 
-void region::close() noexcept {
-  if (mapping_ == nullptr) return;
+bool region::close() noexcept {
+  if (mapping_ == nullptr) return true;
   detail::open_region& closing = *std::exchange(mapping_, nullptr);
   status_ = region_status::closed;
   regions::process_state* process = regions::this_process();
-  if (process == nullptr) return;
+  if (process == nullptr) return true;
   sys::signals_blocked blocked;
   regions::process_locked locked{*process};
-  if (--closing.references != 0) return;
+  if (--closing.references != 0) return true;
   regions::detach_locked(*process, closing);
+  const bool unmap = regions::await_unlocks(*process, closing);
   // Other threads stay members until they exit, on pages of their own; for them the
   // region's addresses are none of its any more.
   for (regions::attachment* other = process->attachments; other != nullptr;
@@ -167,9 +168,10 @@ void region::close() noexcept {
   }
   std::byte* base = closing.base.load(std::memory_order_relaxed);
   closing.base.store(nullptr, std::memory_order_release);
-  munmap(base, closing.length);
+  if (unmap) munmap(base, closing.length);
   sys::close_file(closing.descriptor);
   closing.descriptor = -1;
+  return unmap;
 }
 
 const char* to_string(region_status status) noexcept {

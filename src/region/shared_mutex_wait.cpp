@@ -5,12 +5,12 @@
 #include <region/shared_mutex_wait.hpp>
 
 #include <limits.h>
-#include <raw_syscall.hpp>
 #include <region/mutex_wait.hpp>
 #include <region/owner.hpp>
 #include <region/sleep.hpp>
 #include <region/slot_claim.hpp>
 #include <sys/futex.hpp>
+#include <sys/spin.hpp>
 
 namespace deadbolt::regions {
 namespace {
@@ -27,7 +27,8 @@ enum class scan : std::uint8_t { look, drop }; // without, with the writer word 
 lock_status wait_for_reader(member_slot& slot, std::uint64_t name, scan scan,
                             const patience& patience) noexcept {
   bool doubtful = !patience.waits; // nobody woke us for the whole of a sleep
-  int spins_left = patience.waits ? spins_before_sleep() : 0;
+  std::uint32_t spins = 0;         // not remembered: the lock has no room for it
+  sys::spinner spinner{spins};
   for (;;) {
     // Generation, hold, life, in that order: life is this reader's or a later one's, and
     // the generation lets is_gone() see that.
@@ -44,11 +45,7 @@ lock_status wait_for_reader(member_slot& slot, std::uint64_t name, scan scan,
       continue;
     }
     if (!patience.waits) return lock_status::busy;
-    if (spins_left > 0) {
-      --spins_left;
-      arch::spin_pause();
-      continue;
-    }
+    if (spinner.again()) continue;
     if (is_over(patience.deadline)) return lock_status::timed_out;
     if ((seen & hold_awaited) == 0) {
       if (!entry->compare_exchange_strong(seen, seen | hold_awaited, std::memory_order_acq_rel)) {
@@ -88,7 +85,8 @@ lock_status held_already(const patience& patience) noexcept {
 }
 
 lock_status take_writer_word(shared_mutex_words& words, const patience& patience) noexcept {
-  return patience.waits ? lock_slow(&words.writer, nullptr, patience.deadline)
+  std::uint32_t spins = 0;
+  return patience.waits ? lock_slow(&words.writer, nullptr, spins, patience.deadline)
                         : try_lock_slow(&words.writer);
 }
 
@@ -168,14 +166,14 @@ shared_entry try_enter_shared(shared_mutex_words& words, const attachment& self)
 
 lock_status lock_shared_slow(shared_mutex_words& words, const patience& patience) noexcept {
   const attachment& self = require_attachment(&words);
-  for (int spins_left = patience.waits ? spins_before_sleep() : 0;; --spins_left) {
+  std::uint32_t spins = 0;
+  sys::spinner spinner{spins};
+  do {
     const shared_entry entry = try_enter_shared(words, self);
     if (entry == shared_entry::in) return lock_status::acquired;
     if (entry == shared_entry::held_already) return held_already(patience);
     if (entry == shared_entry::too_many) return lock_status::too_many_holds;
-    if (spins_left <= 0) break;
-    arch::spin_pause();
-  }
+  } while (patience.waits && spinner.again());
   // A word that is taken is seen before the caller's own holds are.
   if (holds_shared(self, &words)) return held_already(patience);
   const lock_status taken = take_writer_word(words, patience);

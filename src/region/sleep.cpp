@@ -2,7 +2,6 @@
 #include <region/sleep.hpp>
 
 #include <errno.h>
-#include <sched.h>
 #include <sys/clock.hpp>
 #include <sys/futex.hpp>
 #include <sys/message.hpp>
@@ -10,17 +9,8 @@
 namespace deadbolt::regions {
 namespace {
 
-constexpr int spins = 100;
-
-// True until counted, so that a lock used by an earlier constructor spins too.
-constinit bool more_than_one_cpu = true;
 // Set when the kernel refuses futex_waitv: sleeps are on the first word alone then.
 constinit bool no_waitv = false;
-
-[[gnu::constructor]] void count_cpus() noexcept {
-  cpu_set_t cpus;
-  if (sched_getaffinity(0, sizeof cpus, &cpus) == 0) more_than_one_cpu = CPU_COUNT(&cpus) > 1;
-}
 
 } // namespace
 
@@ -59,10 +49,6 @@ bool sleep_on(const watched_word* words, unsigned count, std::int64_t until,
         .abort();
   }
   return result == -ETIMEDOUT;
-}
-
-int spins_before_sleep() noexcept {
-  return more_than_one_cpu ? spins : 0;
 }
 
 } // namespace deadbolt::regions

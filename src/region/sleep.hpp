@@ -28,8 +28,5 @@ bool is_over(const detail::deadline* deadline) noexcept;
 bool sleep_on(const watched_word* words, unsigned count, std::int64_t until,
               const void* lock) noexcept;
 
-// How often to look again before the first sleep; 0 where only the caller can run.
-int spins_before_sleep() noexcept;
-
 } // namespace deadbolt::regions
 #endif

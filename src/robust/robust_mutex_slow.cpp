@@ -3,8 +3,8 @@
 #include <robust/robust_mutex_operations.hpp>
 
 #include <errno.h>
-#include <robust/spin.hpp>
 #include <sys/futex.hpp>
+#include <sys/spin.hpp>
 
 namespace deadbolt::robust {
 namespace {
@@ -37,7 +37,7 @@ lock_status lock_slow(thread_identity self, robust_node& node, const deadline* d
   std::uint32_t* word = &node.word;
   // Whoever slept may have left others asleep, so it owns the word with WAITERS.
   std::uint32_t keep_waiters = 0;
-  spinner spinner{node.spins};
+  sys::spinner spinner{node.spins};
   std::uint32_t seen = __atomic_load_n(word, __ATOMIC_RELAXED);
   for (;;) {
     if (is_free(seen)) {

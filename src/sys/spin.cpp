@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include <robust/spin.hpp>
+#include <sys/spin.hpp>
 
 #include <sched.h>
 
-namespace deadbolt::robust {
+namespace deadbolt::sys {
 
 // True until counted, so that a lock used by an earlier constructor spins too.
 constinit bool more_than_one_cpu = true;
@@ -16,4 +16,4 @@ namespace {
 }
 
 } // namespace
-} // namespace deadbolt::robust
+} // namespace deadbolt::sys

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // How long to look at a held lock before sleeping.
-#ifndef DEADBOLT_ROBUST_SPIN_HPP
-#define DEADBOLT_ROBUST_SPIN_HPP
+#ifndef DEADBOLT_SYS_SPIN_HPP
+#define DEADBOLT_SYS_SPIN_HPP
 
 #include <cstdint>
 #include <raw_syscall.hpp>
 
-namespace deadbolt::robust {
+namespace deadbolt::sys {
 
 // CPUs that this process could run on when it was loaded; 1: spinning is useless.
 extern constinit bool more_than_one_cpu;
@@ -64,5 +64,5 @@ private:
   bool gave_up_ = false;
 };
 
-} // namespace deadbolt::robust
+} // namespace deadbolt::sys
 #endif

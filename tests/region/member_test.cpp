@@ -298,6 +298,37 @@ TEST(region_member, closing_leaves_other_threads_life_words_until_they_exit) {
   EXPECT_EQ(live_members(keeper.handle()), 0u);
 }
 
+// A thread between the release of a lock and its last look at it: see mutex::unlock().
+TEST(region_member, closing_waits_for_another_threads_unlock_for_a_second) {
+  for (const bool ends : {true, false}) {
+    EXPECT_EQ(run_in_child([&] {
+                region own = region::create_anonymous("deadbolt-test", {.size = 64, .members = 4});
+                auto* lock = own.at<deadbolt::mutex>(0);
+                gate inside;
+                gate go;
+                known_thread unlocker{[&] {
+                  CHILD_EXPECT(name(lock->lock()) == "acquired");
+                  CHILD_EXPECT(name(lock->unlock()) == "released");
+                  const regions::attachment* self = regions::this_thread.current;
+                  CHILD_EXPECT(self->covers(lock) && self->in_unlock == 0);
+                  __atomic_store_n(&self->in_unlock, 1, __ATOMIC_RELAXED);
+                  inside.open();
+                  go.pass("the close");
+                  // Faults if it is unmapped.
+                  CHILD_EXPECT(__atomic_load_n(lock->native_handle(), __ATOMIC_RELAXED) == 0);
+                  __atomic_store_n(&self->in_unlock, 0, __ATOMIC_RELEASE);
+                }};
+                inside.pass("the unlock");
+                if (ends) go.open();
+                CHILD_EXPECT(own.close() == ends);
+                if (!ends) go.open();
+                unlocker.join();
+              }),
+              exited(0))
+        << ends;
+  }
+}
+
 // Newer pthread mutexes go in front of the life word: the kernel walks 2,048 entries.
 TEST(region_member, life_word_is_seen_behind_2047_newer_pthread_mutexes) {
   constexpr int newer = 2047;

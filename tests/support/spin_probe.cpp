@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Says on stdout how often a waiter looks at a held lock before it sleeps, here.
-#include <robust/spin.hpp>
+#include <sys/spin.hpp>
 
 #include <cstdio>
 
 int main() {
   std::uint32_t estimate = 0;
-  deadbolt::robust::spinner spinner{estimate};
+  deadbolt::sys::spinner spinner{estimate};
   int looks = 0;
   while (spinner.again()) ++looks;
   std::printf("%d\n", looks);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A waiter spins for a short time that follows what has helped of late, and not at all
 // where the owner could not run meanwhile.
-#include <robust/spin.hpp>
+#include <sys/spin.hpp>
 
 #include <command_output.hpp>
 
@@ -13,12 +13,12 @@
 namespace deadbolt::testing {
 namespace {
 
-using robust::spinner;
+using sys::spinner;
 
 // As on a machine with several CPUs, whatever this one has.
 struct spin : ::testing::Test {
-  spin() : before_{robust::more_than_one_cpu} { robust::more_than_one_cpu = true; }
-  ~spin() override { robust::more_than_one_cpu = before_; }
+  spin() : before_{sys::more_than_one_cpu} { sys::more_than_one_cpu = true; }
+  ~spin() override { sys::more_than_one_cpu = before_; }
 
 private:
   bool before_;
