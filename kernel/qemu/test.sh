@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Builds what is missing, boots each kernel with its plan, and judges the logs.
-# Exits 0 when all of it passed, now or earlier with the very same content.
+# Exits 0 when all of it passed, now or earlier with the very same content: a boot that
+# did is not made again.
 set -eu
 . "$(dirname "$0")/env.sh"
 
@@ -36,7 +37,8 @@ boots=(
 # A part of them, by name; for development. No stamp is written then.
 only=${KERNEL_TEST_ONLY:-}
 
-key=$( { printf '%s\n' "${boots[@]}"; content_key "$here"; qemu-system-x86_64 --version; } | text_key)
+harness_key=$( { content_key "$here"; qemu-system-x86_64 --version; } | text_key)
+key=$(printf '%s\n' "$harness_key" "${boots[@]}" | text_key)
 LOGS=$cache/logs/$key
 export LOGS
 mkdir -p "$LOGS"
@@ -79,9 +81,18 @@ judge() {
 # that is merely slow adds up to more than whoever started this will wait.
 deadline=$((SECONDS + ${KERNEL_TEST_SECONDS:-3600}))
 
+# Where the logs of a boot are kept that passed: the same kernel, initramfs and arguments.
+passed_boot() { echo "$cache/logs/boot-$(printf '%s\n' "$harness_key" "$@" | text_key)"; }
+
 run_one() {
-	local name=$1 kernel=$2 initramfs=$3 limit=$4 status=0 start=$SECONDS verdict=PASS
+	local name=$1 kernel=$2 initramfs=$3 limit=$4 status=0 start=$SECONDS verdict=PASS kept
+	kept=$(passed_boot "$@")
 	shift 4
+	if [ -s "$kept/$name.verdict" ]; then
+		cp "$kept/$name".* "$LOGS/"
+		say "$(cat "$LOGS/$name.verdict") (kept from an earlier run)"
+		return
+	fi
 	[ $((deadline - SECONDS)) -ge "$limit" ] || limit=$((deadline > SECONDS ? deadline - SECONDS : 1))
 	"$here/boot.sh" "$name" "$name" "$kernel/bzImage" "$initramfs" "$limit" "$@" \
 		> "$LOGS/$name.qemu" 2>&1 || status=$?
@@ -96,6 +107,11 @@ run_one() {
 		> "$LOGS/$name.verdict"
 	[[ $verdict = PASS ]] || { cat "$LOGS/$name.judged"; echo "logs: $LOGS/$name.tap $LOGS/$name.console"; } >&2
 	say "$(cat "$LOGS/$name.verdict")"
+	[[ $verdict = PASS ]] || return 0
+	rm -rf "$kept" "$kept.new"
+	mkdir "$kept.new"
+	cp "$LOGS/$name".* "$kept.new/"
+	mv "$kept.new" "$kept"
 }
 
 # Two guests at a time: each of them keeps one CPU busy most of its time.
