@@ -58,6 +58,13 @@ victim::victim(const subject& subject, const guard_driver& guard, const world_me
 }
 
 victim::~victim() {
+  // The leader is not to be reaped before a thread of its that we trace.
+  if (pid_ > 0 && tid_ > 0 && tid_ != pid_) {
+    ::kill(pid_, SIGKILL);
+    int status = 0;
+    while (waitpid(tid_, &status, __WALL) >= 0 && WIFSTOPPED(status))
+      ptrace(PTRACE_CONT, tid_, nullptr, nullptr);
+  }
   kill_and_reap(pid_);
   munmap(board_, sizeof(notice_board));
 }

@@ -13,7 +13,7 @@ namespace deadbolt::c_abi {
 template <class Cpp, class C>
 Cpp& as(C* object) noexcept {
   static_assert(std::is_standard_layout_v<Cpp> && sizeof(Cpp) == sizeof(C) &&
-                alignof(Cpp) == alignof(C));
+                alignof(Cpp) <= alignof(C));
   return *reinterpret_cast<Cpp*>(object);
 }
 
