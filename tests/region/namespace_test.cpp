@@ -100,23 +100,25 @@ TEST_P(namesakes, stranger_in_the_slot_is_not_marked_wherever_its_namesake_dies)
   const bool detaches = GetParam();
   std::uint32_t taken_before = 0;
   std::uint32_t taken_after = 0;
+  trail known;
   const auto round = [&](std::optional<std::uint32_t> count, std::vector<std::uint32_t>* points) {
     region_of<board> shared{1};
-    stepped_child dying{[&] {
-                          if (detaches) CHILD_EXPECT(name(shared.handle().attach()) == "attached");
-                        },
-                        [&] {
-                          if (detaches) {
-                            shared.handle().detach();
-                          } else {
-                            static_cast<void>(shared.handle().attach());
-                          }
-                        },
-                        true};
+    const auto prepare = [&] {
+      if (detaches) CHILD_EXPECT(name(shared.handle().attach()) == "attached");
+    };
+    const auto operation = [&] {
+      if (detaches) {
+        shared.handle().detach();
+      } else {
+        static_cast<void>(shared.handle().attach());
+      }
+    };
     if (points != nullptr) {
+      stepped_child dying{prepare, operation, true};
       points->push_back(0);
       std::uint64_t seen = 0;
       for (std::uint32_t at = 1;; ++at) {
+        known.add(dying.instruction_pointer());
         const bool calls = dying.is_at_system_call();
         if (!dying.step(1)) return;
         const std::uint64_t now = dying.list_state() ^ life_at(shared.handle(), 0);
@@ -124,6 +126,8 @@ TEST_P(namesakes, stranger_in_the_slot_is_not_marked_wherever_its_namesake_dies)
         seen = now;
       }
     }
+    std::optional<stepped_child> dying;
+    if (!stop_after(dying, known, *count, prepare, operation, true)) return;
     namespaced_child stranger{[&] {
       shared->go[0].pass("the middle of the operation");
       const std::string early = name(shared.handle().attach());
@@ -136,11 +140,10 @@ TEST_P(namesakes, stranger_in_the_slot_is_not_marked_wherever_its_namesake_dies)
       CHILD_EXPECT(name(shared->lock[0].lock()) == "acquired");
       CHILD_EXPECT(name(shared->lock[0].unlock()) == "released");
     }};
-    if (!dying.step(*count)) return;
     shared->go[0].open();
     shared->held[0].pass("the stranger's try");
     ++(shared->attached == 1 ? taken_before : taken_after);
-    dying.kill();
+    dying->kill();
     shared->go[1].open();
     EXPECT_EQ(stranger.wait(), exited(0)) << "killed after " << *count;
   };

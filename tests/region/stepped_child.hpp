@@ -3,11 +3,15 @@
 #ifndef DEADBOLT_TESTS_STEPPED_CHILD_HPP
 #define DEADBOLT_TESTS_STEPPED_CHILD_HPP
 
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <linux/futex.h>
+#include <optional>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -15,6 +19,7 @@
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <unordered_set>
 #include <vector>
 
 namespace deadbolt::testing {
@@ -34,6 +39,28 @@ inline pid_t fork_into_pid_namespace() {
   }
   return pid;
 }
+
+// The way that an operation takes: where it is after 0, 1, 2 ... instructions.
+class trail {
+public:
+  void add(std::uint64_t place) {
+    is_new_.push_back(seen_.insert(place).second);
+    places_.push_back(place);
+  }
+  [[nodiscard]] std::uint32_t size() const { return static_cast<std::uint32_t>(places_.size()); }
+  [[nodiscard]] std::uint64_t operator[](std::uint32_t index) const { return places_[index]; }
+  // The last place, at `index` or before it, where it was for the first time: a breakpoint
+  // finds that without counting.
+  [[nodiscard]] std::uint32_t last_new(std::uint32_t index) const {
+    while (index > 0 && !is_new_[index]) --index;
+    return index;
+  }
+
+private:
+  std::vector<std::uint64_t> places_;
+  std::vector<bool> is_new_;
+  std::unordered_set<std::uint64_t> seen_;
+};
 
 class stepped_child {
 public:
@@ -70,10 +97,32 @@ public:
     return true;
   }
 
+  // In front of its operation: runs to the first place from which it must be stepped to be
+  // `instructions` on, if it goes the known way. Returns how far that is, or nothing if
+  // it went another.
+  [[nodiscard]] std::optional<std::uint32_t> run(const trail& known, std::uint32_t instructions) {
+    if (known.size() == 0) return 0;
+    const std::uint32_t index = known.last_new(std::min(instructions, known.size() - 1));
+    if (index == 0) return 0;
+    const std::uint64_t place = known[index];
+    errno = 0;
+    const std::uint64_t code = peek(place);
+    constexpr std::uint64_t breakpoint = 0xcc;
+    const std::uint64_t changed = (code & ~std::uint64_t{0xff}) | breakpoint;
+    if (errno != 0 || ptrace(PTRACE_POKETEXT, pid_, place, changed) != 0) return 0;
+    ptrace(PTRACE_CONT, pid_, nullptr, nullptr);
+    if (next_stop() != SIGTRAP || instruction_pointer() != place + 1) return {};
+    ptrace(PTRACE_POKETEXT, pid_, place, code);
+    ptrace(PTRACE_POKEUSER, pid_, offsetof(user, regs.rip), place);
+    return index;
+  }
+
+  [[nodiscard]] std::uint64_t instruction_pointer() const {
+    return static_cast<std::uint64_t>(
+        ptrace(PTRACE_PEEKUSER, pid_, offsetof(user, regs.rip), nullptr));
+  }
   [[nodiscard]] bool is_at_system_call() const {
-    user_regs_struct registers{};
-    ptrace(PTRACE_GETREGS, pid_, nullptr, &registers);
-    return (peek(registers.rip) & 0xffff) == 0x050f;
+    return (peek(instruction_pointer()) & 0xffff) == 0x050f;
   }
 
   // What the kernel's exit walk would read first.
@@ -113,17 +162,34 @@ private:
   pid_t pid_;
 };
 
+// Has a fresh child in `child`, `count` instructions into its operation; false when that ended
+// before. Each such child makes the trail known a little further, and steps the less of it.
+template <class Prepare, class Operation>
+bool stop_after(std::optional<stepped_child>& child, trail& known, std::uint32_t count,
+                Prepare&& prepare, Operation&& operation, bool in_namespace = false) {
+  child.emplace(prepare, operation, in_namespace);
+  if (known.size() == 0) known.add(child->instruction_pointer());
+  const std::optional<std::uint32_t> done = child->run(known, count);
+  const bool within = done && child->step(count - *done);
+  if (within && count == known.size()) known.add(child->instruction_pointer());
+  if (within && (count > known.size() || child->instruction_pointer() == known[count])) return true;
+  if (done && !within) return false;
+  child.emplace(prepare, operation, in_namespace); // another way, step by step
+  return child->step(count);
+}
+
 // Kills a fresh child after 0, 1, 2 ... instructions until its operation ends by itself;
 // at(child) is called with the child stopped there, after(instructions) when it is dead
 // and says whether to go on. Returns the number of kill points.
 template <class Prepare, class Operation, class At, class After>
 std::uint32_t kill_at_every_instruction(Prepare&& prepare, Operation&& operation, At&& at,
                                         After&& after) {
+  trail known;
   for (std::uint32_t count = 0;; ++count) {
-    stepped_child child{prepare, operation};
-    if (!child.step(count)) return count;
-    at(child);
-    child.kill();
+    std::optional<stepped_child> child;
+    if (!stop_after(child, known, count, prepare, operation)) return count;
+    at(*child);
+    child->kill();
     if (!after(count)) return count;
   }
 }
@@ -142,10 +208,12 @@ kill_points kill_in_every_state(Prepare&& prepare, Operation&& operation, Look&&
                                 After&& after) {
   std::vector<std::uint32_t> points{0};
   std::uint32_t length = 0;
+  trail known;
   {
     stepped_child child{prepare, operation};
     std::uint64_t seen = look() ^ child.list_state();
     for (;; ++length) {
+      known.add(child.instruction_pointer());
       const bool calls = child.is_at_system_call();
       if (!child.step(1)) break;
       const std::uint64_t now = look() ^ child.list_state();
@@ -158,9 +226,10 @@ kill_points kill_in_every_state(Prepare&& prepare, Operation&& operation, Look&&
   }
   std::uint32_t killed = 1;
   for (const std::uint32_t count : points) {
-    stepped_child child{prepare, operation};
-    if (!child.step(count)) continue;
-    child.kill();
+    std::optional<stepped_child> child;
+    // Where it ended before, it leaves what the whole operation leaves.
+    static_cast<void>(stop_after(child, known, count, prepare, operation));
+    child->kill();
     ++killed;
     if (!after(count)) break;
   }
