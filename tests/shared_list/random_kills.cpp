@@ -65,7 +65,7 @@ int main(int argument_count, char** arguments) {
     const random_numbers second{random.below(1u << 30)};
     const pid_t victim = start([&] { go_round(shared, first); });
     const pid_t rival = start([&] { go_round(shared, second); });
-    await(shared.rounds, random.below(2'000));
+    await(shared.rounds, random.below(500));
     CHECK(kill(victim, SIGKILL) == 0);
     expect_killed(victim);
     const std::uint32_t now = __atomic_load_n(&shared.rounds, __ATOMIC_ACQUIRE);
