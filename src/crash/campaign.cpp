@@ -87,7 +87,7 @@ std::vector<row> run_campaign(const campaign_plan& plan) {
   for (std::size_t i = 0; i < ends.size(); ++i) {
     add(rows[origins[i].row], origins[i].what, ends[i]);
     if (!ends[i].judged) continue;
-    for (std::uint32_t step = 0; step < ends[i].judged->steps; ++step) {
+    for (std::uint32_t step = 0; step < ends[i].judged->steps; step += plan.stride) {
       tasks.push_back(origins[i].what);
       tasks.back().kill_at = step;
       tasks.back().recorded = nullptr;

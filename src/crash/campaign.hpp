@@ -18,6 +18,7 @@ struct campaign_plan {
   std::vector<const guard_driver*> guards;
   unsigned workers = 0; // 0: as many as suit this machine
   unsigned watchdog_seconds = 60;
+  unsigned stride = 1; // kill at one instruction in so many, the first and the last among them
   // Kill points done, and how many there are; called after each.
   std::function<void(std::size_t, std::size_t)> on_progress{};
 };
