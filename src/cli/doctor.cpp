@@ -15,11 +15,12 @@
 namespace deadbolt::cli {
 namespace {
 
-constexpr const char* description =
+constexpr const char* doctor_description =
     "Look at what this machine can promise: the unlock engines, the protection of this\n"
     "process, the guards that are possible and what forbids one, and a live check that\n"
     "kills a child which holds a mutex.\n"
-    "Exit status: 0, or 1 if something is broken.";
+    "Exit status: 0, or 1 if something is broken; 127 if DEADBOLT_ENGINE names an engine\n"
+    "that is not there.";
 
 fmt::text_style style_of(doctor::level severity) {
   if (::isatty(STDOUT_FILENO) == 0) return {};
@@ -73,7 +74,7 @@ int examine(bool as_json, const std::string& region) {
 void add_doctor(CLI::App& app, int& status) {
   auto as_json = std::make_shared<bool>(false);
   auto region = std::make_shared<std::string>();
-  CLI::App* sub = app.add_subcommand("doctor", description);
+  CLI::App* sub = app.add_subcommand("doctor", doctor_description);
   sub->add_flag("--json", *as_json, "Print the findings as JSON");
   sub->add_option("--region", *region,
                   "Look at this region's live members instead: would the kernel find each one's "

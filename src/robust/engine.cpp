@@ -174,7 +174,9 @@ constinit engine chosen_engine{};
       for (const char* const* name = engine_names; *name != nullptr; ++name) {
         if (engine_is_available(*name)) line.text(" ").text(*name);
       }
-      line.text("; unset it to take the best. There is no ").text(wanted).exit(127);
+      line.text("; name one of them, or unset it for the best. There is no ")
+          .text(wanted)
+          .exit(127);
     }
   } else {
     const char* const* name = engine_names;

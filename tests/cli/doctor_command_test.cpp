@@ -73,6 +73,14 @@ TEST(doctor_command, bad_option_is_bad_usage) {
   EXPECT_EQ(run_command(DEADBOLT_COMMAND " doctor --no-such-option 2>&1").status, 2);
 }
 
+TEST(doctor_command, engine_that_is_not_there_is_named_with_those_that_are) {
+  const command_output result =
+      run_command("DEADBOLT_ENGINE=nonsense " DEADBOLT_COMMAND " doctor 2>&1");
+  EXPECT_EQ(result.status, 127);
+  for (const char* word : {"DEADBOLT_ENGINE", "no nonsense", " local", "unset"})
+    EXPECT_NE(result.text.find(word), std::string::npos) << word << " in\n" << result.text;
+}
+
 // A sandbox without robust lists: the kernel answers get_robust_list with ENOSYS.
 void refuse_robust_lists() {
   std::array filter{sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
