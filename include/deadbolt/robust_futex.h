@@ -34,7 +34,9 @@ extern "C" {
  *
  * uaddr must be aligned to 4 bytes; a null or misaligned one aborts the process
  * with a message that names it. A word that cannot be written raises SIGSEGV
- * or SIGBUS at the word's own address, and nothing else is written.
+ * or SIGBUS at the word's own address, and nothing else is written. A null head
+ * is not looked for: list_op_pending is written to when the word is released, and
+ * that raises SIGSEGV at the address of a null head's list_op_pending.
  */
 uint32_t robust_futex_unlock(uint32_t* uaddr, struct robust_list_head* head);
 

@@ -60,6 +60,20 @@ TEST_F(unlock_bad_words_death, misaligned_aborts_and_names_the_address) {
   }
 }
 
+TEST_F(unlock_bad_words, null_head_faults_at_its_own_pending_slot) {
+  const auto* slot = reinterpret_cast<const void*>(offsetof(robust_list_head, list_op_pending));
+  for (const std::uint32_t waiters : {0u, static_cast<std::uint32_t>(FUTEX_WAITERS)}) {
+    words->lock = own_tid() | waiters;
+    EXPECT_EQ(run_in_child([&] {
+                words->lock = own_tid() | waiters; // the child's own
+                expect_fault_at(SIGSEGV, slot, [this] { return nothing_else_written(); });
+                robust_futex_unlock(&words->lock, nullptr);
+                return 93;
+              }),
+              exited(0));
+  }
+}
+
 TEST_F(unlock_bad_words, read_only_faults_at_the_word) {
   const read_only_word plain{own_tid()};
   expect_fault(SIGSEGV, plain.word, [&] { robust_futex_unlock(plain.word, &words->head); });
