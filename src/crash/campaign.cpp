@@ -54,9 +54,12 @@ std::vector<row> run_campaign(const campaign_plan& plan) {
   for (const guard_driver* const guard : plan.guards) guard->prepare();
   std::vector<row> rows;
   for (const subject* const target : plan.subjects)
-    for (const guard_driver* const guard : plan.guards)
+    for (const guard_driver* const guard : plan.guards) {
+      if (!plan.guards_the_protected && guard->protects() && target->protected_by_itself())
+        continue;
       for (const scenario* const attack : plan.scenarios)
         rows.push_back({.target = target, .attack = attack, .guard = guard});
+    }
 
   // How long each operation is: its last instruction is a kill point like the others,
   // and the result of this run counts.

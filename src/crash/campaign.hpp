@@ -16,6 +16,8 @@ struct campaign_plan {
   std::vector<const subject*> subjects;
   std::vector<const scenario*> scenarios;
   std::vector<const guard_driver*> guards;
+  // Also what is protected by itself is attacked under a guard.
+  bool guards_the_protected = true;
   unsigned workers = 0; // 0: as many as suit this machine
   unsigned watchdog_seconds = 60;
   unsigned stride = 1; // kill at one instruction in so many, the first and the last among them
