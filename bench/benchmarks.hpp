@@ -12,6 +12,8 @@ void register_contended();
 void register_musl();
 void register_readers_writers();
 void register_takeover();
+void register_ping_pong();
+void register_membership();
 
 } // namespace bench
 #endif

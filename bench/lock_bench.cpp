@@ -12,12 +12,32 @@
 
 #include <benchmark/benchmark.h>
 #include <cstdio>
+#include <deadbolt/condition_variable.hpp>
+#include <deadbolt/mutex.hpp>
 #include <deadbolt/robust_futex.h>
 #include <deadbolt/robust_mutex.hpp>
+#include <deadbolt/robust_pi_mutex.hpp>
+#include <deadbolt/shared_mutex.hpp>
+#include <pthread.h>
 #include <string>
 #include <vector>
 
 namespace {
+
+struct size_of {
+  const char* name;
+  std::size_t bytes;
+};
+constexpr size_of sizes[] = {
+    {"pthread_mutex_t", sizeof(pthread_mutex_t)},
+    {"robust_mutex", sizeof(deadbolt::robust_mutex)},
+    {"robust_pi_mutex", sizeof(deadbolt::robust_pi_mutex)},
+    {"mutex", sizeof(deadbolt::mutex)},
+    {"pthread_rwlock_t", sizeof(pthread_rwlock_t)},
+    {"shared_mutex", sizeof(deadbolt::shared_mutex)},
+    {"pthread_cond_t", sizeof(pthread_cond_t)},
+    {"condition_variable", sizeof(deadbolt::condition_variable)},
+};
 
 // An odd number, so that a median is one of the samples.
 std::vector<std::string> default_arguments(const std::string& program) {
@@ -43,10 +63,14 @@ int main(int argc, char** argv) {
   bench::register_contended();
   bench::register_readers_writers();
   bench::register_takeover();
+  bench::register_ping_pong();
+  bench::register_membership();
   benchmark::AddCustomContext("engine", deadbolt_engine());
-  std::printf("engine %s; a robust_mutex takes %zu bytes, a pthread_mutex_t %zu\n"
-              "uncontended: CPU time of one thread; contended: processes pinned to CPUs in turn\n",
-              deadbolt_engine(), sizeof(deadbolt::robust_mutex), sizeof(pthread_mutex_t));
+  std::printf("engine %s; uncontended: CPU time of one thread; contended: processes pinned to CPUs "
+              "in turn\nbytes:",
+              deadbolt_engine());
+  for (const auto& [name, bytes] : sizes) std::printf(" %s %zu", name, bytes);
+  std::printf("; a region's member 4096\n");
   bench::ratio_table table;
   benchmark::RunSpecifiedBenchmarks(&table);
   benchmark::Shutdown();

@@ -11,7 +11,7 @@ namespace {
 
 constexpr const char* reference = "glibc_robust";
 // Where that one does not compete.
-constexpr const char* other_references[] = {"glibc_rwlock_read", "glibc_rwlock"};
+constexpr const char* other_references[] = {"glibc_rwlock_read", "glibc_rwlock", "thread"};
 constexpr const char* floor_name = "two_rmw_floor";
 
 // A ratio that is less certain than this is not printed.
@@ -104,8 +104,8 @@ void ratio_table::print(const std::string& name, const group& rows) {
   const row* floor = find(rows, floor_name);
   const bool kills = !rows.empty() && rows.begin()->second.counters.contains("p99_us");
   const std::string ratio = std::string{"time / "} + (to != nullptr ? to->rival : reference);
-  std::printf("\n%-32s %10s %7s  %-21s", name.c_str(), kills ? "ns" : "ns/pair", "spread",
-              ratio.c_str());
+  std::printf("\n%-32s %10s %7s  %-21s", name.c_str(),
+              kills || find(rows, "thread") != nullptr ? "ns" : "ns/pair", "spread", ratio.c_str());
   if (floor != nullptr) std::printf("  %-21s", "time / two_rmw_floor");
   if (kills) {
     std::printf("  %12s", "p99");
