@@ -36,6 +36,7 @@ struct shared_mutex_words {
 class [[gnu::visibility("default")]] shared_mutex {
 public:
   // Shared holds that a thread may have in one region at a time.
+  static constexpr std::uint32_t object_kind = 2; // detail::object_kind, for region::construct
   static constexpr std::uint32_t most_shared_holds = 256;
 
   constexpr shared_mutex() noexcept = default;

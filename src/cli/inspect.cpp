@@ -59,7 +59,11 @@ std::string name_of(const inspect::lock& lock) {
 
 std::string sentence_about(const inspect::lock& lock) {
   std::string text = to_string(lock.state);
+  if (lock.permits != 0)
+    text = fmt::format("{} of {} permits held", lock.shared_by.size(), lock.permits);
   if (lock.held_by) text += " by " + name_of(*lock.held_by);
+  for (const inspect::owner& by : lock.shared_by)
+    text += (&by == lock.shared_by.data() && !lock.held_by ? " by " : " and by ") + name_of(by);
   if (lock.state == inspect::lock_state::abandoned) text += "; the next to lock it takes it over";
   if (lock.inconsistent) text += "; its data is not yet marked consistent";
   if (lock.has_waiters) text += "; waiters";
@@ -78,16 +82,17 @@ void print_text(const options& wanted, const inspect::view& seen) {
     }
   }
   if (!seen.locks.empty()) {
-    fmt::print("\n{:<24}  {}\n", "lock", "state");
+    fmt::print("\n{:<24}  {:<18}  {}\n", "lock", "kind", "state");
     for (const inspect::lock& lock : seen.locks) {
-      fmt::print("{:<24}  {}\n", name_of(lock), sentence_about(lock));
+      fmt::print("{:<24}  {:<18}  {}\n", name_of(lock), lock.kind, sentence_about(lock));
     }
   }
   if (!seen.objects.empty()) {
-    fmt::print("\n{:<24}  {:>10}  {:>10}\n", "object", "offset", "bytes");
+    fmt::print("\n{:<24}  {:<18}  {:>10}  {:>10}\n", "object", "kind", "offset", "bytes");
     for (const inspect::object& object : seen.objects) {
-      fmt::print("{:<24}  {:>10}  {:>10}{}\n", object.name, object.offset, object.size,
-                 object.complete ? "" : "  under construction");
+      fmt::print("{:<24}  {:<18}  {:>10}  {:>10}{}{}\n", object.name, object.kind, object.offset,
+                 object.size, object.complete ? "" : "  under construction",
+                 object.has_waiters ? "  waiters" : "");
     }
   }
   if (!seen.whole_data_searched) {
@@ -106,19 +111,25 @@ nlohmann::ordered_json json_of(const inspect::member& member) {
           {"since_ns", member.since}};
 }
 
+nlohmann::ordered_json json_of(const inspect::owner& owner) {
+  nlohmann::ordered_json json{
+      {"slot", owner.slot}, {"generation", owner.generation}, {"member", nullptr}};
+  if (owner.is) json["member"] = json_of(*owner.is);
+  return json;
+}
+
 nlohmann::ordered_json json_of(const inspect::lock& lock) {
   nlohmann::ordered_json json{{"name", lock.name},
+                              {"kind", lock.kind},
                               {"offset", lock.offset},
                               {"state", to_string(lock.state)},
                               {"inconsistent", lock.inconsistent},
                               {"waiters", lock.has_waiters},
-                              {"owner", nullptr}};
-  if (lock.held_by) {
-    json["owner"] = {{"slot", lock.held_by->slot},
-                     {"generation", lock.held_by->generation},
-                     {"member", nullptr}};
-    if (lock.held_by->is) json["owner"]["member"] = json_of(*lock.held_by->is);
-  }
+                              {"owner", nullptr},
+                              {"shared_by", nlohmann::ordered_json::array()}};
+  if (lock.permits != 0) json["permits"] = lock.permits;
+  if (lock.held_by) json["owner"] = json_of(*lock.held_by);
+  for (const inspect::owner& by : lock.shared_by) json["shared_by"].push_back(json_of(by));
   return json;
 }
 
@@ -134,9 +145,11 @@ void print_json(const options& wanted, const inspect::view& seen) {
   for (const inspect::lock& lock : seen.locks) json["locks"].push_back(json_of(lock));
   for (const inspect::object& object : seen.objects) {
     json["objects"].push_back({{"name", object.name},
+                               {"kind", object.kind},
                                {"offset", object.offset},
                                {"bytes", object.size},
-                               {"complete", object.complete}});
+                               {"complete", object.complete},
+                               {"waiters", object.has_waiters}});
   }
   fmt::print("{}\n", json.dump(wanted.watch ? -1 : 2));
 }

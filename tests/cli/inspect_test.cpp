@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 // What the command says of a region whose members live, die and wait.
 #include <command_output.hpp>
+#include <deadbolt/condition_variable.hpp>
+#include <deadbolt/counting_semaphore.hpp>
 #include <deadbolt/mutex.hpp>
 #include <deadbolt/region.hpp>
+#include <deadbolt/shared_mutex.hpp>
 
 #include <child_process.hpp>
 #include <gate.hpp>
@@ -140,6 +143,69 @@ TEST_F(inspect, lock_inside_a_struct_is_found_where_it_is_held_or_asked_for) {
   EXPECT_EQ(found["locks"][0]["owner"]["member"]["tid"], gettid());
   EXPECT_EQ(look("--lock 8")["locks"].size(), 1u) << "shown once";
   static_cast<void>(account_->lock.unlock());
+}
+
+TEST_F(inspect, readers_and_the_writer_of_a_shared_mutex) {
+  auto* lock = shared.construct<deadbolt::shared_mutex>("table");
+  const json nobody = lock_named(look(), "table");
+  EXPECT_EQ(nobody["kind"], "shared_mutex") << nobody;
+  EXPECT_EQ(nobody["state"], "free");
+  ASSERT_TRUE(lock->lock_shared());
+  child_process other{[&] {
+    static_cast<void>(lock->lock_shared().status());
+    stage->ready.open();
+    stage->go.pass("the look");
+    static_cast<void>(lock->unlock_shared());
+  }};
+  stage->ready.pass("the other reader");
+  const json read = lock_named(look(), "table");
+  EXPECT_EQ(read["state"], "shared") << read;
+  ASSERT_EQ(read["shared_by"].size(), 2u) << read;
+  EXPECT_EQ(read["shared_by"][0]["member"]["pid"], getpid());
+  EXPECT_EQ(read["shared_by"][1]["member"]["pid"], other.pid());
+  stage->go.open();
+  EXPECT_EQ(other.wait(), exited(0));
+  static_cast<void>(lock->unlock_shared());
+  ASSERT_TRUE(lock->lock());
+  const json written = lock_named(look(), "table");
+  EXPECT_EQ(written["state"], "held") << written;
+  EXPECT_EQ(written["owner"]["member"]["pid"], getpid());
+  EXPECT_EQ(written["shared_by"].size(), 0u);
+  static_cast<void>(lock->unlock());
+}
+
+TEST_F(inspect, permits_of_a_semaphore_and_who_holds_them) {
+  auto* permits = shared.construct<deadbolt::counting_semaphore<3>>("permits", 2);
+  ASSERT_TRUE(permits->acquire());
+  const json one = lock_named(look(), "permits");
+  EXPECT_EQ(one["kind"], "counting_semaphore") << one;
+  EXPECT_EQ(one["permits"], 2) << one;
+  EXPECT_EQ(one["state"], "free");
+  ASSERT_EQ(one["shared_by"].size(), 1u);
+  EXPECT_EQ(one["shared_by"][0]["member"]["tid"], gettid());
+  ASSERT_TRUE(permits->acquire());
+  EXPECT_EQ(lock_named(look(), "permits")["state"], "held");
+  static_cast<void>(permits->release());
+  static_cast<void>(permits->release());
+}
+
+TEST_F(inspect, whether_anybody_may_sleep_on_a_condition_variable) {
+  auto* lock = shared.construct<deadbolt::mutex>("lock");
+  auto* arrived = shared.construct<deadbolt::condition_variable>("arrived");
+  const auto arrived_object = [&] {
+    const json view = look();
+    for (const json& object : view["objects"])
+      if (object["name"] == "arrived") return object;
+    return json{};
+  };
+  EXPECT_EQ(arrived_object()["kind"], "condition_variable");
+  EXPECT_EQ(arrived_object()["waiters"], false);
+  ASSERT_TRUE(lock->lock());
+  static_cast<void>(arrived->wait_for(*lock, std::chrono::milliseconds{1}).status());
+  static_cast<void>(lock->unlock());
+  EXPECT_EQ(arrived_object()["waiters"], true) << "nobody has notified since";
+  arrived->notify_all();
+  EXPECT_EQ(arrived_object()["waiters"], false);
 }
 
 TEST_F(inspect, looking_changes_nothing) {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "cli/inspect/region_view.hpp"
 
+#include <deadbolt/condition_variable.hpp>
 #include <deadbolt/mutex.hpp>
+#include <deadbolt/shared_mutex.hpp>
 #include <fmt/core.h>
 #include <region/format.hpp>
 #include <region/region_file.hpp>
@@ -74,13 +76,22 @@ bool holds_on(const member& owner) {
   return owner.state == member_state::alive;
 }
 
+owner owner_of(std::uint64_t word, const std::vector<member>& members) {
+  owner by{.slot = regions::slot_of(word), .generation = regions::generation_of(word), .is = {}};
+  if (const member* found = find(members, by.slot, by.generation)) by.is = *found;
+  return by;
+}
+
 // `waiting` is what stands behind the word: of a plain owner's it says that somebody sleeps.
 lock read_mutex(std::string name, std::uint64_t offset, std::uint64_t word, std::uint32_t waiting,
                 const std::vector<member>& members) {
   lock made{.name = std::move(name),
+            .kind = "mutex",
             .offset = offset,
             .state = lock_state::free,
             .held_by = std::nullopt,
+            .shared_by = {},
+            .permits = 0,
             .inconsistent = (word & regions::word_inconsistent) != 0,
             .has_waiters = (word & regions::word_waiters) != 0 ||
                            ((word & regions::word_plain) != 0 && waiting == 1)};
@@ -89,10 +100,44 @@ lock read_mutex(std::string name, std::uint64_t offset, std::uint64_t word, std:
     made.state = lock_state::not_recoverable;
     return made;
   }
-  owner by{.slot = regions::slot_of(word), .generation = regions::generation_of(word), .is = {}};
-  if (const member* found = find(members, by.slot, by.generation)) by.is = *found;
-  made.state = by.is && holds_on(*by.is) ? lock_state::held : lock_state::abandoned;
-  made.held_by = by;
+  made.held_by = owner_of(word, members);
+  made.state =
+      made.held_by->is && holds_on(*made.held_by->is) ? lock_state::held : lock_state::abandoned;
+  return made;
+}
+
+lock read_shared_mutex(std::string name, std::uint64_t offset, std::uint64_t writer,
+                       const std::vector<member>& members) {
+  lock made = read_mutex(std::move(name), offset, writer, 0, members);
+  made.kind = "shared_mutex";
+  for (const member& reader : members) {
+    if (std::ranges::find(reader.shared_holds, offset) == reader.shared_holds.end()) continue;
+    made.shared_by.push_back({.slot = reader.slot, .generation = reader.generation, .is = reader});
+    if (made.state == lock_state::free) made.state = lock_state::shared;
+  }
+  return made;
+}
+
+// Free while there is a permit to be had: also one whose holder died.
+lock read_semaphore(std::string name, std::uint64_t offset, const std::vector<std::uint64_t>& words,
+                    const std::vector<member>& members) {
+  lock made = read_mutex(std::move(name), offset, 0, 0, members);
+  made.kind = "counting_semaphore";
+  bool is_to_be_had = false;
+  bool is_anybodys = false;
+  for (const std::uint64_t word : words) {
+    if (regions::is_not_recoverable(word)) continue; // withheld by its maker
+    ++made.permits;
+    if ((word & regions::word_waiters) != 0) made.has_waiters = true;
+    if (regions::is_free(word)) {
+      is_to_be_had = true;
+      continue;
+    }
+    made.shared_by.push_back(owner_of(word, members));
+    const owner& by = made.shared_by.back();
+    (by.is && holds_on(*by.is) ? is_anybodys : is_to_be_had) = true;
+  }
+  if (!is_to_be_had && is_anybodys) made.state = lock_state::held;
   return made;
 }
 
@@ -144,6 +189,11 @@ std::vector<member> region_file::read_members() const {
     const std::uint32_t life = word == nullptr ? regions::life_claimed : word->load();
     if (life == regions::life_free) continue;
     const member_state state = word == nullptr ? member_state::attaching : state_of(*slot, life);
+    std::vector<std::uint64_t> holds;
+    for (std::uint32_t i = 0; i < std::min(slot->holds_bound.load(), regions::most_holds); ++i) {
+      const std::uint64_t name = slot->holds[i] & ~regions::hold_awaited;
+      if (name >= data_offset_) holds.push_back(name - data_offset_);
+    }
     members.push_back(
         {.slot = number,
          .generation = slot->generation,
@@ -151,7 +201,8 @@ std::vector<member> region_file::read_members() const {
          .pid = slot->pid,
          .tid = slot->tid,
          .other_namespace = slot->pid_namespace != 0 && slot->pid_namespace != own_namespace,
-         .since = slot->since});
+         .since = slot->since,
+         .shared_holds = std::move(holds)});
   }
   return members;
 }
@@ -171,47 +222,77 @@ view region_file::look(const std::vector<std::uint64_t>& offsets) const {
   read(header.get(), sizeof *header, 0);
   seen.members = read_members();
 
-  std::vector<std::uint64_t> shown;
-  const auto show = [&](std::string name, std::uint64_t offset) {
+  // Bytes of the data that belong to what is shown already.
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> shown;
+  const auto is_shown = [&](std::uint64_t offset) {
+    return std::ranges::any_of(shown,
+                               [&](const auto& part) { return offset - part.first < part.second; });
+  };
+  const auto word_at = [&](std::uint64_t offset) {
     std::uint64_t word = 0;
-    if (offset % sizeof word != 0 || data_bytes_ < sizeof word ||
-        offset > data_bytes_ - sizeof word) {
+    read(&word, sizeof word, data_offset_ + offset);
+    return word;
+  };
+  const auto show_mutex = [&](std::string name, std::uint64_t offset) {
+    if (offset % sizeof(std::uint64_t) != 0 || data_bytes_ < sizeof(std::uint64_t) ||
+        offset > data_bytes_ - sizeof(std::uint64_t)) {
       throw std::runtime_error(
           fmt::format("{}: no lock can be at offset {}: it must be a multiple of 8 below {}", path_,
                       offset, data_bytes_));
     }
-    read(&word, sizeof word, data_offset_ + offset);
+    const std::uint64_t word = word_at(offset);
     std::uint32_t waiting = 0;
-    if (offset + sizeof word + sizeof waiting <= data_bytes_)
+    if (offset + sizeof(mutex) <= data_bytes_)
       read(&waiting, sizeof waiting, data_offset_ + offset + sizeof word);
     seen.locks.push_back(read_mutex(std::move(name), offset, word, waiting, seen.members));
-    shown.push_back(offset);
+    shown.emplace_back(offset, sizeof word);
   };
   for (const regions::named_object& entry : header->objects) {
     if (entry.state == static_cast<std::uint32_t>(regions::object_state::unused)) continue;
     std::string name(entry.name, strnlen(entry.name, sizeof entry.name));
     const bool in_data = entry.offset <= data_bytes_ && entry.size <= data_bytes_ - entry.offset;
-    if (entry.kind == static_cast<std::uint32_t>(detail::object_kind::mutex) && in_data &&
-        entry.size == sizeof(mutex) && entry.offset % sizeof(std::uint64_t) == 0) {
-      show(std::move(name), entry.offset);
+    const bool has_words = in_data && entry.offset % sizeof(std::uint64_t) == 0;
+    const auto kind = static_cast<detail::object_kind>(entry.kind);
+    if (kind == detail::object_kind::mutex && has_words && entry.size == sizeof(mutex)) {
+      show_mutex(std::move(name), entry.offset);
       continue;
     }
+    if (kind == detail::object_kind::shared_mutex && has_words &&
+        entry.size == sizeof(shared_mutex)) {
+      seen.locks.push_back(
+          read_shared_mutex(std::move(name), entry.offset, word_at(entry.offset), seen.members));
+      shown.emplace_back(entry.offset, entry.size);
+      continue;
+    }
+    if (kind == detail::object_kind::counting_semaphore && has_words && entry.size != 0 &&
+        entry.size <= most_searched && entry.size % sizeof(std::uint64_t) == 0) {
+      std::vector<std::uint64_t> permits(entry.size / sizeof(std::uint64_t));
+      read(permits.data(), entry.size, data_offset_ + entry.offset);
+      seen.locks.push_back(read_semaphore(std::move(name), entry.offset, permits, seen.members));
+      shown.emplace_back(entry.offset, entry.size);
+      continue;
+    }
+    const bool is_condition = kind == detail::object_kind::condition_variable && in_data &&
+                              entry.size == sizeof(condition_variable);
+    std::uint32_t condition = 0;
+    if (is_condition) read(&condition, sizeof condition, data_offset_ + entry.offset);
     seen.objects.push_back(
         {.name = std::move(name),
+         .kind = is_condition ? "condition_variable" : "other",
          .offset = entry.offset,
          .size = entry.size,
-         .complete = entry.state == static_cast<std::uint32_t>(regions::object_state::complete)});
+         .complete = entry.state == static_cast<std::uint32_t>(regions::object_state::complete),
+         .has_waiters = (condition & 1) != 0});
   }
-  for (const std::uint64_t offset : offsets) show({}, offset);
+  for (const std::uint64_t offset : offsets) show_mutex({}, offset);
   for (std::uint64_t i = 0; i < searched; ++i) {
     const std::uint64_t word = words[i];
     const std::uint64_t offset = i * sizeof word;
-    if (regions::is_free(word) || regions::is_not_recoverable(word) ||
-        std::ranges::find(shown, offset) != shown.end() ||
+    if (regions::is_free(word) || regions::is_not_recoverable(word) || is_shown(offset) ||
         find(seen.members, regions::slot_of(word), regions::generation_of(word)) == nullptr) {
       continue;
     }
-    show({}, offset);
+    show_mutex({}, offset);
     if (seen.locks.back().state == lock_state::free) seen.locks.pop_back();
   }
   return seen;
@@ -239,6 +320,8 @@ const char* to_string(lock_state state) noexcept {
     return "free";
   case lock_state::held:
     return "held";
+  case lock_state::shared:
+    return "shared";
   case lock_state::abandoned:
     return "abandoned";
   case lock_state::not_recoverable:

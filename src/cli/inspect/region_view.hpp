@@ -29,6 +29,8 @@ struct member {
   std::uint32_t tid;
   bool other_namespace; // its numbers are not ours
   std::int64_t since;   // CLOCK_REALTIME, nanoseconds
+  // Locks that it holds shared, by offset from the start of the data.
+  std::vector<std::uint64_t> shared_holds;
 };
 
 // Who holds a lock: what its word says, and the member that this names, if it is still
@@ -39,23 +41,28 @@ struct owner {
   std::optional<member> is; // empty: gone, and its slot went to another
 };
 
-enum class lock_state { free, held, abandoned, not_recoverable };
+enum class lock_state { free, held, shared, abandoned, not_recoverable };
 
 struct lock {
-  std::string name;     // empty: found at its offset
-  std::uint64_t offset; // from the start of the data
-  lock_state state;     // abandoned: the owner died, nobody has taken over yet
-  std::optional<owner> held_by;
-  bool inconsistent; // whoever holds it was told owner_died
-  bool has_waiters;  // or had some that gave up
+  std::string name;             // empty: found at its offset
+  const char* kind;             // "mutex", "shared_mutex", "counting_semaphore"
+  std::uint64_t offset;         // from the start of the data
+  lock_state state;             // abandoned: an owner died, and nobody has taken over yet
+  std::optional<owner> held_by; // of a shared_mutex: who writes, or waits for the readers
+  std::vector<owner> shared_by; // its readers; of a semaphore: who holds a permit
+  std::uint64_t permits;        // of a semaphore: there are, held or not; else 0
+  bool inconsistent;            // whoever holds it was told owner_died
+  bool has_waiters;             // or had some that gave up
 };
 
 // A named object that is no lock by itself.
 struct object {
   std::string name;
+  const char* kind; // "condition_variable" or "other"
   std::uint64_t offset;
   std::uint64_t size;
   bool complete;
+  bool has_waiters; // of a condition variable: somebody may be asleep
 };
 
 struct view {
