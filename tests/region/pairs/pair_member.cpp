@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: MIT
-// One process of a pair, with nothing but a libc.
-//   member FILE create          makes the region
-//   member FILE hold N          takes lock N, says so in the region, waits to be killed
-//   member FILE exit N          takes lock N in a thread that ends with it
-//   member FILE count N         adds to the counter N times under lock 0
-//   member FILE expect N WORD   takes lock N; exit 0 if the result is WORD
-//   member FILE total N         exit 0 if the counter is N
+// One process of a pair, with nothing but a libc. LOCK is mutex, shared_mutex, reader (the
+// same one, held shared) or semaphore.
+//   member FILE create              makes the region
+//   member FILE hold LOCK           takes it, says so in the region, waits to be killed
+//   member FILE exit LOCK           takes it in a thread that ends with it, then the same
+//   member FILE await               until somebody has said so
+//   member FILE expect LOCK WORD    takes it (a reader: to write); exit 0 if the result is WORD
+//   member FILE count LOCK N        adds to the counter N times with it
+//   member FILE turns N PARITY      adds N times when it is its turn, by a condition variable
+//   member FILE total N             exit 0 if the counter is N, and zeroes it
+#include <deadbolt/condition_variable.hpp>
+#include <deadbolt/counting_semaphore.hpp>
 #include <deadbolt/mutex.hpp>
 #include <deadbolt/region.hpp>
+#include <deadbolt/shared_mutex.hpp>
 
 #include <pthread.h>
 #include <stdio.h>
@@ -17,22 +23,86 @@
 
 namespace {
 
+using deadbolt::lock_status;
+using deadbolt::unlock_status;
+
 struct board {
-  deadbolt::mutex lock[4];
-  std::uint32_t held[4];
+  deadbolt::mutex mutex;
+  deadbolt::shared_mutex shared;
+  deadbolt::binary_semaphore permit;
+  deadbolt::condition_variable turn;
+  std::uint32_t held;
   volatile std::uint64_t counter;
 };
 
+enum class what { mutex, writer, reader, permit };
+
+what lock_named(const char* name) {
+  if (strcmp(name, "mutex") == 0) return what::mutex;
+  if (strcmp(name, "shared_mutex") == 0) return what::writer;
+  if (strcmp(name, "reader") == 0) return what::reader;
+  if (strcmp(name, "semaphore") == 0) return what::permit;
+  fprintf(stderr, "no lock is called %s\n", name);
+  exit(2);
+}
+
+lock_status lock(board& on, what which) {
+  switch (which) {
+  case what::mutex:
+    return on.mutex.lock().status();
+  case what::writer:
+    return on.shared.lock().status();
+  case what::reader:
+    return on.shared.lock_shared().status();
+  case what::permit:
+    return on.permit.acquire().status();
+  }
+  return lock_status::not_recoverable;
+}
+
+bool unlock(board& on, what which, bool told) {
+  switch (which) {
+  case what::mutex:
+    if (told && !on.mutex.mark_consistent()) return false;
+    return on.mutex.unlock() == unlock_status::released;
+  case what::writer:
+    if (told && !on.shared.mark_consistent()) return false;
+    return on.shared.unlock() == unlock_status::released;
+  case what::reader:
+    return on.shared.unlock_shared() == unlock_status::released;
+  case what::permit:
+    return on.permit.release() == unlock_status::released;
+  }
+  return false;
+}
+
 struct work {
-  board* shared;
-  unsigned lock;
+  board* on;
+  what which;
 };
 
 void* take(void* argument) {
-  const auto* what = static_cast<work*>(argument);
-  if (what->shared->lock[what->lock].lock().status() != deadbolt::lock_status::acquired) _exit(3);
-  __atomic_store_n(&what->shared->held[what->lock], 1, __ATOMIC_RELEASE);
+  const auto* with = static_cast<work*>(argument);
+  if (lock(*with->on, with->which) != lock_status::acquired) _exit(3);
+  __atomic_store_n(&with->on->held, 1, __ATOMIC_RELEASE);
   return nullptr;
+}
+
+int add_in_turn(board& on, unsigned number, unsigned parity) {
+  for (unsigned i = 0; i < number; ++i) {
+    if (on.mutex.lock().status() != lock_status::acquired) return 6;
+    while (on.counter % 2 != parity) {
+      if (on.turn.wait(on.mutex).status() != deadbolt::wait_status::awake) return 8;
+    }
+    on.counter = on.counter + 1;
+    on.turn.notify_one();
+    if (on.mutex.unlock() != unlock_status::released) return 7;
+  }
+  return 0;
+}
+
+unsigned number_of(const char* text) {
+  return static_cast<unsigned>(strtoul(text, nullptr, 10));
 }
 
 } // namespace
@@ -42,7 +112,6 @@ int main(int count, char** arguments) {
   alarm(10);
   const char* file = arguments[1];
   const char* command = arguments[2];
-  const unsigned number = count > 3 ? static_cast<unsigned>(strtoul(arguments[3], nullptr, 10)) : 0;
   deadbolt::region region =
       strcmp(command, "create") == 0
           ? deadbolt::region::create(file, {.size = sizeof(board), .members = 16})
@@ -51,39 +120,50 @@ int main(int count, char** arguments) {
     fprintf(stderr, "%s: %s, error %d\n", file, to_string(region.status()), region.error());
     return 4;
   }
-  auto* shared = region.at<board>(0);
-  if (strcmp(command, "hold") == 0) {
-    work what{shared, number % 4};
-    take(&what);
-    for (;;) pause();
-  }
-  if (strcmp(command, "exit") == 0) {
-    work what{shared, number % 4};
-    pthread_t thread;
-    if (pthread_create(&thread, nullptr, take, &what) != 0) return 5;
-    pthread_join(thread, nullptr);
-    for (;;) pause();
-  }
+  board& on = *region.at<board>(0);
+  if (strcmp(command, "create") == 0) return 0;
   if (strcmp(command, "await") == 0) {
-    while (__atomic_load_n(&shared->held[number % 4], __ATOMIC_ACQUIRE) == 0) usleep(100);
-    __atomic_store_n(&shared->held[number % 4], 0, __ATOMIC_RELAXED);
+    while (__atomic_load_n(&on.held, __ATOMIC_ACQUIRE) == 0) usleep(100);
+    __atomic_store_n(&on.held, 0, __ATOMIC_RELAXED);
+    return 0;
   }
-  if (strcmp(command, "count") == 0) {
-    for (unsigned i = 0; i < number; ++i) {
-      if (shared->lock[0].lock().status() != deadbolt::lock_status::acquired) return 6;
-      shared->counter = shared->counter + 1;
-      if (shared->lock[0].unlock() != deadbolt::unlock_status::released) return 7;
+  if (count < 4) return 2;
+  if (strcmp(command, "total") == 0) {
+    const bool right = on.counter == number_of(arguments[3]);
+    on.counter = 0;
+    return right ? 0 : 1;
+  }
+  if (strcmp(command, "turns") == 0 && count > 4)
+    return add_in_turn(on, number_of(arguments[3]), number_of(arguments[4]));
+
+  const what which = lock_named(arguments[3]);
+  if (strcmp(command, "hold") == 0 || strcmp(command, "exit") == 0) {
+    work with{&on, which};
+    if (strcmp(command, "hold") == 0) {
+      take(&with);
+    } else {
+      pthread_t thread;
+      if (pthread_create(&thread, nullptr, take, &with) != 0) return 5;
+      pthread_join(thread, nullptr);
     }
+    for (;;) pause();
   }
-  if (strcmp(command, "total") == 0) return shared->counter == number ? 0 : 1;
-  if (strcmp(command, "expect") == 0) {
-    const deadbolt::lock_status status = shared->lock[number % 4].lock().status();
+  if (strcmp(command, "count") == 0 && count > 4) {
+    for (unsigned i = number_of(arguments[4]); i > 0; --i) {
+      if (lock(on, which) != lock_status::acquired) return 6;
+      on.counter = on.counter + 1;
+      if (!unlock(on, which, false)) return 7;
+    }
+    return 0;
+  }
+  if (strcmp(command, "expect") == 0 && count > 4) {
+    const what wanted = which == what::reader ? what::writer : which;
+    const lock_status status = lock(on, wanted);
     if (strcmp(to_string(status), arguments[4]) != 0) {
-      fprintf(stderr, "lock %u: %s, not %s\n", number, to_string(status), arguments[4]);
+      fprintf(stderr, "%s: %s, not %s\n", arguments[3], to_string(status), arguments[4]);
       return 1;
     }
-    if (status == deadbolt::lock_status::owner_died) shared->lock[number % 4].mark_consistent();
-    if (shared->lock[number % 4].unlock() != deadbolt::unlock_status::released) return 7;
+    return unlock(on, wanted, status == lock_status::owner_died) ? 0 : 7;
   }
-  return 0;
+  return 2;
 }

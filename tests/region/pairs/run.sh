@@ -60,19 +60,28 @@ for first in $kinds; do
     pairs=$((pairs + 1))
     rm -f "$region"
     "$scratch/$first/member" "$region" create || fail create
-    "$scratch/$first/member" "$region" count 20000 & one=$!
-    "$scratch/$second/member" "$region" count 20000 & two=$!
-    wait $one || fail "counting, $first"
-    wait $two || fail "counting, $second"
-    "$scratch/$second/member" "$region" total 40000 || fail "exclusion"
-    for way in hold exit; do
-      "$scratch/$first/member" "$region" $way 1 & one=$!
-      "$scratch/$second/member" "$region" await 1 || fail "$way"
-      "$scratch/$second/member" "$region" expect 1 owner_died & two=$!
-      [ $way = hold ] && kill -KILL $one
-      wait $two || fail "after $way"
-      kill -KILL $one 2>/dev/null
-      wait $one 2>/dev/null
+    for lock in mutex shared_mutex semaphore; do
+      "$scratch/$first/member" "$region" count $lock 10000 & one=$!
+      "$scratch/$second/member" "$region" count $lock 10000 & two=$!
+      wait $one || fail "counting with $lock, $first"
+      wait $two || fail "counting with $lock, $second"
+      "$scratch/$second/member" "$region" total 20000 || fail "exclusion by $lock"
+    done
+    "$scratch/$first/member" "$region" turns 200 0 & one=$!
+    "$scratch/$second/member" "$region" turns 200 1 & two=$!
+    wait $one || fail "turns, $first"
+    wait $two || fail "turns, $second"
+    "$scratch/$second/member" "$region" total 400 || fail "exclusion in turns"
+    for lock in mutex=owner_died shared_mutex=owner_died reader=acquired semaphore=acquired; do
+      for way in hold exit; do
+        "$scratch/$first/member" "$region" $way ${lock%=*} & one=$!
+        "$scratch/$second/member" "$region" await || fail "$way ${lock%=*}"
+        "$scratch/$second/member" "$region" expect ${lock%=*} ${lock#*=} & two=$!
+        [ $way = hold ] && kill -KILL $one
+        wait $two || fail "after $way ${lock%=*}"
+        kill -KILL $one 2>/dev/null
+        wait $one 2>/dev/null
+      done
     done
   done
 done
