@@ -23,7 +23,7 @@ struct engine {
 
 // Chosen when the library is loaded, by name or as the first that is there. Until
 // then its name is nullptr, and a lock that another object's constructor uses has it
-// chosen.
+// chosen, by looking up the thread's identity: who has one finds it chosen.
 [[gnu::visibility("hidden")]] extern constinit engine chosen_engine;
 void choose_engine() noexcept;
 

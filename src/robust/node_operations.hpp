@@ -92,11 +92,22 @@ bool mark_consistent(robust_node& node) noexcept;
 
 // Abort with a message unless a mutex can be at `address`.
 void abort_misplaced(const void* address) noexcept;
-inline void require_place(const robust_node& node) noexcept {
+inline bool has_place(const robust_node& node) noexcept {
   const auto address = reinterpret_cast<std::uintptr_t>(&node);
-  if (__builtin_expect(address == 0 || address % alignof(robust_node) != 0, 0)) {
-    abort_misplaced(&node);
-  }
+  return address != 0 && address % alignof(robust_node) == 0;
+}
+inline void require_place(const robust_node& node) noexcept {
+  if (__builtin_expect(!has_place(node), 0)) abort_misplaced(&node);
+}
+
+// What the fast paths ask for, and otherwise leave to a function of their own, which
+// starts with first_use(): so they call nothing before they return, and save no registers.
+inline bool is_ready(const robust_node& node) noexcept {
+  return __builtin_expect(has_place(node) && is_known_thread(), 1);
+}
+inline thread_identity first_use(const robust_node& node) noexcept {
+  require_place(node);
+  return this_thread(&node);
 }
 
 // The kernel refused what a lock cannot do without.

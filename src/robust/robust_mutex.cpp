@@ -9,17 +9,35 @@ namespace deadbolt {
 
 using namespace robust;
 
+namespace {
+
+inline lock_status lock_as(thread_identity self, robust_node& node) noexcept {
+  announce(self, links(node));
+  if (__builtin_expect(take_free_word(self, node), 1)) return settle(self, node, false);
+  return lock_slow(self, node, nullptr);
+}
+[[gnu::noinline, gnu::cold]] lock_status first_lock(robust_node& node) noexcept {
+  return lock_as(first_use(node), node);
+}
+
+inline unlock_status unlock_as(thread_identity self, robust_node& node) noexcept {
+  if (!holds(self, node, links(node))) return unlock_status::not_owner;
+  give_up_unrepaired(node);
+  release(self, node);
+  return unlock_status::released;
+}
+[[gnu::noinline, gnu::cold]] unlock_status first_unlock(robust_node& node) noexcept {
+  return unlock_as(first_use(node), node);
+}
+
+} // namespace
+
 lock_status robust_mutex::lock_status_of_lock() noexcept {
-  require_place(node_);
-  const thread_identity self = this_thread(&node_);
-  announce(self, links(node_));
-  if (__builtin_expect(take_free_word(self, node_), 1)) return settle(self, node_, false);
-  return lock_slow(self, node_, nullptr);
+  return is_ready(node_) ? lock_as(known_thread(), node_) : first_lock(node_);
 }
 
 lock_status robust_mutex::lock_status_until(detail::deadline deadline) noexcept {
-  require_place(node_);
-  const thread_identity self = this_thread(&node_);
+  const thread_identity self = first_use(node_);
   announce(self, links(node_));
   if (take_free_word(self, node_)) return settle(self, node_, false);
   return lock_slow(self, node_, &deadline);
@@ -27,8 +45,7 @@ lock_status robust_mutex::lock_status_until(detail::deadline deadline) noexcept 
 
 // Never spins, never sleeps, and takes a free word whatever its flags say.
 lock_status robust_mutex::lock_status_of_try_lock() noexcept {
-  require_place(node_);
-  const thread_identity self = this_thread(&node_);
+  const thread_identity self = first_use(node_);
   announce(self, links(node_));
   std::uint32_t seen = __atomic_load_n(&node_.word, __ATOMIC_RELAXED);
   while (is_free(seen)) {
@@ -44,12 +61,7 @@ lock_status robust_mutex::lock_status_of_try_lock() noexcept {
 }
 
 unlock_status robust_mutex::unlock_status_of_unlock() noexcept {
-  require_place(node_);
-  const thread_identity self = this_thread(&node_);
-  if (!holds(self, node_, links(node_))) return unlock_status::not_owner;
-  give_up_unrepaired(node_);
-  release(self, node_);
-  return unlock_status::released;
+  return is_ready(node_) ? unlock_as(known_thread(), node_) : first_unlock(node_);
 }
 
 bool robust_mutex::mark_consistent() noexcept {

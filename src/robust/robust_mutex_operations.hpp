@@ -16,17 +16,18 @@ inline void release(thread_identity self, robust_node& node) noexcept {
   // list_op_pending still passes the mutex on.
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   detail::thread_sanitizer_unlocks(&node.word);
-  this_engine().unlock(&node.word, self.head, self.tid);
+  chosen_engine.unlock(&node.word, self.head, self.tid);
 }
+
+// The rest of settle(), apart so that a lock that succeeds saves no registers for it.
+lock_status settle_unrepaired(thread_identity self, robust_node& node, bool owner_died) noexcept;
 
 // The word names us: put the node on the list, and say how we came by it.
 inline lock_status settle(thread_identity self, robust_node& node, bool owner_died) noexcept {
   link_front(self.head, links(node), links(node));
   retract(self);
-  const lock_status status = status_for_new_owner(node, owner_died);
-  // Not recoverable: pass it on to the next, who is to be told the same.
-  if (__builtin_expect(status == lock_status::not_recoverable, 0)) release(self, node);
-  return status;
+  if (__builtin_expect(!owner_died && node.state == consistent, 1)) return lock_status::acquired;
+  return settle_unrepaired(self, node, owner_died);
 }
 
 // Waits. On entry the node is announced; on return it is held, or retracted.

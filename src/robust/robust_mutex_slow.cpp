@@ -31,6 +31,13 @@ void sleep_on(const std::uint32_t* word, std::uint32_t expected,
 
 } // namespace
 
+lock_status settle_unrepaired(thread_identity self, robust_node& node, bool owner_died) noexcept {
+  const lock_status status = status_for_new_owner(node, owner_died);
+  // Not recoverable: pass it on to the next, who is to be told the same.
+  if (status == lock_status::not_recoverable) release(self, node);
+  return status;
+}
+
 // A waiter that dies here passes a wake on: the kernel does so for a pending entry
 // whose word is free.
 lock_status lock_slow(thread_identity self, robust_node& node, const deadline* deadline) noexcept {

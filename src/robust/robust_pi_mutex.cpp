@@ -23,9 +23,10 @@ robust_list* list_entry(robust_node& node) noexcept {
   return libc_marks_pi_entries ? pending_entry(node) : links(node);
 }
 
-// The engine did not release the word; `seen` is what it saw there.
-[[gnu::noinline]] void hand_on(thread_identity self, robust_node& node,
-                               std::uint32_t seen) noexcept {
+// The engine did not release the word; `seen` is what it saw there. Asks for the thread's
+// identity again, so that an unlock that succeeds keeps it in no register.
+[[gnu::noinline, gnu::cold]] void hand_on(robust_node& node, std::uint32_t seen) noexcept {
+  const thread_identity self = this_thread(&node);
   do {
     if ((seen & FUTEX_WAITERS) != 0 || !is_owned_by(seen, self)) {
       // Not back to the engine on EAGAIN: a compare-exchange of a word with WAITERS
@@ -39,7 +40,7 @@ robust_list* list_entry(robust_node& node) noexcept {
       retract(self);
       return;
     }
-  } while (this_engine().pi_try_unlock(&node.word, &seen, self.head) == 0);
+  } while (chosen_engine.pi_try_unlock(&node.word, &seen, self.head) == 0);
 }
 
 // Off the list, released or handed on, nothing pending.
@@ -51,9 +52,17 @@ inline void release(thread_identity self, robust_node& node) noexcept {
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   detail::thread_sanitizer_unlocks(&node.word);
   std::uint32_t seen = self.tid;
-  if (__builtin_expect(this_engine().pi_try_unlock(&node.word, &seen, self.head) == 0, 0)) {
-    hand_on(self, node, seen);
+  if (__builtin_expect(chosen_engine.pi_try_unlock(&node.word, &seen, self.head) == 0, 0)) {
+    hand_on(node, seen);
   }
+}
+
+// Apart, so that a lock that succeeds saves no registers for it.
+[[gnu::noinline, gnu::cold]] lock_status settle_unrepaired(thread_identity self, robust_node& node,
+                                                           bool owner_died) noexcept {
+  const lock_status status = status_for_new_owner(node, owner_died);
+  if (status == lock_status::not_recoverable) release(self, node);
+  return status;
 }
 
 // The word names us: on the list, nothing pending, and how we came by it.
@@ -61,9 +70,8 @@ inline void release(thread_identity self, robust_node& node) noexcept {
                                                  bool owner_died) noexcept {
   link_front(self.head, links(node), list_entry(node));
   retract(self);
-  const lock_status status = status_for_new_owner(node, owner_died);
-  if (status == lock_status::not_recoverable) release(self, node);
-  return status;
+  if (__builtin_expect(!owner_died && node.state == consistent, 1)) return lock_status::acquired;
+  return settle_unrepaired(self, node, owner_died);
 }
 
 // After the kernel gave us the word. It leaves OWNER_DIED there; we keep that in
@@ -104,27 +112,38 @@ lock_status settle_given(thread_identity self, robust_node& node) noexcept {
   }
 }
 
-inline lock_status lock_node(robust_node& node, const deadline* deadline) noexcept {
-  require_place(node);
-  const thread_identity self = this_thread(&node);
+inline lock_status lock_as(thread_identity self, robust_node& node,
+                           const deadline* deadline) noexcept {
   announce(self, pending_entry(node));
   if (__builtin_expect(take_free_word(self, node), 1)) return settle(self, node, false);
   return lock_slow(self, node, deadline);
+}
+[[gnu::noinline, gnu::cold]] lock_status first_lock(robust_node& node) noexcept {
+  return lock_as(first_use(node), node, nullptr);
+}
+
+inline unlock_status unlock_as(thread_identity self, robust_node& node) noexcept {
+  if (!holds(self, node, list_entry(node))) return unlock_status::not_owner;
+  give_up_unrepaired(node);
+  release(self, node);
+  return unlock_status::released;
+}
+[[gnu::noinline, gnu::cold]] unlock_status first_unlock(robust_node& node) noexcept {
+  return unlock_as(first_use(node), node);
 }
 
 } // namespace
 
 lock_status robust_pi_mutex::lock_status_of_lock() noexcept {
-  return lock_node(node_, nullptr);
+  return is_ready(node_) ? lock_as(known_thread(), node_, nullptr) : first_lock(node_);
 }
 
 lock_status robust_pi_mutex::lock_status_until(detail::deadline deadline) noexcept {
-  return lock_node(node_, &deadline);
+  return lock_as(first_use(node_), node_, &deadline);
 }
 
 lock_status robust_pi_mutex::lock_status_of_try_lock() noexcept {
-  require_place(node_);
-  const thread_identity self = this_thread(&node_);
+  const thread_identity self = first_use(node_);
   announce(self, pending_entry(node_));
   if (take_free_word(self, node_)) return settle(self, node_, false);
   // A word that is free but marked may have waiters whom the kernel knows.
@@ -137,12 +156,7 @@ lock_status robust_pi_mutex::lock_status_of_try_lock() noexcept {
 }
 
 unlock_status robust_pi_mutex::unlock_status_of_unlock() noexcept {
-  require_place(node_);
-  const thread_identity self = this_thread(&node_);
-  if (!holds(self, node_, list_entry(node_))) return unlock_status::not_owner;
-  give_up_unrepaired(node_);
-  release(self, node_);
-  return unlock_status::released;
+  return is_ready(node_) ? unlock_as(known_thread(), node_) : first_unlock(node_);
 }
 
 bool robust_pi_mutex::mark_consistent() noexcept {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <robust/thread_identity.hpp>
 
+#include <robust/engine.hpp>
 #include <robust/libc_layout.hpp>
 #include <sys/message.hpp>
 #include <sys/mman.h>
@@ -8,7 +9,7 @@
 
 namespace deadbolt::robust {
 
-constinit thread_local thread_identity cached_identity{};
+constinit thread_local known_identity cached_identity{};
 
 namespace {
 
@@ -46,7 +47,9 @@ std::uint32_t mark_process() noexcept {
   }
   std::uint32_t mark = no_process;
   std::uint32_t next = __atomic_add_fetch(&last_mark, 1, __ATOMIC_RELAXED);
-  if (next == no_process) next = __atomic_add_fetch(&last_mark, 1, __ATOMIC_RELAXED);
+  while (next == no_process || next == ~no_process) {
+    next = __atomic_add_fetch(&last_mark, 1, __ATOMIC_RELAXED);
+  }
   if (__atomic_compare_exchange_n(page, &mark, next, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     mark = next;
   }
@@ -104,10 +107,10 @@ robust_list_head* find_head(robust_list_head* inherited) noexcept {
 constinit const std::uint32_t* process_mark = &no_mark;
 
 thread_identity look_up_identity(const void* lock) noexcept {
+  static_cast<void>(this_engine());
   const auto tid = static_cast<std::uint32_t>(arch::raw_syscall(SYS_gettid));
   // Cached, yet not current: this is a child.
-  robust_list_head* inherited =
-      cached_identity.process != no_process ? cached_identity.head : nullptr;
+  robust_list_head* inherited = cached_identity.unmarked != 0 ? cached_identity.head : nullptr;
   if (inherited != nullptr) drop_inherited_entries(inherited, tid);
   robust_list_head* head = find_head(inherited);
   if (head == nullptr) {
@@ -133,8 +136,8 @@ thread_identity look_up_identity(const void* lock) noexcept {
         .text(": another library has replaced the libc's list")
         .abort();
   }
-  cached_identity = {.head = head, .tid = tid, .process = mark_process()};
-  return cached_identity;
+  cached_identity = {.head = head, .tid = tid, .unmarked = ~mark_process()};
+  return {head, tid};
 }
 
 } // namespace deadbolt::robust

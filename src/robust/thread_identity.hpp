@@ -8,19 +8,26 @@
 
 namespace deadbolt::robust {
 
-// The thread's TID and the robust list head that its libc registered, looked up
-// on the thread's first use of a lock. `process` is no_process until then.
+// The thread's TID and the robust list head that its libc registered.
 struct thread_identity {
   robust_list_head* head;
   std::uint32_t tid;
-  std::uint32_t process; // the process mark of the look-up
 };
-inline constexpr std::uint32_t no_process = 0;
+
+// Looked up on the thread's first use of a lock.
+struct known_identity {
+  robust_list_head* head;
+  std::uint32_t tid;
+  // The complement of the process mark of the look-up; 0 before it, and in a thread whose
+  // storage the libc did not make.
+  std::uint32_t unmarked;
+};
+inline constexpr std::uint32_t no_process = 0; // the mark that a child finds
 
 // Initial-exec: one load relative to the thread pointer, from a shared library
 // too.
 [[gnu::tls_model("initial-exec"),
-  gnu::visibility("hidden")]] extern constinit thread_local thread_identity cached_identity;
+  gnu::visibility("hidden")]] extern constinit thread_local known_identity cached_identity;
 
 // The mark of this process, in a page that the kernel zeroes in a forked child
 // (MADV_WIPEONFORK), also in one that fork handlers know nothing of; the child's first
@@ -29,20 +36,22 @@ inline constexpr std::uint32_t no_process = 0;
 [[gnu::visibility("hidden")]] extern constinit const std::uint32_t* process_mark;
 
 // Looks up the identity anew, for a use of `lock`; aborts when the thread has no
-// robust list.
+// robust list. Has the engine chosen, if that is still to be done.
 thread_identity look_up_identity(const void* lock) noexcept;
 
-inline bool identity_is_current(thread_identity identity) noexcept {
+// Whether the identity need not be looked up. No mark is no_process or its complement: so
+// neither a child's fresh page nor fresh storage is taken for what was looked up.
+inline bool is_known_thread() noexcept {
   // order: the pointer pairs with mark_process()'s release store.
   const std::uint32_t* mark = __atomic_load_n(&process_mark, __ATOMIC_ACQUIRE);
-  const std::uint32_t process = __atomic_load_n(mark, __ATOMIC_RELAXED);
-  return identity.process == process && process != no_process;
+  return cached_identity.unmarked == ~__atomic_load_n(mark, __ATOMIC_RELAXED);
+}
+inline thread_identity known_thread() noexcept {
+  return {cached_identity.head, cached_identity.tid};
 }
 
 inline thread_identity this_thread(const void* lock) noexcept {
-  const thread_identity identity = cached_identity;
-  if (__builtin_expect(identity_is_current(identity), 1)) return identity;
-  return look_up_identity(lock);
+  return __builtin_expect(is_known_thread(), 1) ? known_thread() : look_up_identity(lock);
 }
 
 } // namespace deadbolt::robust
