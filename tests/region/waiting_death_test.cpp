@@ -81,10 +81,12 @@ TEST_F(region_waiting_death, memory_is_someone_elses_after_notify_all) {
     child_process waiter{[&] {
       CHILD_EXPECT(testing::name(one->lock.lock()) == "acquired");
       ++one->waiting;
-      static_cast<void>(one->changed.wait(one->lock).status());
+      // A sleep ends by itself after a while.
+      static_cast<void>(one->changed.wait(one->lock, [&] { return one->value != 0; }).status());
     }};
     await("the waiter", [&] { return one->waiting == 1; });
     ASSERT_EQ(testing::name(one->lock.lock()), "acquired");
+    one->value = 1;
     one->changed.notify_all();
     auto* memory = const_cast<std::uint32_t*>(one->changed.native_handle());
     __atomic_store_n(memory, 0xfeedu, __ATOMIC_RELAXED);
