@@ -27,7 +27,7 @@ struct run_options {
   bool verbose = false;
 };
 
-constexpr const char* description =
+constexpr const char* run_description =
     "Run a command under the ptrace guard: each thread of its process tree that dies\n"
     "or takes a signal inside an unlock window is repaired. Options of run come\n"
     "before COMMAND.\n"
@@ -83,6 +83,7 @@ guard::known_windows know_libcs(const run_options& options) {
 
 int run(run_options& options) {
   std::vector<char*> arguments;
+  arguments.reserve(options.command.size() + 1);
   for (std::string& argument : options.command) arguments.push_back(argument.data());
   arguments.push_back(nullptr);
 
@@ -105,7 +106,7 @@ int run(run_options& options) {
 
 void add_run(CLI::App& app, int& status) {
   auto options = std::make_shared<run_options>();
-  CLI::App* sub = app.add_subcommand("run", description);
+  CLI::App* sub = app.add_subcommand("run", run_description);
   sub->add_flag("--wait", options->wait,
                 "Return when the last process of the tree is gone, not when COMMAND is");
   sub->add_flag("-v,--verbose", options->verbose, "Count the repairs on stderr; implies --wait");

@@ -121,6 +121,7 @@ private:
   }
 
   // `seen` is not free. False, and `seen` is new, when the word has changed.
+  // NOLINTNEXTLINE(readability-non-const-parameter): the builtin writes
   bool set_waiters(std::uint64_t* word, std::uint64_t& seen) const noexcept {
     if ((seen & word_waiters) != 0 || is_not_recoverable(seen) || is_own(seen)) return true;
     // order: acquire, for what the owner published before it wrote its id here.

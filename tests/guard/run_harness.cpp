@@ -64,6 +64,7 @@ child_process::child_process(const words& command, const std::function<void()>& 
   output_ = unique_descriptor(ends[0]);
   const unique_descriptor write_end(ends[1]);
   std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
   for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   pid_ = ::fork();

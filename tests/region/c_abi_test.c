@@ -174,7 +174,7 @@ static void exclusion(struct board* board) {
     _exit(0);
   }
   for (int i = 0; i < processes; ++i) expect_exit_0(all[i]);
-  CHECK(board->counted == processes * rounds);
+  CHECK(board->counted == 1ul * processes * rounds);
 }
 
 int main(void) {

@@ -58,7 +58,7 @@ static void condition_variable(struct board* board) {
     }
   }
   for (int i = 0; i < 2; ++i) expect_exit_0(consumers[i]);
-  CHECK(board->ready == 0 && board->taken == 2 * items);
+  CHECK(board->ready == 0 && board->taken == 2ul * items);
 
   const pid_t child = start();
   if (child == 0) {

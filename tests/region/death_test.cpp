@@ -77,6 +77,7 @@ TEST(region_death, death_wakes_the_waiters_of_every_lock_at_once) {
     }};
     shared->held.pass("the holder");
     std::vector<std::unique_ptr<child_process>> waiters;
+    waiters.reserve(std::size(shared->lock));
     for (deadbolt::mutex& lock : shared->lock) {
       waiters.push_back(std::make_unique<child_process>([&] {
         CHILD_EXPECT(name(lock.lock()) == "owner_died");
@@ -164,6 +165,7 @@ TEST(region_death, execve_by_another_thread_is_found_out_within_the_bound) {
   // Its slot can be had again too, though its life word still looks alive.
   EXPECT_EQ(live_members(shared.handle()), 1u);
   std::vector<std::unique_ptr<child_process>> members;
+  members.reserve(shared.handle().members());
   for (std::uint32_t i = 0; i < shared.handle().members(); ++i) {
     members.push_back(std::make_unique<child_process>([&] {
       CHILD_EXPECT(name(shared.handle().attach()) == "attached");

@@ -189,6 +189,7 @@ TEST_F(region_file, one_of_many_creators_wins_and_all_share_its_region) {
   for (int round = 0; round < 20; ++round) {
     shared->creators = 0;
     std::vector<std::unique_ptr<child_process>> racers;
+    racers.reserve(6);
     for (int racer = 0; racer < 6; ++racer) {
       racers.push_back(std::make_unique<child_process>([&] {
         region own = region::open_or_create(path.c_str(), small);

@@ -25,6 +25,7 @@ struct board {
 
 std::vector<std::uint64_t> generations(region& region) {
   std::vector<std::uint64_t> all;
+  all.reserve(region.members());
   for (std::uint32_t slot = 0; slot < region.members(); ++slot) {
     all.push_back(slot_at(region, slot).generation);
   }

@@ -32,7 +32,7 @@ struct odd_clock {
   using rep = duration::rep;
   using period = duration::period;
   using time_point = std::chrono::time_point<odd_clock>;
-  static constexpr bool is_steady = false;
+  [[maybe_unused]] static constexpr bool is_steady = false;
   static time_point now() {
     return time_point{std::chrono::duration_cast<duration>(steady_clock::now().time_since_epoch())};
   }

@@ -32,6 +32,7 @@ public:
     }
     // Zeroed memory is what every Data here starts as.
     data_ = region_.template at<Data>(0);
+    if (data_ == nullptr) std::abort();
   }
 
   Data* operator->() noexcept { return data_; }

@@ -16,7 +16,6 @@ namespace deadbolt::testing {
 namespace {
 
 using namespace std::chrono_literals;
-using std::chrono::steady_clock;
 
 class region_shared_death : public ::testing::Test {
 protected:
@@ -216,7 +215,7 @@ TEST_F(region_shared_death, dropped_owner_died_of_a_reader_ends_the_process) {
 // writer was ever alone.
 TEST_F(region_shared_death, storm_of_kills_breaks_no_exclusion_and_strands_nobody) {
   const auto work = [this] {
-    for (std::uint64_t i = static_cast<std::uint64_t>(getpid());; ++i) {
+    for (auto i = static_cast<std::uint64_t>(getpid());; ++i) {
       if (i % 4 == 0) {
         if (shared->lock.lock().status() == lock_status::owner_died) {
           shared->second = shared->first.load();
@@ -236,6 +235,7 @@ TEST_F(region_shared_death, storm_of_kills_breaks_no_exclusion_and_strands_nobod
     }
   };
   std::vector<std::unique_ptr<child_process>> children;
+  children.reserve(4);
   for (int i = 0; i < 4; ++i) children.push_back(std::make_unique<child_process>(work));
   for (std::size_t round = 0; round < 100; ++round) {
     const std::uint64_t before = shared->first;

@@ -204,6 +204,7 @@ TEST_F(region_shared_mutex, exclusion_holds_between_readers_and_writers_of_many_
     });
   };
   std::vector<std::unique_ptr<child_process>> children;
+  children.reserve(6);
   for (int i = 0; i < 6; ++i) children.push_back(process(i));
   for (const auto& child : children) EXPECT_EQ(child->wait(), exited(0));
   EXPECT_EQ(shared->first, shared->second);
@@ -227,7 +228,7 @@ TEST_F(region_shared_mutex, threads_of_one_process_are_readers_and_writers_of_th
   work();
   a.join();
   b.join();
-  EXPECT_EQ(shared->plain, std::uint64_t{3 * 750});
+  EXPECT_EQ(shared->plain, 3u * 750u);
 }
 
 TEST_F(region_shared_mutex, waiters_without_futex_waitv_are_woken_by_unlock) {

@@ -155,6 +155,7 @@ TEST_F(quiescence, locks_that_straddle_the_ends_count) {
 TEST_F(quiescence, more_than_can_be_named_are_counted) {
   std::vector<std::unique_ptr<pending_thread>> threads;
   constexpr std::uint32_t count = quiescence_result::max_reported + 3;
+  threads.reserve(count);
   for (std::uint32_t i = 0; i < count; ++i) {
     threads.push_back(std::make_unique<pending_thread>(&*mutex));
   }

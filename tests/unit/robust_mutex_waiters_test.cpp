@@ -63,6 +63,7 @@ TEST_F(robust_mutex_waiters, timed_waiters_do_not_starve_a_patient_one) {
   constexpr int rounds = 40;
   std::atomic<bool> stop = false;
   std::vector<std::unique_ptr<known_thread>> impatient;
+  impatient.reserve(3);
   for (int i = 0; i < 3; ++i) {
     impatient.push_back(std::make_unique<known_thread>([&] {
       while (!stop) {
@@ -87,6 +88,7 @@ TEST_F(robust_mutex_waiters, killed_waiters_strand_nobody) {
   for (int round = 0; round < 5; ++round) {
     ASSERT_EQ(mutex->lock(), lock_status::acquired);
     std::vector<std::unique_ptr<child_process>> waiters;
+    waiters.reserve(4);
     for (int i = 0; i < 4; ++i) {
       waiters.push_back(std::make_unique<child_process>([&] {
         const lock_status status = mutex->lock().status();

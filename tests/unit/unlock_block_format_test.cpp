@@ -28,9 +28,8 @@ protected:
   // Read as a guard would: from the code's own address alone.
   [[nodiscard]] deadbolt_critical_section header() const {
     deadbolt_critical_section block{};
-    if (label("") == 0) return block;
-    std::memcpy(&block, reinterpret_cast<const void*>(deadbolt_block_address(label(""))),
-                sizeof block);
+    const std::uintptr_t at = deadbolt_block_address(label(""));
+    if (at != 0) std::memcpy(&block, reinterpret_cast<const void*>(at), sizeof block);
     return block;
   }
 

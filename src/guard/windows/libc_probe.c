@@ -30,6 +30,7 @@ int waitpid(int pid, int* status, int options);
 int prctl(int what, unsigned long argument, unsigned long, unsigned long, unsigned long);
 int pause(void);
 void _exit(int status);
+// NOLINTNEXTLINE(bugprone-reserved-identifier, readability-identifier-naming): the libc's
 int __libc_start_main(int (*main)(int, char**), int argc, char** argv, void (*init)(void),
                       void (*fini)(void), void (*loader_fini)(void));
 
