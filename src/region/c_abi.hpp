@@ -12,8 +12,9 @@ namespace deadbolt::c_abi {
 
 template <class Cpp, class C>
 Cpp& as(C* object) noexcept {
-  static_assert(std::is_standard_layout_v<Cpp> && sizeof(Cpp) == sizeof(C) &&
-                alignof(Cpp) <= alignof(C));
+  static_assert(std::is_standard_layout_v<Cpp>);
+  static_assert(sizeof(Cpp) == sizeof(C));
+  static_assert(alignof(Cpp) <= alignof(C));
   return *reinterpret_cast<Cpp*>(object);
 }
 
