@@ -130,6 +130,8 @@ private:
 
   void kill_by(const strike& strike) {
     const pid_t victim = processes_[strike.process];
+    for (std::uint32_t thread = 0; thread < options_.threads; ++thread)
+      worker_of(strike.process, thread).doomed.store(true);
     switch (strike.how) {
     case way::sigkill:
       kill(victim, SIGKILL);

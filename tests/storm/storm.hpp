@@ -57,11 +57,10 @@ struct outcome {
   std::string violation; // empty: none
 };
 
-// Whether a storm's invariants fit this kind of lock: its way for others excludes, and
-// half-written data does not go untold.
+// Whether a storm's invariants fit this kind of lock: its way for others excludes.
 [[nodiscard]] inline bool can_be_stormed(const crash::subject& subject) {
-  return subject.tells() && (subject.shares() == crash::sharing::neither ||
-                             subject.shares() == crash::sharing::victims_way);
+  return subject.shares() == crash::sharing::neither ||
+         subject.shares() == crash::sharing::victims_way;
 }
 
 // Runs a storm on locks of this kind. Ends early at the first violation.
@@ -84,6 +83,8 @@ struct alignas(64) worker {
   std::atomic<std::int64_t> waiting_since; // nanoseconds; 0: not waiting
   std::atomic<std::uint32_t> waiting_for;  // lock
   std::atomic<std::int32_t> tid;           // 0 until the thread runs
+  std::atomic<std::uint64_t> incarnation;  // as in guarded::owner
+  std::atomic<bool> doomed;                // set before it is killed
 };
 
 enum class violation : std::uint32_t {

@@ -29,7 +29,9 @@ class worker_thread {
 public:
   worker_thread(const stage& stage, worker& self, std::uint64_t seed)
       : stage_{stage}, shared_{stage.shared}, self_{self}, id_{++stage.shared.incarnations},
-        random_{seed ^ id_} {}
+        random_{seed ^ id_} {
+    self.incarnation.store(id_);
+  }
 
   void run() {
     self_.tid.store(gettid());
@@ -113,7 +115,11 @@ private:
   bool own(std::uint32_t number, crash::grant how) {
     guarded& data = shared_.data[number];
     const std::uint64_t inside = data.owner.exchange(id_, std::memory_order_relaxed);
-    if (how == crash::grant::acquired) {
+    if (how == crash::grant::acquired && !stage_.subject.tells() && inside != 0 &&
+        is_killed(inside)) {
+      shared_.takeovers.fetch_add(1, std::memory_order_relaxed);
+      data.after = data.before;
+    } else if (how == crash::grant::acquired) {
       if (inside != 0 || data.before != data.after) return report(violation::never_left, number);
     } else if (how == crash::grant::owner_died) {
       shared_.takeovers.fetch_add(1, std::memory_order_relaxed);
@@ -123,6 +129,14 @@ private:
       return report(violation::refused, number, static_cast<std::uint32_t>(how));
     }
     ++data.before;
+    return true;
+  }
+
+  // Who nobody is any more, has been followed by another already.
+  [[nodiscard]] bool is_killed(std::uint64_t incarnation) const {
+    for (const worker& one : shared_.workers) {
+      if (one.incarnation.load() == incarnation) return one.doomed.load();
+    }
     return true;
   }
 
