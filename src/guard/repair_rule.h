@@ -34,6 +34,9 @@
 /* struct robust_list_head of a 64-bit task, which is kernel ABI. */
 #define DEADBOLT_HEAD_FUTEX_OFFSET 8
 #define DEADBOLT_HEAD_LIST_OP_PENDING 16
+/* That of 32-bit code: three words of 32 bits. */
+#define DEADBOLT_COMPAT_HEAD_FUTEX_OFFSET 4
+#define DEADBOLT_COMPAT_HEAD_LIST_OP_PENDING 8
 
 /* Bit 0 of an entry says PI. The kernel drops only that bit: with bit 1 set the
  * word is misaligned and the entry is nobody's. */
@@ -42,6 +45,7 @@
 
 #define DEADBOLT_FLAGS_ZF 0x40
 #define DEADBOLT_USER_CS_64 0x33
+#define DEADBOLT_USER_CS_32 0x23
 
 enum deadbolt_repair {
   /* Not in a window, or the word is still owned: the kernel's walk is right. */
@@ -138,8 +142,9 @@ static inline enum deadbolt_repair
 deadbolt_repair_rule(const struct deadbolt_critical_section* block,
                      const struct deadbolt_thread_state* thread) {
   const uint64_t offset = thread->ip & (DEADBOLT_CS_SIZE - 1);
-  /* 32-bit code has no blocks. (x32 shares this cs, but registers a compat head:
-   * a guard that asks for the 64-bit head finds none and writes nothing.) */
+  /* A guard that can find the head of 32-bit code widens its registers, and says this cs.
+   * (x32 shares this cs, but registers a compat head: a guard that asks for the 64-bit
+   * head finds none and writes nothing.) */
   if (thread->cs != DEADBOLT_USER_CS_64) return DEADBOLT_REPAIR_NONE;
   if (!deadbolt_block_is_well_formed(block)) return DEADBOLT_REPAIR_NONE;
   if (offset < block->window_begin || offset >= block->window_end) return DEADBOLT_REPAIR_NONE;

@@ -65,8 +65,10 @@ command_result run_deadbolt(const std::vector<std::string>& arguments) {
   return result;
 }
 
-attached_guard::attached_guard() {
-  started command = start({"guard"});
+attached_guard::attached_guard(const std::vector<std::string>& options) {
+  std::vector<std::string> arguments{"guard"};
+  arguments.insert(arguments.end(), options.begin(), options.end());
+  started command = start(arguments);
   output_ = std::move(command.output);
   pid_ = command.pid;
   std::string output;

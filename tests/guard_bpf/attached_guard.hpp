@@ -23,7 +23,9 @@ struct command_result {
 
 class attached_guard {
 public:
-  attached_guard();
+  // options: of `deadbolt guard`, "--no-libc" where no libc's lock matters: measuring
+  // libcs takes a while.
+  explicit attached_guard(const std::vector<std::string>& options = {});
   attached_guard(const attached_guard&) = delete;
   attached_guard& operator=(const attached_guard&) = delete;
   ~attached_guard();

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The BPF guard and threads whose code, registers and robust list are forged: what it
 // writes, and above all what it does not.
-#include "attached_guard.hpp"
-#include "traced_child.hpp"
+#include "watched_child.hpp"
 
 #include <csignal>
 #include <cstring>
@@ -19,11 +18,10 @@ namespace {
 using namespace deadbolt::guard;
 using guard_test::child_page;
 using guard_test::counts_now;
+using guard_test::nothing_owed;
+using guard_test::outside;
+using guard_test::owed;
 using guard_test::traced_child;
-
-constexpr std::uint64_t owed = 45;
-constexpr std::uint64_t nothing_owed = 55;
-constexpr std::uint64_t outside = 60;
 
 // The guard does not fault: what it is to read must be in the child's page table, as code
 // that runs there and a head in use are.
@@ -31,29 +29,7 @@ void touch(const unsigned char* page) {
   static_cast<void>(*static_cast<const volatile unsigned char*>(page));
 }
 
-class hostile : public testing::Test {
-protected:
-  static void SetUpTestSuite() { guard_ = new guard_test::attached_guard; }
-  static void TearDownTestSuite() { delete guard_; }
-  void SetUp() override {
-    if (!guard_->refusal().empty()) GTEST_SKIP() << guard_->refusal();
-    before_ = counts_now();
-  }
-  // Lets the child take the signal that it was stopped at, which kills it.
-  static void deliver(traced_child& child) {
-    ASSERT_EQ(child.get().resume(SIGUSR1), 0);
-    child.end();
-  }
-  // How often since the test began; other processes of the machine count as well.
-  [[nodiscard]] std::uint64_t counted(deadbolt_bpf_counter which) const {
-    return counts_now()[which] - before_[which];
-  }
-
-private:
-  static guard_test::attached_guard* guard_;
-  bpf_counts before_;
-};
-guard_test::attached_guard* hostile::guard_ = nullptr;
+class hostile : public guard_test::watched_child_test {};
 
 TEST_F(hostile, a_window_with_nothing_owed_is_cleared) {
   traced_child child;
@@ -79,7 +55,8 @@ TEST_F(hostile, outside_the_window_nothing_is_done) {
   }
 }
 
-TEST_F(hostile, nothing_is_done_in_32_bit_code) {
+// 64-bit code's list is not that of 32-bit code.
+TEST_F(hostile, nothing_is_done_in_32_bit_code_without_a_list_of_its_own) {
   traced_child child;
   const std::uint64_t block = child.forge_block();
   child.set_pending();

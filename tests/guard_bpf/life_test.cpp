@@ -99,7 +99,7 @@ TEST(guard, says_why_it_cannot_work) {
   if (guard.refusal().empty()) GTEST_SKIP() << "it works here";
   EXPECT_FALSE(is_attached());
   const std::string& said = guard.refusal();
-  const std::size_t last = said.rfind("\n", said.size() - 2);
+  const std::size_t last = said.rfind('\n', said.size() - 2);
   const std::string line = said.substr(last == std::string::npos ? 0 : last + 1);
   EXPECT_TRUE(line.starts_with("deadbolt guard: ")) << said;
   const char* const causes[] = {"built without", "lockdown",       "run it as root",
@@ -119,7 +119,7 @@ TEST(guard, says_to_become_root) {
   const pid_t child = ::fork();
   if (child == 0) {
     if (::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(1);
-    const attached_guard guard;
+    const attached_guard guard({"--no-libc"});
     ::_exit(guard.refusal().find("run it as root") != std::string::npos ? 0 : 2);
   }
   int status = -1;

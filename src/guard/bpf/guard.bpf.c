@@ -54,10 +54,24 @@ static __always_inline struct deadbolt_thread_state thread_state(struct task_str
   return state;
 }
 
+// Two lists may belong to a thread: the one that its 64-bit code has registered and the
+// one of its 32-bit code. What code runs says which of them its lock operation is in.
 static __always_inline uint64_t robust_list_of(struct task_struct* task) {
   const struct task_struct___futex* const newer = (const void*)task;
   if (bpf_core_field_exists(newer->futex)) return (uint64_t)BPF_CORE_READ(newer, futex.robust_list);
   return (uint64_t)BPF_CORE_READ(task, robust_list);
+}
+
+static __always_inline uint64_t compat_robust_list_of(struct task_struct* task) {
+  const struct task_struct___futex* const newer = (const void*)task;
+  if (bpf_core_field_exists(newer->futex))
+    return bpf_core_field_exists(newer->futex.compat_robust_list)
+               ? (uint64_t)BPF_CORE_READ(newer, futex.compat_robust_list)
+               : 0;
+  // A kernel without 32-bit programs has no such field.
+  return bpf_core_field_exists(task->compat_robust_list)
+             ? (uint64_t)BPF_CORE_READ(task, compat_robust_list)
+             : 0;
 }
 
 // In the thread's own PID namespace: what its lock words hold. -1 if it has none.
@@ -85,60 +99,98 @@ static __always_inline bool walk_would_mark(struct task_struct* task, uint64_t w
   return (value & DEADBOLT_WORD_TID_MASK) == own_tid(task);
 }
 
+// The parts of a head that matter, of either list.
+struct pending_entry {
+  uint64_t slot; // where list_op_pending is
+  uint64_t entry;
+  uint64_t word;
+};
+
+static __always_inline bool find_pending(uint64_t head, struct pending_entry* found) {
+  uint64_t parts[2]; // futex_offset and list_op_pending
+  if (bpf_probe_read_user(parts, sizeof parts, (const void*)(head + DEADBOLT_HEAD_FUTEX_OFFSET)) !=
+      0)
+    return false;
+  found->slot = head + DEADBOLT_HEAD_LIST_OP_PENDING;
+  found->entry = parts[1];
+  found->word = deadbolt_entry_word(parts[1], parts[0]);
+  return true;
+}
+
+static __always_inline bool find_compat_pending(uint64_t head, struct pending_entry* found) {
+  uint32_t parts[2];
+  if (bpf_probe_read_user(parts, sizeof parts,
+                          (const void*)(head + DEADBOLT_COMPAT_HEAD_FUTEX_OFFSET)) != 0)
+    return false;
+  found->slot = head + DEADBOLT_COMPAT_HEAD_LIST_OP_PENDING;
+  found->entry = parts[1];
+  found->word = (uint32_t)deadbolt_entry_word(parts[1], parts[0]);
+  return true;
+}
+
 static __always_inline void repair(struct task_struct* task, enum deadbolt_repair what,
-                                   uint32_t counter) {
-  // futex_offset and list_op_pending
-  uint64_t head[2] = {};
+                                   bool is_compat, uint32_t counter) {
+  const uint64_t head = is_compat ? compat_robust_list_of(task) : robust_list_of(task);
   const uint64_t zero = 0;
-  const uint64_t address = robust_list_of(task);
-  if (address == 0) {
+  struct pending_entry pending;
+  long refused;
+  if (head == 0) {
     count(DEADBOLT_BPF_NO_LIST);
     return;
   }
-  if (bpf_probe_read_user(head, sizeof head, (const void*)(address + DEADBOLT_HEAD_FUTEX_OFFSET)) !=
-      0) {
+  if (!(is_compat ? find_compat_pending(head, &pending) : find_pending(head, &pending))) {
     count(DEADBOLT_BPF_UNREAD_HEAD);
     return;
   }
-  if (head[1] == 0) return;
-  if (what == DEADBOLT_REPAIR_CLEAR_IF_WORD_IS_MINE &&
-      !walk_would_mark(task, deadbolt_entry_word(head[1], head[0]))) {
+  if (pending.entry == 0) return;
+  if (what == DEADBOLT_REPAIR_CLEAR_IF_WORD_IS_MINE && !walk_would_mark(task, pending.word)) {
     count(DEADBOLT_BPF_LEFT_TO_KERNEL);
     return;
   }
   // death order: the exit walk and the handler's frame come after this program. The
   // helper checks the address as the thread's own store would be, and does not fault.
-  if (bpf_probe_write_user((void*)(address + DEADBOLT_HEAD_LIST_OP_PENDING), &zero, sizeof zero) !=
-      0)
-    count(DEADBOLT_BPF_REFUSED_WRITES);
+  if (is_compat)
+    refused = bpf_probe_write_user((void*)pending.slot, &zero, sizeof(uint32_t));
   else
-    count(counter);
+    refused = bpf_probe_write_user((void*)pending.slot, &zero, sizeof zero);
+  count(refused ? DEADBOLT_BPF_REFUSED_WRITES : counter);
+}
+
+// 32-bit code, put so that the rule for 64-bit code says the right thing of it: results
+// of system calls are as wide as its registers.
+static __always_inline void widen(struct deadbolt_thread_state* state) {
+  state->ip = (uint32_t)state->ip;
+  state->rax = (uint64_t)(int64_t)(int32_t)(uint32_t)state->rax;
+  state->cs = DEADBOLT_USER_CS_64;
 }
 
 SEC("raw_tp/signal_deliver")
 int deadbolt_guard(void* context) {
   struct task_struct* const task = (struct task_struct*)bpf_get_current_task_btf();
-  const struct deadbolt_thread_state state = thread_state(task);
+  struct deadbolt_thread_state state = thread_state(task);
+  const bool is_compat = state.cs == DEADBOLT_USER_CS_32;
   struct deadbolt_critical_section block;
   struct deadbolt_window_key key = {};
   enum deadbolt_repair what = DEADBOLT_REPAIR_NONE;
   (void)context;
 
   count(DEADBOLT_BPF_SIGNALS);
+  if (is_compat) widen(&state);
   if (state.cs != DEADBOLT_USER_CS_64) return 0;
   if (bpf_probe_read_user(&block, sizeof block, (const void*)deadbolt_block_address(state.ip)) == 0)
     what = deadbolt_repair_rule(&block, &state);
   else
     count(DEADBOLT_BPF_UNREAD_CODE);
   if (what != DEADBOLT_REPAIR_NONE) {
-    repair(task, what, DEADBOLT_BPF_BLOCK_CLEARS);
+    repair(task, what, is_compat, DEADBOLT_BPF_BLOCK_CLEARS);
     return 0;
   }
+  if (is_compat) return 0; // no table is about 32-bit code
   if (bpf_probe_read_user(key.code, sizeof key.code,
                           (const void*)(state.ip - DEADBOLT_WINDOW_CODE_BEFORE)) != 0)
     return 0;
   key.page_offset = (uint32_t)(state.ip & DEADBOLT_PAGE_OFFSET_MASK);
   what = deadbolt_window_rule(bpf_map_lookup_elem(&libc_windows, &key), &state);
-  if (what != DEADBOLT_REPAIR_NONE) repair(task, what, DEADBOLT_BPF_LIBC_CLEARS);
+  if (what != DEADBOLT_REPAIR_NONE) repair(task, what, false, DEADBOLT_BPF_LIBC_CLEARS);
   return 0;
 }

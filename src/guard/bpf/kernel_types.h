@@ -26,15 +26,18 @@ struct pid {
 };
 
 struct robust_list_head;
+struct compat_robust_list_head;
 
 struct task_struct {
   struct pid* thread_pid;
   struct robust_list_head* robust_list;
+  struct compat_robust_list_head* compat_robust_list; /* of 32-bit code */
 };
 
 /* Since Linux 7.1 the futex fields have a structure of their own. */
 struct futex_sched_data {
   struct robust_list_head* robust_list;
+  struct compat_robust_list_head* compat_robust_list;
 };
 struct task_struct___futex {
   struct futex_sched_data futex;
