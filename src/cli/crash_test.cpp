@@ -44,7 +44,7 @@ struct crash_test_options {
   bool verbose = false;
 };
 
-constexpr const char* description =
+constexpr const char* crash_test_description =
     "Kill a process at every instruction of a lock operation and judge what is left.\n"
     "With no option: every subject and scenario, unprotected and under each guard.\n"
     "Exit status: 0 if every protected row of ours is clean, 1 if not, 2 for bad usage.";
@@ -255,7 +255,7 @@ int crash_test(const crash_test_options& options) {
 
 void add_crash_test(CLI::App& app, int& status) {
   auto options = std::make_shared<crash_test_options>();
-  CLI::App* sub = app.add_subcommand("crash-test", description);
+  CLI::App* sub = app.add_subcommand("crash-test", crash_test_description);
   sub->add_option("--subject", options->subjects, "A kind of lock; may be repeated")
       ->type_name("NAME")
       ->allow_extra_args(false);

@@ -38,7 +38,7 @@ struct guard_options {
   bool json = false;
 };
 
-constexpr const char* description =
+constexpr const char* guard_description =
     "Guard every process of this machine with a BPF program, until it is interrupted\n"
     "or terminated. If it is killed, or ends otherwise, the guard stays: --detach\n"
     "removes it, and another start takes over.\n"
@@ -172,7 +172,7 @@ int guard_command(const guard_options& options) {
 
 void add_guard(CLI::App& app, int& status) {
   auto options = std::make_shared<guard_options>();
-  CLI::App* sub = app.add_subcommand("guard", description);
+  CLI::App* sub = app.add_subcommand("guard", guard_description);
   auto* libc = sub->add_option("--libc", options->libcs,
                                "Guard the locks of this libc too (a container's, say), besides "
                                "those of this machine's")

@@ -18,7 +18,7 @@
 namespace deadbolt::cli {
 namespace {
 
-constexpr const char* description =
+constexpr const char* inspect_description =
     "Show a region's members and the owners of its locks. The file is only read, so a\n"
     "stuck program can be looked at without harm; what is shown may be a moment old.\n"
     "Locks are those that region::construct named, those at an offset that --lock gives,\n"
@@ -26,7 +26,7 @@ constexpr const char* description =
     "number of the program's that looks like one.\n"
     "Exit status: 0, or 1 if the file is no region that can be used.";
 
-struct options {
+struct inspect_options {
   std::string path;
   std::vector<std::uint64_t> locks;
   bool json = false;
@@ -70,7 +70,7 @@ std::string sentence_about(const inspect::lock& lock) {
   return text;
 }
 
-void print_text(const options& wanted, const inspect::view& seen) {
+void print_text(const inspect_options& wanted, const inspect::view& seen) {
   fmt::print("{}: {} bytes of data, {} of {} slots in use\n", wanted.path, seen.data_bytes,
              seen.members.size(), seen.slots);
   if (!seen.members.empty()) {
@@ -133,7 +133,7 @@ nlohmann::ordered_json json_of(const inspect::lock& lock) {
   return json;
 }
 
-void print_json(const options& wanted, const inspect::view& seen) {
+void print_json(const inspect_options& wanted, const inspect::view& seen) {
   nlohmann::ordered_json json{{"path", wanted.path},
                               {"data_bytes", seen.data_bytes},
                               {"slots", seen.slots},
@@ -154,7 +154,7 @@ void print_json(const options& wanted, const inspect::view& seen) {
   fmt::print("{}\n", json.dump(wanted.watch ? -1 : 2));
 }
 
-int look(const options& wanted) {
+int look(const inspect_options& wanted) {
   const inspect::region_file file{wanted.path};
   if (file.error()) {
     fmt::print(stderr, "deadbolt inspect: {}\n", file.error()->what);
@@ -178,8 +178,8 @@ int look(const options& wanted) {
 } // namespace
 
 void add_inspect(CLI::App& app, int& status) {
-  auto wanted = std::make_shared<options>();
-  CLI::App* sub = app.add_subcommand("inspect", description);
+  auto wanted = std::make_shared<inspect_options>();
+  CLI::App* sub = app.add_subcommand("inspect", inspect_description);
   sub->add_option("file", wanted->path, "The region's file, or /proc/PID/fd/N of a memfd")
       ->required();
   sub->add_option("--lock", wanted->locks, "Show the mutex at this offset of the data (repeatable)")

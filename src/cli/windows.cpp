@@ -21,7 +21,7 @@ struct windows_options {
   bool dry_run = false;
 };
 
-constexpr const char* description =
+constexpr const char* windows_description =
     "Find the instructions at which a libc has released a robust lock and is not yet\n"
     "done with it, by stepping through its unlock functions, and keep them for the\n"
     "guards. LIBC is the path of a libc's shared object (default: those of this\n"
@@ -75,7 +75,7 @@ int windows(const windows_options& options) {
 
 void add_windows(CLI::App& app, int& status) {
   auto options = std::make_shared<windows_options>();
-  CLI::App* sub = app.add_subcommand("windows", description);
+  CLI::App* sub = app.add_subcommand("windows", windows_description);
   sub->add_option("LIBC", options->libc, "A libc's shared object")->check(CLI::ExistingFile);
   sub->add_option("--keep-in", options->directory, "Keep the table in DIR, not with the others")
       ->type_name("DIR");
