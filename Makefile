@@ -7,6 +7,8 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 JOBS ?= $(shell nproc)
+# Tests sleep for a part of their time, until a death or a time-out.
+TEST_JOBS ?= $(shell expr $(JOBS) + 1)
 
 tool_packages := g++ cmake ninja-build libcli11-dev libfmt-dev nlohmann-json3-dev
 bpf_packages := clang bpftool libbpf-dev liblmdb-dev libtdb-dev
@@ -73,16 +75,16 @@ test:
 	@$(MAKE) test-dev
 
 test-dev: build-dev
-	ctest --preset dev --parallel $(JOBS)
+	ctest --preset dev --parallel $(TEST_JOBS)
 
 test-musl: build-musl
-	ctest --preset musl --parallel $(JOBS)
+	ctest --preset musl --parallel $(TEST_JOBS)
 
 test-asan: build-asan-ubsan
-	ctest --preset asan-ubsan --parallel $(JOBS)
+	ctest --preset asan-ubsan --parallel $(TEST_JOBS)
 
 test-tsan: build-tsan
-	$(fixed_layout) ctest --preset tsan --parallel $(JOBS)
+	$(fixed_layout) ctest --preset tsan --parallel $(TEST_JOBS)
 
 # Random kills for STORM_SECONDS, half of the time unprotected and half under the ptrace
 # guard. STORM_OPTIONS="--seed N" replays a schedule.
