@@ -3,49 +3,49 @@
 #include "attached_guard.hpp"
 #include "attack.hpp"
 
-#include <algorithm>
 #include <cstdio>
 #include <tuple>
 
 namespace deadbolt::crash {
 namespace {
 
-// An emulated machine on a busy one is slow, and at times too slow for a kill point to be
-// judged: such a row is asked for again. What was found wrong stays wrong.
-row attack_patiently(std::string_view subject, std::string_view scenario, std::string_view guard) {
-  row result = attack(subject_named(subject), scenario, guard_named(guard), 300);
-  for (int again = 0; again < 3 && result.not_judged != 0; ++again) {
-    std::printf("not judged: %u points of %s, %s; again\n", result.not_judged,
-                std::string(subject).c_str(), std::string(scenario).c_str());
-    row next = attack(subject_named(subject), scenario, guard_named(guard), 300);
-    for (const outcome bad : {outcome::corrupted, outcome::lost, outcome::stranded}) {
-      next.counts[static_cast<std::size_t>(bad)] = std::max(next.count(bad), result.count(bad));
-    }
-    result = std::move(next);
-  }
+row attack_and_print(std::string_view subject, std::string_view scenario, std::string_view guard) {
+  row result = attack(subject_named(subject), scenario, guard_named(guard), 120);
+  std::printf("%s", table_of({&result, 1}, {.findings = false}).c_str());
   return result;
+}
+
+// Comes before the guard is there.
+class unguarded : public testing::TestWithParam<std::string_view> {};
+TEST_P(unguarded, libc_is_corrupted) {
+  if (guard::look_at_bpf_guard().counts) GTEST_SKIP() << "somebody else's guard is attached";
+  const row row = attack_and_print(GetParam(), "reuse", "none");
+  EXPECT_GT(row.count(outcome::corrupted), 0u) << describe(row);
+  EXPECT_EQ(row.not_judged, 0u) << describe(row);
+}
+INSTANTIATE_TEST_SUITE_P(in, unguarded, testing::Values("glibc", "glibc_pi"));
+
+// One for all that follow.
+const guard_test::attached_guard& the_guard() {
+  static const guard_test::attached_guard guard;
+  return guard;
 }
 
 using subject_and_scenario = std::tuple<std::string_view, std::string_view>;
 
 class under_bpf : public testing::TestWithParam<subject_and_scenario> {
 protected:
-  static void SetUpTestSuite() { guard_ = new guard_test::attached_guard; }
-  static void TearDownTestSuite() { delete guard_; }
   void SetUp() override {
-    if (!guard_->refusal().empty()) GTEST_SKIP() << guard_->refusal();
+    if (!the_guard().refusal().empty()) GTEST_SKIP() << the_guard().refusal();
   }
   static row attack_param() {
     const auto [subject, scenario] = GetParam();
-    const row result = attack_patiently(subject, scenario, "bpf");
-    std::printf("%s", table_of({&result, 1}, {.findings = false}).c_str());
+    row result = attack_and_print(subject, scenario, "bpf");
+    EXPECT_EQ(result.not_judged, 0u) << describe(result);
+    EXPECT_GT(result.kill_points(), 20u);
     return result;
   }
-
-private:
-  static guard_test::attached_guard* guard_;
 };
-guard_test::attached_guard* under_bpf::guard_ = nullptr;
 
 class ours : public under_bpf {};
 TEST_P(ours, is_clean) {
@@ -64,8 +64,6 @@ TEST_P(libc, is_clean) {
   EXPECT_EQ(row.count(outcome::corrupted), 0u) << describe(row);
   EXPECT_EQ(row.count(outcome::lost), 0u) << describe(row);
   EXPECT_EQ(row.count(outcome::stranded), 0u) << describe(row);
-  EXPECT_EQ(row.not_judged, 0u) << describe(row);
-  EXPECT_GT(row.kill_points(), 50u);
 }
 INSTANTIATE_TEST_SUITE_P(in, libc,
                          testing::Combine(testing::Values("glibc", "glibc_pi"),
@@ -73,29 +71,33 @@ INSTANTIATE_TEST_SUITE_P(in, libc,
                                                           "reuse_execve", "remap", "waiter")));
 INSTANTIATE_TEST_SUITE_P(in_handlers, libc,
                          testing::Combine(testing::Values("glibc_pi"),
-                                          testing::Values("handler", "exec_self")));
+                                          testing::Values("handler", "exec_self", "woken")));
 
-// What the guard does not cover: reported for what it is.
+// A handler entered from an owed window is not covered: reported for what it is.
 class owed_windows : public under_bpf {};
 TEST_P(owed_windows, are_what_is_left) {
   const row row = attack_param();
-  EXPECT_EQ(row.not_judged, 0u) << describe(row);
+  EXPECT_EQ(row.count(outcome::lost), 0u) << describe(row);
+  EXPECT_EQ(row.count(outcome::stranded), 0u) << describe(row);
   // Fewer than the 13 that the same libc has unprotected.
   EXPECT_LT(row.count(outcome::corrupted), 13u) << describe(row);
 }
 INSTANTIATE_TEST_SUITE_P(in, owed_windows,
                          testing::Combine(testing::Values("glibc"),
-                                          testing::Values("handler", "exec_self", "woken")));
+                                          testing::Values("handler", "exec_self")));
 
-// Comes before the guard is there, or after it has gone.
-class unguarded : public testing::TestWithParam<std::string_view> {};
-TEST_P(unguarded, libc_is_corrupted) {
-  if (guard::look_at_bpf_guard().counts) GTEST_SKIP() << "somebody else's guard is attached";
-  const row row = attack_patiently(GetParam(), "reuse", "none");
-  std::printf("%s", table_of({&row, 1}, {.findings = false}).c_str());
-  EXPECT_GT(row.count(outcome::corrupted), 0u) << describe(row);
+// Not windows: whether a woken waiter that dies strands the next is the kernel's affair,
+// and so is that it finds no locks of a thread that calls execve.
+class kernels_own : public under_bpf {};
+TEST_P(kernels_own, is_what_it_is) {
+  const row row = attack_param();
+  // No more than the owed windows of a handler.
+  EXPECT_LT(row.count(outcome::corrupted), 13u) << describe(row);
 }
-INSTANTIATE_TEST_SUITE_P(in, unguarded, testing::Values("glibc", "glibc_pi"));
+INSTANTIATE_TEST_SUITE_P(in, kernels_own,
+                         testing::Values(subject_and_scenario{"glibc", "woken"},
+                                         subject_and_scenario{"glibc", "exec_self_thread"},
+                                         subject_and_scenario{"glibc_pi", "exec_self_thread"}));
 
 } // namespace
 } // namespace deadbolt::crash
