@@ -16,7 +16,7 @@ constinit const attachment no_attachment{};
 
 // A child sees its parent's attachments with no region in them.
 void drop_wiped_attachments() noexcept {
-  if (this_thread.first != nullptr && this_thread.first->region == nullptr) {
+  if (this_thread.first != nullptr && this_thread.first->current_region() == nullptr) {
     this_thread.first = nullptr;
     this_thread.current = &no_attachment;
   }
@@ -25,6 +25,11 @@ void drop_wiped_attachments() noexcept {
 } // namespace
 
 constinit thread_local thread_attachments this_thread{&no_attachment, nullptr};
+
+void attachment::end_region() noexcept {
+  __atomic_store_n(&length, std::size_t{0}, __ATOMIC_RELAXED);
+  __atomic_store_n(&region, &closed_region, __ATOMIC_RELAXED);
+}
 
 const attachment* find_attachment(const void* address) noexcept {
   drop_wiped_attachments();
@@ -84,7 +89,7 @@ void remove_from_thread(attachment& removed) noexcept {
 }
 
 void forget_after_fork() noexcept {
-  if (this_thread.first == nullptr || this_thread.first->region != nullptr) return;
+  if (this_thread.first == nullptr || this_thread.first->current_region() != nullptr) return;
   drop_wiped_attachments();
   // What is on the list is the parent's. glibc has emptied it; musl has not, and
   // would write back links into life pages that are not mapped here.
@@ -94,7 +99,7 @@ void forget_after_fork() noexcept {
 void detach_at_exit() noexcept {
   for (attachment* own = this_thread.first; own != nullptr;) {
     attachment* next = own->next_of_thread;
-    static_cast<void>(detach_thread(*own->region)); // else the kernel marks the life word
+    static_cast<void>(detach_thread(*own->current_region())); // else the kernel marks the life word
     own = next;
   }
 }

@@ -34,9 +34,15 @@ struct attachment {
   std::uint32_t slot_number;
   std::uint32_t tid;
 
+  // close() in another thread changes these two meanwhile: no more, and no region's.
   [[nodiscard]] bool covers(const void* address) const noexcept {
-    return reinterpret_cast<std::uintptr_t>(address) - begin < length;
+    return reinterpret_cast<std::uintptr_t>(address) - begin <
+           __atomic_load_n(&length, __ATOMIC_RELAXED);
   }
+  [[nodiscard]] open_region* current_region() const noexcept {
+    return __atomic_load_n(&region, __ATOMIC_RELAXED);
+  }
+  void end_region() noexcept;
 };
 
 struct thread_attachments {

@@ -71,7 +71,7 @@ attach_status find_list(robust_list_head*& head) noexcept {
 
 attachment* attachment_to(const open_region& region) noexcept {
   for (attachment* own = this_thread.first; own != nullptr; own = own->next_of_thread) {
-    if (own->region == &region) return own;
+    if (own->current_region() == &region) return own;
   }
   return nullptr;
 }
@@ -216,7 +216,7 @@ bool await_unlocks(process_state& process, const open_region& region) noexcept {
   const std::int64_t end = sys::now() + longest_unlock;
   for (const attachment* other = process.attachments; other != nullptr;
        other = other->next_of_process) {
-    if (other->region != &region) continue;
+    if (other->current_region() != &region) continue;
     // order: acquire, pairs with the end of unlock(): what it reads it has read.
     while (__atomic_load_n(&other->in_unlock, __ATOMIC_ACQUIRE) != 0) {
       if (sys::now() >= end) return false;

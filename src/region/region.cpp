@@ -163,8 +163,7 @@ bool region::close() noexcept {
   for (regions::attachment* other = process->attachments; other != nullptr;
        other = other->next_of_process) {
     if (other->region != &closing) continue;
-    other->length = 0;
-    other->region = &regions::closed_region;
+    other->end_region();
   }
   std::byte* base = closing.base.load(std::memory_order_relaxed);
   closing.base.store(nullptr, std::memory_order_release);
