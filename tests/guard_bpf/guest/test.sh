@@ -43,7 +43,7 @@ fi
 boot() {
   local name=$1 kernel=$2
   : > "$logs/$name.log"
-  timeout -k 5 3000 qemu-system-x86_64 -accel tcg -icount shift=0,sleep=off -smp 1 -cpu max \
+  exec timeout -k 5 3000 qemu-system-x86_64 -accel tcg -icount shift=0,sleep=off -smp 1 -cpu max \
     -m 1024 -nodefaults -no-user-config -display none -no-reboot -nic none -monitor none \
     -serial "file:$logs/$name.console" -serial "file:$logs/$name.log" \
     -kernel "$kernel" -initrd "$logs/initramfs.gz" \
@@ -54,7 +54,10 @@ deadbolt.programs=$(echo "$GUARD_PROGRAMS" | tr -s ' ' ,)" < /dev/null
 # Boots and judges one kernel; what there is to say of it goes into its summary.
 test_kernel() {
   local name=$1 kernel=$2 verdict=PASS start=$SECONDS status=0
-  boot "$name" "$kernel" || status=$?
+  boot "$name" "$kernel" &
+  # shellcheck disable=SC2064
+  trap "kill $! 2> /dev/null; exit 1" TERM
+  wait $! || status=$?
   [ "$status" = 0 ] || { say "$name: qemu exited with $status"; verdict=FAIL; }
   # shellcheck disable=SC2086
   "$here/check.sh" "$name" "$logs/$name.log" $GUARD_PROGRAMS >&2 || verdict=FAIL
@@ -70,6 +73,8 @@ test_kernel() {
 # A CPU of the host each.
 running=()
 names=()
+trap 'kill "${running[@]}" 2> /dev/null || true' EXIT
+trap 'exit 1' INT TERM
 for kernel in "${kernels[@]}"; do
   name=$(basename "$kernel" .vmlinuz)
   say "booting $name"
