@@ -58,7 +58,7 @@ public:
     for (unsigned which = 0; which < records; ++which) {
       record now{};
       if (tdb_chainlock(context_, key_of(which)) != 0) return trouble("tdb_chainlock");
-      const std::string wrong = read(which, now);
+      std::string wrong = read(which, now);
       if (tdb_chainunlock(context_, key_of(which)) != 0) return trouble("tdb_chainunlock");
       if (!wrong.empty()) return wrong;
     }

@@ -63,6 +63,7 @@ constexpr unsigned patience = 20;
 
 } // namespace
 
+// NOLINTNEXTLINE(bugprone-exception-escape): no random numbers, no storm
 int main(int count, char** arguments) {
   const long kills = count > 1 ? std::strtol(arguments[1], nullptr, 10) : 10'000;
   const std::uint64_t seed =

@@ -18,7 +18,7 @@ public:
 };
 
 // An owner word in a region names a slot; whether that is this thread's.
-[[nodiscard]] bool owns_word(const std::uint64_t* word, pid_t tid);
+[[nodiscard]] bool owns_word(const std::uint64_t* at, pid_t tid);
 
 } // namespace deadbolt::crash
 #endif

@@ -66,7 +66,7 @@ std::string elf_file::build_id() const {
       const std::uint64_t name = rounded(note.n_namesz);
       const std::uint64_t content = rounded(note.n_descsz);
       if (name + content > notes.size()) break;
-      const bool is_gnu = notes.substr(0, note.n_namesz) == std::string_view("GNU", 4);
+      const bool is_gnu = notes.substr(0, note.n_namesz) == std::string_view("GNU\0", 4);
       if (is_gnu && note.n_type == NT_GNU_BUILD_ID && note.n_descsz <= 64) {
         std::string id;
         for (const char byte : notes.substr(name, note.n_descsz)) {

@@ -16,11 +16,11 @@ struct measurement {
   std::vector<std::string> notes;
 };
 
-// libc: the path of glibc's libc.so.6 (2.34 or newer) or of musl's, for x86-64. It is
+// path: of glibc's libc.so.6 (2.34 or newer) or of musl's, for x86-64. It is
 // run without privilege, in a sandbox, also when the caller is root, from copies that
 // nobody can change meanwhile. Takes some tenths of a second. Nothing, and why, when
 // it cannot be done.
-[[nodiscard]] std::optional<measurement> measure_windows(const std::string& libc,
+[[nodiscard]] std::optional<measurement> measure_windows(const std::string& path,
                                                          std::string& error);
 
 } // namespace deadbolt::guard
