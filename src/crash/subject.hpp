@@ -70,6 +70,9 @@ public:
   // Whether who follows a dead owner is told owner_died.
   [[nodiscard]] virtual bool tells() const { return true; }
 
+  // A variant of another subject, which a run of all does without.
+  [[nodiscard]] virtual bool by_name_only() const { return false; }
+
   // What the victim does, where that differs from what the others do: one side of a lock
   // that has two.
   virtual grant victims_lock(void* lock) const { return this->lock(lock); }

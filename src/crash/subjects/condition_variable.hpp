@@ -33,6 +33,7 @@ public:
   bool unlock(void* lock) const override;
   void mark_consistent(void* /*lock*/) const override {}
   [[nodiscard]] bool tells() const override { return false; }
+  [[nodiscard]] bool by_name_only() const override { return last_ == last_step::notify; }
   [[nodiscard]] bool held_by(const void* lock, pid_t tid) const override;
   // Who finds a dead owner's mutex repairs it on the way in.
   [[nodiscard]] grant heir_is_told(const void* /*lock*/) const override { return grant::acquired; }

@@ -27,6 +27,7 @@ public:
   bool unlock(void* lock) const override;
   void mark_consistent(void* /*lock*/) const override {}
   [[nodiscard]] bool tells() const override { return false; }
+  [[nodiscard]] bool by_name_only() const override { return permits_ == 2; }
   [[nodiscard]] bool held_by(const void* lock, pid_t tid) const override;
   // A permit comes back, and nobody is told.
   [[nodiscard]] grant heir_is_told(const void* /*lock*/) const override { return grant::acquired; }
