@@ -130,19 +130,19 @@ TEST_F(inspect, lock_inside_a_struct_is_found_where_it_is_held_or_asked_for) {
     long cents;
     deadbolt::mutex lock;
   };
-  auto* account_ = shared.construct<account>("account");
+  auto* its = shared.construct<account>("account");
   const json nobody = look();
   EXPECT_EQ(nobody["locks"].size(), 0u) << nobody;
   EXPECT_EQ(nobody["objects"][0]["name"], "account");
   EXPECT_EQ(look("--lock 8")["locks"][0]["state"], "free");
-  const deadbolt::lock_result held = account_->lock.lock();
+  const deadbolt::lock_result held = its->lock.lock();
   ASSERT_TRUE(held);
   const json found = look();
   ASSERT_EQ(found["locks"].size(), 1u) << found;
   EXPECT_EQ(found["locks"][0]["offset"], 8);
   EXPECT_EQ(found["locks"][0]["owner"]["member"]["tid"], gettid());
   EXPECT_EQ(look("--lock 8")["locks"].size(), 1u) << "shown once";
-  static_cast<void>(account_->lock.unlock());
+  static_cast<void>(its->lock.unlock());
 }
 
 TEST_F(inspect, readers_and_the_writer_of_a_shared_mutex) {
@@ -210,11 +210,13 @@ TEST_F(inspect, whether_anybody_may_sleep_on_a_condition_variable) {
 
 TEST_F(inspect, looking_changes_nothing) {
   ASSERT_NE(shared.construct<deadbolt::mutex>("lock"), nullptr);
-  const std::string before(reinterpret_cast<const char*>(shared.data() - 8192 - 8 * 4096),
-                           8192 + 8 * 4096 + 8192);
+  constexpr std::size_t table = 2ul * 4096 + 8ul * 4096; // the header's pages and the slots'
+  const auto whole = [&] {
+    return std::string(reinterpret_cast<const char*>(shared.data() - table), table + 2ul * 4096);
+  };
+  const std::string before = whole();
   static_cast<void>(look("--lock 16"));
-  EXPECT_EQ(before, std::string(reinterpret_cast<const char*>(shared.data() - 8192 - 8 * 4096),
-                                8192 + 8 * 4096 + 8192));
+  EXPECT_EQ(before, whole());
 }
 
 TEST_F(inspect, watch_looks_as_often_as_it_is_told) {

@@ -152,7 +152,7 @@ TEST(libc_repair, does_nothing_unless_the_registers_prove_the_release) {
 
 TEST(libc_repair, does_nothing_where_the_code_around_cannot_be_read) {
   void* const pages =
-      ::mmap(nullptr, 3 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+      ::mmap(nullptr, 3ul * 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(pages, MAP_FAILED);
   auto* const middle = static_cast<unsigned char*>(pages) + 4096;
   // Not only forbidden, which ptrace reads all the same; in the child, where nothing is
@@ -179,7 +179,7 @@ TEST(libc_repair, does_nothing_where_the_code_around_cannot_be_read) {
     EXPECT_EQ(repair_thread(child.pid(), set_of(window)).outcome, repair_outcome::cleared)
         << offset;
   }
-  ::munmap(pages, 3 * 4096);
+  ::munmap(pages, 3ul * 4096);
 }
 
 } // namespace
