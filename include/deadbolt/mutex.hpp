@@ -19,7 +19,8 @@ namespace deadbolt {
 // A thread that is not yet a member of the region becomes one; if it cannot, or if
 // the mutex is in no open region, the process is ended with a message: call
 // region::attach() first to have an error instead. A signal handler may lock and
-// unlock if its thread is a member. Not recursive; not for a child of vfork, which
+// unlock if its thread is a member; it may not attach, detach or close, nor fork and
+// return in the child. Not recursive; not for a child of vfork, which
 // would act as its parent.
 //
 // An owner's death is noticed at once; at most 100 ms late when a thread that was
