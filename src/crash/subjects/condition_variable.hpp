@@ -12,8 +12,9 @@ namespace deadbolt::crash {
 enum class last_step : std::uint8_t { unlock, notify };
 
 // Who may be in is said by a mutex, the door; who wants to come in tries it under another
-// mutex and waits on the condition variable when it is closed.
-class condition_variable_subject : public region_subject {
+// mutex and waits on the condition variable when it is closed. Who finds a dead owner's mutex
+// repairs it on the way in.
+class condition_variable_subject : public untold_region_subject {
 public:
   constexpr explicit condition_variable_subject(last_step last) : last_{last} {}
 
@@ -31,12 +32,8 @@ public:
   grant lock(void* lock) const override;
   grant try_lock(void* lock) const override;
   bool unlock(void* lock) const override;
-  void mark_consistent(void* /*lock*/) const override {}
-  [[nodiscard]] bool tells() const override { return false; }
   [[nodiscard]] bool by_name_only() const override { return last_ == last_step::notify; }
   [[nodiscard]] bool held_by(const void* lock, pid_t tid) const override;
-  // Who finds a dead owner's mutex repairs it on the way in.
-  [[nodiscard]] grant heir_is_told(const void* /*lock*/) const override { return grant::acquired; }
 
 private:
   last_step last_;

@@ -7,8 +7,9 @@
 
 namespace deadbolt::crash {
 
-// With one permit; or with two, one of which create()'s caller keeps.
-class counting_semaphore_subject : public region_subject {
+// With one permit; or with two, one of which create()'s caller keeps. A dead holder's comes
+// back.
+class counting_semaphore_subject : public untold_region_subject {
 public:
   constexpr explicit counting_semaphore_subject(int permits) : permits_{permits} {}
 
@@ -25,12 +26,8 @@ public:
   grant lock(void* lock) const override;
   grant try_lock(void* lock) const override;
   bool unlock(void* lock) const override;
-  void mark_consistent(void* /*lock*/) const override {}
-  [[nodiscard]] bool tells() const override { return false; }
   [[nodiscard]] bool by_name_only() const override { return permits_ == 2; }
   [[nodiscard]] bool held_by(const void* lock, pid_t tid) const override;
-  // A permit comes back, and nobody is told.
-  [[nodiscard]] grant heir_is_told(const void* /*lock*/) const override { return grant::acquired; }
 
 private:
   int permits_;

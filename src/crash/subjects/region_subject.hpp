@@ -17,6 +17,14 @@ public:
   void unmap_memory(void* memory, std::size_t length) const override;
 };
 
+// Of whose owner's death nobody is told.
+class untold_region_subject : public region_subject {
+public:
+  void mark_consistent(void* /*lock*/) const override {}
+  [[nodiscard]] bool tells() const override { return false; }
+  [[nodiscard]] grant heir_is_told(const void* /*lock*/) const override { return grant::acquired; }
+};
+
 // An owner word in a region names a slot; whether that is this thread's.
 [[nodiscard]] bool owns_word(const std::uint64_t* at, pid_t tid);
 
