@@ -11,13 +11,14 @@ using namespace robust;
 
 namespace {
 
-inline lock_status lock_as(thread_identity self, robust_node& node) noexcept {
+inline lock_status lock_as(thread_identity self, robust_node& node,
+                           const deadline* deadline) noexcept {
   announce(self, links(node));
   if (__builtin_expect(take_free_word(self, node), 1)) return settle(self, node, false);
-  return lock_slow(self, node, nullptr);
+  return lock_slow(self, node, deadline);
 }
 [[gnu::noinline, gnu::cold]] lock_status first_lock(robust_node& node) noexcept {
-  return lock_as(first_use(node), node);
+  return lock_as(first_use(node), node, nullptr);
 }
 
 inline unlock_status unlock_as(thread_identity self, robust_node& node) noexcept {
@@ -33,14 +34,11 @@ inline unlock_status unlock_as(thread_identity self, robust_node& node) noexcept
 } // namespace
 
 lock_status robust_mutex::lock_status_of_lock() noexcept {
-  return is_ready(node_) ? lock_as(known_thread(), node_) : first_lock(node_);
+  return is_ready(node_) ? lock_as(known_thread(), node_, nullptr) : first_lock(node_);
 }
 
 lock_status robust_mutex::lock_status_until(detail::deadline deadline) noexcept {
-  const thread_identity self = first_use(node_);
-  announce(self, links(node_));
-  if (take_free_word(self, node_)) return settle(self, node_, false);
-  return lock_slow(self, node_, &deadline);
+  return lock_as(first_use(node_), node_, &deadline);
 }
 
 // Never spins, never sleeps, and takes a free word whatever its flags say.
