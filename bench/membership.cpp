@@ -24,20 +24,20 @@ void attach(deadbolt::region& region) {
 
 void attach_and_detach(benchmark::State& state) {
   deadbolt::region region = make_region();
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     attach(region);
     require(region.detach(), "detach failed");
   }
 }
 
 void thread_alone(benchmark::State& state) {
-  for (auto _ : state) std::thread{[] {}}.join();
+  for ([[maybe_unused]] auto _ : state) std::thread{[] {}}.join();
 }
 
 // Detached when it exits.
 void thread_attached(benchmark::State& state) {
   deadbolt::region region = make_region();
-  for (auto _ : state) std::thread{[&] { attach(region); }}.join();
+  for ([[maybe_unused]] auto _ : state) std::thread{[&] { attach(region); }}.join();
 }
 
 void add(const char* name, void (*body)(benchmark::State&)) {

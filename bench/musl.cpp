@@ -14,7 +14,7 @@ namespace {
 
 void run_program(benchmark::State& state, const char* kind) {
   const std::string command = std::string{DEADBOLT_MUSL_RIVAL} + " " + kind + " 20";
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     std::FILE* output = popen(command.c_str(), "r");
     require(output != nullptr, "musl_rival was not started");
     double nanoseconds = 0;
