@@ -5,6 +5,7 @@
 
 #include <deadbolt/lock_result.hpp>
 #include <deadbolt/mutex.hpp>
+#include <deadbolt/thread_sanitizer.hpp>
 #include <deadbolt/timed_lock.hpp>
 
 #include <chrono>
@@ -91,7 +92,7 @@ public:
   // owner_died calls mark_consistent() first, as before any other unlock. Results: awake,
   // owner_died, not_recoverable, not_owner.
   wait_result wait(mutex & lock) noexcept {
-    return {wait_status_of_wait(lock, nullptr), &lock};
+    return {wait_once(lock, nullptr), &lock};
   }
 
   // Results: those of wait(), and timed_out. Times as in mutex.
@@ -110,7 +111,7 @@ public:
   template <class Predicate>
   wait_result wait(mutex & lock, Predicate predicate) {
     while (!predicate()) {
-      const wait_status status = wait_status_of_wait(lock, nullptr);
+      const wait_status status = wait_once(lock, nullptr);
       if (status != wait_status::awake) return {status, &lock};
     }
     return {wait_status::awake, &lock};
@@ -162,13 +163,21 @@ private:
   // nullptr: no deadline.
   wait_status wait_status_of_wait(mutex & lock, const detail::deadline* deadline) noexcept;
 
+  wait_status wait_once(mutex & lock, const detail::deadline* deadline) noexcept {
+    detail::thread_sanitizer_unlocks(&lock);
+    const wait_status status = wait_status_of_wait(lock, deadline);
+    if (status != wait_status::not_recoverable && status != wait_status::not_owner)
+      detail::thread_sanitizer_acquires(&lock);
+    return status;
+  }
+
   template <class Clock, class Duration>
   wait_status status_until(mutex & lock, const std::chrono::time_point<Clock, Duration>& time) {
     using namespace std::chrono;
     if constexpr (std::is_same_v<Clock, steady_clock> || std::is_same_v<Clock, system_clock>) {
       const detail::deadline deadline{std::is_same_v<Clock, system_clock>,
                                       detail::clamped_nanoseconds(time.time_since_epoch())};
-      return wait_status_of_wait(lock, &deadline);
+      return wait_once(lock, &deadline);
     } else {
       // The other clock is asked again after each sleep.
       const auto left = [&] {
@@ -177,7 +186,7 @@ private:
       };
       const detail::deadline deadline{
           false, detail::clamped_nanoseconds(detail::steady_time_after(left()).time_since_epoch())};
-      const wait_status status = wait_status_of_wait(lock, &deadline);
+      const wait_status status = wait_once(lock, &deadline);
       // Not `> 0`: a time that is not a number is over.
       if (status == wait_status::timed_out && left().count() > 0) return wait_status::awake;
       return status;

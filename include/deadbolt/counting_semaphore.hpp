@@ -4,6 +4,7 @@
 #define DEADBOLT_COUNTING_SEMAPHORE_HPP
 
 #include <deadbolt/lock_result.hpp>
+#include <deadbolt/thread_sanitizer.hpp>
 #include <deadbolt/timed_lock.hpp>
 
 #include <chrono>
@@ -60,24 +61,21 @@ public:
 
   // Results: acquired; deadlock (the caller itself holds every permit).
   lock_result acquire() noexcept {
-    return {detail::acquire_permit(words_, static_cast<std::size_t>(LeastMax), nullptr), this};
+    return acquired(detail::acquire_permit(words_, static_cast<std::size_t>(LeastMax), nullptr));
   }
 
   // Results: acquired, busy.
   lock_result try_acquire() noexcept {
-    return {detail::try_acquire_permit(words_, static_cast<std::size_t>(LeastMax)), this};
+    return acquired(detail::try_acquire_permit(words_, static_cast<std::size_t>(LeastMax)));
   }
 
   // Results: those of acquire(), and timed_out. A time in the past tries once. Times as in
   // mutex.
   template <class Clock, class Duration>
   lock_result try_acquire_until(const std::chrono::time_point<Clock, Duration>& time) {
-    return {detail::lock_until(time,
-                               [this](detail::deadline d) noexcept {
-                                 return detail::acquire_permit(
-                                     words_, static_cast<std::size_t>(LeastMax), &d);
-                               }),
-            this};
+    return acquired(detail::lock_until(time, [this](detail::deadline d) noexcept {
+      return detail::acquire_permit(words_, static_cast<std::size_t>(LeastMax), &d);
+    }));
   }
   template <class Rep, class Period>
   lock_result try_acquire_for(const std::chrono::duration<Rep, Period>& duration) {
@@ -86,6 +84,7 @@ public:
 
   // Releases one of the permits that the calling thread holds. not_owner: it holds none.
   unlock_status release() noexcept {
+    detail::thread_sanitizer_unlocks(words_);
     return detail::release_permit(words_, static_cast<std::size_t>(LeastMax));
   }
 
@@ -93,6 +92,10 @@ public:
   [[nodiscard]] const std::uint64_t* native_handle() const noexcept { return words_; }
 
 private:
+  lock_result acquired(lock_status status) noexcept {
+    return {detail::thread_sanitizer_locked(words_, status), this};
+  }
+
   alignas(8) std::uint64_t words_[static_cast<std::size_t>(LeastMax)] = {};
 };
 

@@ -5,6 +5,7 @@
 #define DEADBOLT_MUTEX_HPP
 
 #include <deadbolt/lock_result.hpp>
+#include <deadbolt/thread_sanitizer.hpp>
 #include <deadbolt/timed_lock.hpp>
 
 #include <chrono>
@@ -40,13 +41,13 @@ public:
 
   // Results: acquired, owner_died, not_recoverable, deadlock.
   lock_result lock() noexcept {
-    return {lock_status_of_lock(), this};
+    return {detail::thread_sanitizer_locked(this, lock_status_of_lock()), this};
   }
 
   // Results: acquired, owner_died, not_recoverable, busy (also when the caller
   // itself holds the mutex).
   lock_result try_lock() noexcept {
-    return {lock_status_of_try_lock(), this};
+    return {detail::thread_sanitizer_locked(this, lock_status_of_try_lock()), this};
   }
 
   // Results: those of lock(), and timed_out. A time in the past tries once.
@@ -54,9 +55,9 @@ public:
   // are noticed within 100 ms; other clocks are read again after each sleep.
   template <class Clock, class Duration>
   lock_result try_lock_until(const std::chrono::time_point<Clock, Duration>& time) {
-    return {detail::lock_until(
-                time, [this](detail::deadline d) noexcept { return lock_status_until(d); }),
-            this};
+    const lock_status status = detail::lock_until(
+        time, [this](detail::deadline d) noexcept { return lock_status_until(d); });
+    return {detail::thread_sanitizer_locked(this, status), this};
   }
   template <class Rep, class Period>
   lock_result try_lock_for(const std::chrono::duration<Rep, Period>& duration) {
@@ -65,7 +66,10 @@ public:
 
   // If the caller was told owner_died and has not called mark_consistent(), the
   // mutex becomes not recoverable, as POSIX says.
-  unlock_status unlock() noexcept;
+  unlock_status unlock() noexcept {
+    detail::thread_sanitizer_unlocks(this);
+    return unlock_status_of_unlock();
+  }
 
   // Says that the data is whole again after owner_died. False, and nothing done,
   // unless the caller holds the mutex and was told owner_died.
@@ -80,6 +84,7 @@ private:
   lock_status lock_status_of_lock() noexcept;
   lock_status lock_status_of_try_lock() noexcept;
   lock_status lock_status_until(detail::deadline deadline) noexcept;
+  unlock_status unlock_status_of_unlock() noexcept;
 
   // Bits: src/region/format.hpp, docs/region.md.
   alignas(8) std::uint64_t word_ = 0;

@@ -240,5 +240,12 @@ enum deadbolt_unlock_status deadbolt_counting_semaphore_release(struct deadbolt_
 #endif
 #ifdef __cplusplus
 }
+/* For C: what C++ programs use tells ThreadSanitizer by itself. */
+#elif defined(__SANITIZE_THREAD__)
+#include <deadbolt/region_thread_sanitizer.h>
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#include <deadbolt/region_thread_sanitizer.h>
+#endif
 #endif
 #endif

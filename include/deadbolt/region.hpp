@@ -3,6 +3,8 @@
 #ifndef DEADBOLT_REGION_HPP
 #define DEADBOLT_REGION_HPP
 
+#include <deadbolt/thread_sanitizer.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -147,11 +149,19 @@ public:
   [[nodiscard]] T* construct(const char* name, Arguments&&... arguments) {
     static_assert(std::is_standard_layout_v<T>, "other processes must agree on its layout");
     bool fresh = false;
-    void* place = begin_construct(name, sizeof(T), alignof(T), detail::kind_of<T>(), fresh);
-    if (!fresh) return place == nullptr ? nullptr : std::launder(static_cast<T*>(place));
+    void* const place = [&] {
+      [[maybe_unused]] const detail::thread_sanitizer_ignores names;
+      return begin_construct(name, sizeof(T), alignof(T), detail::kind_of<T>(), fresh);
+    }();
+    if (place == nullptr) return nullptr;
+    if (!fresh) {
+      detail::thread_sanitizer_acquires(place);
+      return std::launder(static_cast<T*>(place));
+    }
     construction maker{*this, name};
     T* object = ::new (place) T(std::forward<Arguments>(arguments)...);
     maker.made = true;
+    detail::thread_sanitizer_unlocks(place);
     return object;
   }
 

@@ -5,6 +5,7 @@
 #define DEADBOLT_SHARED_MUTEX_HPP
 
 #include <deadbolt/lock_result.hpp>
+#include <deadbolt/thread_sanitizer.hpp>
 #include <deadbolt/timed_lock.hpp>
 
 #include <chrono>
@@ -47,21 +48,21 @@ public:
   // Exclusive. Results: acquired, owner_died, not_recoverable, deadlock (the caller
   // holds the lock, either way).
   lock_result lock() noexcept {
-    return {lock_status_of_lock(), this};
+    return {locked(lock_status_of_lock()), this};
   }
 
   // Results: acquired, owner_died, not_recoverable, busy (also when the caller itself
   // holds the lock).
   lock_result try_lock() noexcept {
-    return {lock_status_of_try_lock(), this};
+    return {locked(lock_status_of_try_lock()), this};
   }
 
   // Results: those of lock(), and timed_out. Times as in mutex.
   template <class Clock, class Duration>
   lock_result try_lock_until(const std::chrono::time_point<Clock, Duration>& time) {
-    return {detail::lock_until(
-                time, [this](detail::deadline d) noexcept { return lock_status_until(d); }),
-            this};
+    const lock_status status = detail::lock_until(
+        time, [this](detail::deadline d) noexcept { return lock_status_until(d); });
+    return {locked(status), this};
   }
   template <class Rep, class Period>
   lock_result try_lock_for(const std::chrono::duration<Rep, Period>& duration) {
@@ -70,27 +71,30 @@ public:
 
   // Releases an exclusive hold. If the caller was told owner_died and has not called
   // mark_consistent(), the lock becomes not recoverable.
-  unlock_status unlock() noexcept;
+  unlock_status unlock() noexcept {
+    detail::thread_sanitizer_unlocks(this);
+    return unlock_status_of_unlock();
+  }
 
   // Shared. Results: acquired; not_recoverable; deadlock (the caller holds the lock,
   // either way); too_many_holds; and owner_died, with which the caller holds the lock
   // alone, so that it can repair the data, call mark_consistent() and go on reading.
   lock_result lock_shared() noexcept {
-    return {lock_status_of_lock_shared(), this};
+    return {locked_shared(lock_status_of_lock_shared()), this};
   }
 
   // Results: those of lock_shared() with busy for deadlock. Also busy while another is
   // about to have the lock.
   lock_result try_lock_shared() noexcept {
-    return {lock_status_of_try_lock_shared(), this};
+    return {locked_shared(lock_status_of_try_lock_shared()), this};
   }
 
   // Results: those of lock_shared(), and timed_out.
   template <class Clock, class Duration>
   lock_result try_lock_shared_until(const std::chrono::time_point<Clock, Duration>& time) {
-    return {detail::lock_until(
-                time, [this](detail::deadline d) noexcept { return lock_shared_status_until(d); }),
-            this};
+    const lock_status status = detail::lock_until(
+        time, [this](detail::deadline d) noexcept { return lock_shared_status_until(d); });
+    return {locked_shared(status), this};
   }
   template <class Rep, class Period>
   lock_result try_lock_shared_for(const std::chrono::duration<Rep, Period>& duration) {
@@ -98,11 +102,17 @@ public:
   }
 
   // Releases what a shared form acquired, with what unlock() says of owner_died.
-  unlock_status unlock_shared() noexcept;
+  unlock_status unlock_shared() noexcept {
+    detail::thread_sanitizer_unlocks(&words_.readers);
+    return unlock_status_of_unlock_shared();
+  }
 
   // Says that the data is whole again after owner_died. False, and nothing done,
   // unless the caller has the lock alone and was told owner_died.
-  bool mark_consistent() noexcept;
+  bool mark_consistent() noexcept {
+    detail::thread_sanitizer_unlocks(this); // a reader's repair too is for all who follow
+    return mark_writer_consistent();
+  }
 
   // The writer word, for messages and tools; its low half is the futex.
   [[nodiscard]] const std::uint64_t* native_handle() const noexcept {
@@ -116,6 +126,20 @@ private:
   lock_status lock_status_of_lock_shared() noexcept;
   lock_status lock_status_of_try_lock_shared() noexcept;
   lock_status lock_shared_status_until(detail::deadline deadline) noexcept;
+  unlock_status unlock_status_of_unlock() noexcept;
+  unlock_status unlock_status_of_unlock_shared() noexcept;
+  bool mark_writer_consistent() noexcept;
+
+  // A writer follows writers and readers, a reader writers alone: readers order nothing
+  // among themselves.
+  lock_status locked(lock_status status) noexcept {
+    detail::thread_sanitizer_locked(&words_.readers, status);
+    return detail::thread_sanitizer_locked(this, status);
+  }
+  lock_status locked_shared(lock_status status) noexcept {
+    if (status == lock_status::owner_died) return locked(status);
+    return detail::thread_sanitizer_locked(this, status);
+  }
 
   detail::shared_mutex_words words_;
 };

@@ -49,7 +49,7 @@ lock_status mutex::lock_status_until(detail::deadline deadline) noexcept {
   return regions::lock_slow(&word_, &waiting_, spins_, &deadline);
 }
 
-unlock_status mutex::unlock() noexcept {
+unlock_status mutex::unlock_status_of_unlock() noexcept {
   const attachment* self = regions::this_thread.current;
   if (!self->covers(this)) [[unlikely]] {
     self = regions::find_attachment(this);

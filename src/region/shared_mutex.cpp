@@ -77,14 +77,14 @@ lock_status shared_mutex::lock_shared_status_until(detail::deadline deadline) no
   return lock_shared_by(words_, {true, &deadline});
 }
 
-unlock_status shared_mutex::unlock() noexcept {
+unlock_status shared_mutex::unlock_status_of_unlock() noexcept {
   const attachment* self = own_attachment(this);
   const std::uint64_t seen = __atomic_load_n(&words_.writer, __ATOMIC_RELAXED);
   if (self == nullptr || regions::id_of(seen) != self->id) return unlock_status::not_owner;
   return release_exclusive(words_, seen);
 }
 
-unlock_status shared_mutex::unlock_shared() noexcept {
+unlock_status shared_mutex::unlock_status_of_unlock_shared() noexcept {
   const attachment* self = own_attachment(this);
   if (self == nullptr) return unlock_status::not_owner;
   std::uint64_t hold = 0;
@@ -103,7 +103,7 @@ unlock_status shared_mutex::unlock_shared() noexcept {
   return release_exclusive(words_, seen);
 }
 
-bool shared_mutex::mark_consistent() noexcept {
+bool shared_mutex::mark_writer_consistent() noexcept {
   const attachment* self = own_attachment(this);
   const std::uint64_t seen = __atomic_load_n(&words_.writer, __ATOMIC_RELAXED);
   if (self == nullptr || regions::id_of(seen) != self->id ||

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * For C under ThreadSanitizer: the lock functions of region.h, and what they order told to
+ * it, as <deadbolt/thread_sanitizer.hpp> does for C++. region.h includes this file; a pointer
+ * to one of its functions is the plain function still.
+ */
+#ifndef DEADBOLT_REGION_THREAD_SANITIZER_H
+#define DEADBOLT_REGION_THREAD_SANITIZER_H
+
+void __tsan_acquire(void* address);
+void __tsan_release(void* address);
+void __tsan_ignore_thread_begin(void);
+void __tsan_ignore_thread_end(void);
+
+static inline enum deadbolt_lock_status deadbolt_told_held(void* lock,
+                                                           enum deadbolt_lock_status status) {
+  if (status == DEADBOLT_ACQUIRED || status == DEADBOLT_OWNER_DIED) __tsan_acquire(lock);
+  return status;
+}
+/* A writer follows writers and readers, a reader writers alone: readers order nothing among
+ * themselves. One that was told owner_died has the lock as a writer has it. */
+static inline enum deadbolt_lock_status deadbolt_told_written(struct deadbolt_shared_mutex* lock,
+                                                              enum deadbolt_lock_status status) {
+  return deadbolt_told_held(lock, deadbolt_told_held(&lock->readers, status));
+}
+static inline enum deadbolt_lock_status deadbolt_told_read(struct deadbolt_shared_mutex* lock,
+                                                           enum deadbolt_lock_status status) {
+  if (status == DEADBOLT_OWNER_DIED) return deadbolt_told_written(lock, status);
+  return deadbolt_told_held(lock, status);
+}
+static inline enum deadbolt_wait_status deadbolt_told_awake(struct deadbolt_mutex* lock,
+                                                            enum deadbolt_wait_status status) {
+  if (status != DEADBOLT_WAIT_NOT_RECOVERABLE && status != DEADBOLT_WAIT_NOT_OWNER)
+    __tsan_acquire(lock);
+  return status;
+}
+
+#define DEADBOLT_TOLD_LOCK(name, type, told)                                                       \
+  static inline enum deadbolt_lock_status deadbolt_told_##name(type* lock) {                       \
+    return told(lock, deadbolt_##name(lock));                                                      \
+  }
+#define DEADBOLT_TOLD_LOCK_UNTIL(name, type, told)                                                 \
+  static inline enum deadbolt_lock_status deadbolt_told_##name(type* lock, clockid_t clock,        \
+                                                               const struct timespec* time) {      \
+    return told(lock, deadbolt_##name(lock, clock, time));                                         \
+  }
+/* Told before the unlock, and of what. */
+#define DEADBOLT_TOLD_UNLOCK(result, name, type, released)                                         \
+  static inline result deadbolt_told_##name(type* lock) {                                          \
+    __tsan_release(released);                                                                      \
+    return deadbolt_##name(lock);                                                                  \
+  }
+
+DEADBOLT_TOLD_LOCK(mutex_lock, struct deadbolt_mutex, deadbolt_told_held)
+DEADBOLT_TOLD_LOCK(mutex_try_lock, struct deadbolt_mutex, deadbolt_told_held)
+DEADBOLT_TOLD_LOCK_UNTIL(mutex_lock_until, struct deadbolt_mutex, deadbolt_told_held)
+DEADBOLT_TOLD_UNLOCK(enum deadbolt_unlock_status, mutex_unlock, struct deadbolt_mutex, lock)
+DEADBOLT_TOLD_LOCK(shared_mutex_lock, struct deadbolt_shared_mutex, deadbolt_told_written)
+DEADBOLT_TOLD_LOCK(shared_mutex_try_lock, struct deadbolt_shared_mutex, deadbolt_told_written)
+DEADBOLT_TOLD_LOCK_UNTIL(shared_mutex_lock_until, struct deadbolt_shared_mutex,
+                         deadbolt_told_written)
+DEADBOLT_TOLD_UNLOCK(enum deadbolt_unlock_status, shared_mutex_unlock, struct deadbolt_shared_mutex,
+                     lock)
+DEADBOLT_TOLD_LOCK(shared_mutex_lock_shared, struct deadbolt_shared_mutex, deadbolt_told_read)
+DEADBOLT_TOLD_LOCK(shared_mutex_try_lock_shared, struct deadbolt_shared_mutex, deadbolt_told_read)
+DEADBOLT_TOLD_LOCK_UNTIL(shared_mutex_lock_shared_until, struct deadbolt_shared_mutex,
+                         deadbolt_told_read)
+DEADBOLT_TOLD_UNLOCK(enum deadbolt_unlock_status, shared_mutex_unlock_shared,
+                     struct deadbolt_shared_mutex, &lock->readers)
+/* A reader's repair too is for all who follow. */
+DEADBOLT_TOLD_UNLOCK(bool, shared_mutex_mark_consistent, struct deadbolt_shared_mutex, lock)
+
+#undef DEADBOLT_TOLD_LOCK
+#undef DEADBOLT_TOLD_LOCK_UNTIL
+#undef DEADBOLT_TOLD_UNLOCK
+
+static inline enum deadbolt_wait_status
+deadbolt_told_condition_variable_wait(struct deadbolt_condition_variable* condition,
+                                      struct deadbolt_mutex* mutex) {
+  __tsan_release(mutex);
+  return deadbolt_told_awake(mutex, deadbolt_condition_variable_wait(condition, mutex));
+}
+static inline enum deadbolt_wait_status
+deadbolt_told_condition_variable_wait_until(struct deadbolt_condition_variable* condition,
+                                            struct deadbolt_mutex* mutex, clockid_t clock,
+                                            const struct timespec* time) {
+  __tsan_release(mutex);
+  return deadbolt_told_awake(mutex,
+                             deadbolt_condition_variable_wait_until(condition, mutex, clock, time));
+}
+
+static inline enum deadbolt_lock_status
+deadbolt_told_counting_semaphore_acquire(struct deadbolt_permit* permits, size_t count) {
+  return deadbolt_told_held(permits, deadbolt_counting_semaphore_acquire(permits, count));
+}
+static inline enum deadbolt_lock_status
+deadbolt_told_counting_semaphore_try_acquire(struct deadbolt_permit* permits, size_t count) {
+  return deadbolt_told_held(permits, deadbolt_counting_semaphore_try_acquire(permits, count));
+}
+static inline enum deadbolt_lock_status
+deadbolt_told_counting_semaphore_acquire_until(struct deadbolt_permit* permits, size_t count,
+                                               clockid_t clock, const struct timespec* time) {
+  return deadbolt_told_held(permits,
+                            deadbolt_counting_semaphore_acquire_until(permits, count, clock, time));
+}
+static inline enum deadbolt_unlock_status
+deadbolt_told_counting_semaphore_release(struct deadbolt_permit* permits, size_t count) {
+  __tsan_release(permits);
+  return deadbolt_counting_semaphore_release(permits, count);
+}
+
+/* What the maker wrote is there for who finds it. The names are read under a lock that the
+ * sanitizer does not see, by functions of libc that it does. */
+static inline void* deadbolt_told_region_begin_construct(struct deadbolt_region* region,
+                                                         const char* name, size_t size,
+                                                         size_t alignment,
+                                                         enum deadbolt_object_kind kind,
+                                                         bool* fresh) {
+  __tsan_ignore_thread_begin();
+  void* object = deadbolt_region_begin_construct(region, name, size, alignment, kind, fresh);
+  __tsan_ignore_thread_end();
+  __tsan_acquire(region->mapping);
+  return object;
+}
+static inline void deadbolt_told_region_end_construct(struct deadbolt_region* region,
+                                                      const char* name, bool made) {
+  __tsan_release(region->mapping);
+  deadbolt_region_end_construct(region, name, made);
+}
+
+#define deadbolt_mutex_lock deadbolt_told_mutex_lock
+#define deadbolt_mutex_try_lock deadbolt_told_mutex_try_lock
+#define deadbolt_mutex_lock_until deadbolt_told_mutex_lock_until
+#define deadbolt_mutex_unlock deadbolt_told_mutex_unlock
+#define deadbolt_shared_mutex_lock deadbolt_told_shared_mutex_lock
+#define deadbolt_shared_mutex_try_lock deadbolt_told_shared_mutex_try_lock
+#define deadbolt_shared_mutex_lock_until deadbolt_told_shared_mutex_lock_until
+#define deadbolt_shared_mutex_unlock deadbolt_told_shared_mutex_unlock
+#define deadbolt_shared_mutex_lock_shared deadbolt_told_shared_mutex_lock_shared
+#define deadbolt_shared_mutex_try_lock_shared deadbolt_told_shared_mutex_try_lock_shared
+#define deadbolt_shared_mutex_lock_shared_until deadbolt_told_shared_mutex_lock_shared_until
+#define deadbolt_shared_mutex_unlock_shared deadbolt_told_shared_mutex_unlock_shared
+#define deadbolt_shared_mutex_mark_consistent deadbolt_told_shared_mutex_mark_consistent
+#define deadbolt_condition_variable_wait deadbolt_told_condition_variable_wait
+#define deadbolt_condition_variable_wait_until deadbolt_told_condition_variable_wait_until
+#define deadbolt_counting_semaphore_acquire deadbolt_told_counting_semaphore_acquire
+#define deadbolt_counting_semaphore_try_acquire deadbolt_told_counting_semaphore_try_acquire
+#define deadbolt_counting_semaphore_acquire_until deadbolt_told_counting_semaphore_acquire_until
+#define deadbolt_counting_semaphore_release deadbolt_told_counting_semaphore_release
+#define deadbolt_region_begin_construct deadbolt_told_region_begin_construct
+#define deadbolt_region_end_construct deadbolt_told_region_end_construct
+
+#endif
