@@ -2,16 +2,37 @@
 # SPDX-License-Identifier: MIT
 # evidence.sh [WORD]: runs the commands of docs/evidence.md, or of the lines that have the
 # word; each one once. Exit status 1 when one failed; its output is shown.
+# evidence.sh --check BUILD: runs none, but sees to it that every alternative of their regular
+# expressions names a test, which ctest itself asks of the whole expression only.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 log=$(mktemp) || exit 2
 trap 'rm -f "$log"' EXIT INT TERM
 
+word=${1:-}
+[ "$word" != --check ] || word=ctest
 # shellcheck disable=SC2016 # the backquotes are text
 # The last cell of each row, out of its backquotes; \| is the table's way to write |.
-commands=$(grep '^| .*`' docs/evidence.md | grep -F -- "${1:-}" |
+commands=$(grep '^| .*`' docs/evidence.md | grep -F -- "$word" |
   sed -e 's/.*| `\(.*\)` |$/\1/' -e 's/\\|/|/g')
-[ -n "$commands" ] || { echo "evidence: no promise has the word $1" >&2; exit 2; }
+[ -n "$commands" ] || { echo "evidence: no promise has the word $word" >&2; exit 2; }
+
+if [ "${1:-}" = --check ]; then
+  ctest --test-dir "$2" --show-only | sed -n 's/^ *Test *#[0-9]*: //p' >"$log"
+  [ -s "$log" ] || { echo "evidence: no tests are there: is $2 built?" >&2; exit 2; }
+  # One alternative a line: what is between -R '...', cut at each |.
+  expressions=$(printf '%s\n' "$commands" | sed -n "s/.*-R '\([^']*\)'.*/\1/p" | tr '|' '\n')
+  status=0
+  while IFS= read -r expression; do
+    grep -Eq -- "$expression" "$log" && continue
+    echo "evidence: no test's name matches '$expression'"
+    status=1
+  done <<END
+$expressions
+END
+  [ $status -ne 0 ] || echo "evidence: $(printf '%s\n' "$expressions" | wc -l) expressions, each names a test"
+  exit $status
+fi
 
 failed=0 number=0
 while IFS= read -r command; do
