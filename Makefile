@@ -111,11 +111,14 @@ test-valgrind: build-dev
 
 # Building with clang++ runs clang-tidy on every file that has changed, or
 # whose headers have.
-.PHONY: lint
-lint: build/lint/build.ninja
+.PHONY: lint lint-text
+lint: lint-text build/lint/build.ninja
+	@cmake --build build/lint --parallel $(JOBS)
+
+# The part that takes seconds.
+lint-text: | packages-lint
 	scripts/check_format.sh
 	scripts/check_scripts.sh
-	@cmake --build build/lint --parallel $(JOBS)
 
 .PHONY: build-dev build-musl build-asan-ubsan build-tsan
 build-dev build-musl build-asan-ubsan build-tsan: build-%: build/%/build.ninja
