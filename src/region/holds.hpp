@@ -50,6 +50,25 @@ announcement announce(const attachment& self, std::uint64_t name, hold_entry*& e
 // not touched.
 void withdraw(hold_entry& entry) noexcept;
 
+// The two for a thread that has held no more than one lock at a time here, where no other
+// entry need be looked at; false for everybody else, and when they find anything else there.
+inline bool announce_only_hold(const attachment& self, std::uint64_t name,
+                               hold_entry*& entry) noexcept {
+  member_slot& slot = *self.shared_slot;
+  entry = &slot.holds[0];
+  std::uint64_t none = 0;
+  // order, death order: as in announce().
+  return slot.holds_bound.load(std::memory_order_relaxed) == 1 &&
+         entry->compare_exchange_strong(none, name, std::memory_order_seq_cst);
+}
+inline bool withdraw_only_hold(const attachment& self, std::uint64_t name) noexcept {
+  member_slot& slot = *self.shared_slot;
+  // order, death order: as in withdraw(). Nobody waits for a hold without hold_awaited.
+  return slot.holds_bound.load(std::memory_order_relaxed) == 1 &&
+         slot.holds[0].compare_exchange_strong(name, 0, std::memory_order_release,
+                                               std::memory_order_relaxed);
+}
+
 // Empties a slot that is claimed: a dead owner's holds must be gone before the next
 // owner is alive.
 void drop_all_holds(member_slot& slot) noexcept;

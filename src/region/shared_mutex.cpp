@@ -87,10 +87,12 @@ unlock_status shared_mutex::unlock_status_of_unlock() noexcept {
 unlock_status shared_mutex::unlock_status_of_unlock_shared() noexcept {
   const attachment* self = own_attachment(this);
   if (self == nullptr) return unlock_status::not_owner;
+  const std::uint64_t name = regions::hold_name(*self, this);
+  if (regions::withdraw_only_hold(*self, name)) [[likely]]
+    return unlock_status::released;
   std::uint64_t hold = 0;
-  regions::hold_entry* entry =
-      regions::find_hold(*self->shared_slot, regions::hold_name(*self, this), hold);
-  if (entry != nullptr) [[likely]] {
+  regions::hold_entry* entry = regions::find_hold(*self->shared_slot, name, hold);
+  if (entry != nullptr) {
     regions::withdraw(*entry);
     return unlock_status::released;
   }
