@@ -10,6 +10,7 @@ inline constexpr const char* uncontended_group = "uncontended";
 void register_uncontended();
 void register_contended();
 void register_musl();
+void register_semaphores();
 void register_readers_writers();
 void register_takeover();
 void register_ping_pong();

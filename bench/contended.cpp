@@ -1,24 +1,19 @@
 // SPDX-License-Identifier: MIT
 // Processes compete for one lock; the measure is how many pairs of lock and unlock
 // they complete together in a fixed time, written as time per pair.
+#include "contended.hpp"
+
 #include "benchmarks.hpp"
 #include "contest.hpp"
 #include "rivals.hpp"
 #include "shared_mapping.hpp"
 
 #include <benchmark/benchmark.h>
-#include <string>
 
 namespace bench {
 namespace {
 
-struct section_length {
-  const char* name;
-  int steps; // of about a nanosecond each, inside the lock, and as many outside
-};
-constexpr section_length lengths[] = {{"short", 0}, {"long", 1000}};
-
-// Work whose every step waits for the one before.
+// Work whose every step waits for the one before; musl_rival.c has the same.
 std::uint64_t work(std::uint64_t value, int steps) {
   for (int i = 0; i < steps; ++i) {
     value = value * 6364136223846793005U + 1442695040888963407U;
@@ -59,11 +54,9 @@ void compete(benchmark::State& state, int processes, int steps) {
 
 template <class Rival>
 void add(int processes, const section_length& length) {
-  const std::string name = "contended/procs:" + std::to_string(processes) +
-                           "/section:" + length.name + "/" + Rival::name;
   const int steps = length.steps;
   benchmark::RegisterBenchmark(
-      name.c_str(),
+      contended_name(processes, length, Rival::name).c_str(),
       [processes, steps](benchmark::State& state) { compete<Rival>(state, processes, steps); })
       ->Iterations(1)
       ->UseManualTime();
@@ -72,8 +65,8 @@ void add(int processes, const section_length& length) {
 } // namespace
 
 void register_contended() {
-  for (const section_length& length : lengths) {
-    for (const int processes : {1, 2, 4, 8}) {
+  for (const section_length& length : section_lengths) {
+    for (const int processes : numbers_of_processes) {
       add<glibc_normal>(processes, length);
       add<glibc_robust>(processes, length);
 #ifdef DEADBOLT_BENCH_BOOST

@@ -13,12 +13,14 @@
 #include <benchmark/benchmark.h>
 #include <cstdio>
 #include <deadbolt/condition_variable.hpp>
+#include <deadbolt/counting_semaphore.hpp>
 #include <deadbolt/mutex.hpp>
 #include <deadbolt/robust_futex.h>
 #include <deadbolt/robust_mutex.hpp>
 #include <deadbolt/robust_pi_mutex.hpp>
 #include <deadbolt/shared_mutex.hpp>
 #include <pthread.h>
+#include <semaphore.h>
 #include <string>
 #include <vector>
 
@@ -37,6 +39,8 @@ constexpr size_of sizes[] = {
     {"shared_mutex", sizeof(deadbolt::shared_mutex)},
     {"pthread_cond_t", sizeof(pthread_cond_t)},
     {"condition_variable", sizeof(deadbolt::condition_variable)},
+    {"sem_t", sizeof(sem_t)},
+    {"binary_semaphore", sizeof(deadbolt::binary_semaphore)},
 };
 
 // An odd number, so that a median is one of the samples.
@@ -61,6 +65,7 @@ int main(int argc, char** argv) {
   bench::register_uncontended();
   bench::register_musl();
   bench::register_contended();
+  bench::register_semaphores();
   bench::register_readers_writers();
   bench::register_takeover();
   bench::register_ping_pong();

@@ -1,38 +1,73 @@
 // SPDX-License-Identifier: MIT
 // musl's mutexes, measured by a program of their own that takes its turn among the others.
 #include "benchmarks.hpp"
+#include "contended.hpp"
+#include "contest.hpp"
 #include "rivals.hpp"
 
 #include <benchmark/benchmark.h>
+#include <cinttypes>
 #include <cstdio>
 #include <string>
+#include <utility>
 
 namespace bench {
 
 #ifdef DEADBOLT_MUSL_RIVAL
 namespace {
 
-void run_program(benchmark::State& state, const char* kind) {
-  const std::string command = std::string{DEADBOLT_MUSL_RIVAL} + " " + kind + " 20";
-  for ([[maybe_unused]] auto _ : state) {
-    std::FILE* output = popen(command.c_str(), "r");
-    require(output != nullptr, "musl_rival was not started");
+// What musl_rival prints when it is run with these arguments: that many numbers.
+template <class... Numbers>
+void run_program(const std::string& arguments, const char* format, Numbers*... numbers) {
+  const std::string command = std::string{DEADBOLT_MUSL_RIVAL} + " " + arguments;
+  std::FILE* output = popen(command.c_str(), "r");
+  require(output != nullptr, "musl_rival was not started");
+  const int read = std::fscanf(output, format, numbers...);
+  require(pclose(output) == 0 && read == sizeof...(numbers), "musl_rival failed");
+}
+
+void lock_and_unlock(benchmark::State& state, const std::string& kind) {
+  while (state.KeepRunning()) {
     double nanoseconds = 0;
-    const int read = std::fscanf(output, "%lf", &nanoseconds);
-    require(pclose(output) == 0 && read == 1 && nanoseconds > 0, "musl_rival failed");
+    run_program(kind + " 20", "%lf", &nanoseconds);
+    require(nanoseconds > 0, "musl_rival failed");
     state.SetIterationTime(nanoseconds * 1e-9);
     state.counters["of_another_process"] = 1; // its time is the one set, not this one's
   }
 }
 
+void compete(benchmark::State& state, const std::string& kind, int processes, int steps) {
+  while (state.KeepRunning()) {
+    contest_result result{};
+    run_program(kind + " " + std::to_string(contest_time.count()) + " " +
+                    std::to_string(processes) + " " + std::to_string(steps),
+                "%lf %" SCNu64 " %" SCNu64 " %" SCNu64, &result.seconds, &result.pairs,
+                &result.fewest_pairs, &result.longest_gap);
+    report(state, result, processes);
+  }
+}
+
+template <class Body>
+void add(const std::string& name, Body&& body) {
+  benchmark::RegisterBenchmark(name.c_str(), std::forward<Body>(body))
+      ->Iterations(1)
+      ->UseManualTime();
+}
+
 } // namespace
 
 void register_musl() {
-  for (const char* kind : {"normal", "robust"}) {
-    benchmark::RegisterBenchmark((std::string{uncontended_group} + "/musl_" + kind).c_str(),
-                                 [kind](benchmark::State& state) { run_program(state, kind); })
-        ->Iterations(1)
-        ->UseManualTime();
+  for (const std::string kind : {"normal", "robust"}) {
+    const std::string rival = "musl_" + kind;
+    add(std::string{uncontended_group} + "/" + rival,
+        [kind](benchmark::State& state) { lock_and_unlock(state, kind); });
+    for (const section_length& length : section_lengths) {
+      for (const int processes : numbers_of_processes) {
+        const int steps = length.steps;
+        add(contended_name(processes, length, rival.c_str()),
+            [=](benchmark::State& state) { compete(state, kind, processes, steps); });
+      }
+    }
   }
 }
 #else

@@ -11,8 +11,9 @@ namespace {
 
 constexpr const char* reference = "glibc_robust";
 // Where that one does not compete.
-constexpr const char* other_references[] = {"glibc_rwlock_read", "glibc_rwlock", "thread"};
-constexpr const char* floor_name = "two_rmw_floor";
+constexpr const char* other_references[] = {"glibc_rwlock", "glibc_semaphore", "thread"};
+constexpr const char* one_floor = "one_rmw_floor";
+constexpr const char* two_floor = "two_rmw_floor";
 
 // A ratio that is less certain than this is not printed.
 constexpr double widest_interval = 0.25;
@@ -29,14 +30,16 @@ struct aim {
 };
 constexpr aim aims[] = {
     {uncontended_group, "robust_mutex", reference, 0.80},
-    {uncontended_group, "robust_mutex", floor_name, 1.15},
+    {uncontended_group, "robust_mutex", two_floor, 1.15},
     {uncontended_group, "robust_pi_mutex", "glibc_robust_pi", 0.80},
     {"contended/procs:2/section:short", "robust_mutex", reference, 1 / 1.5},
     {"contended/procs:8/section:short", "robust_mutex", reference, 1 / 1.5},
     {uncontended_group, "mutex", reference, 0.72},
+    {uncontended_group, "mutex", one_floor, 1.15},
     {uncontended_group, "mutex", "glibc_normal", 1},
     {uncontended_group, "shared_mutex_read", "glibc_rwlock_read", 1},
     {uncontended_group, "shared_mutex_write", "glibc_rwlock_write", 1},
+    {uncontended_group, "counting_semaphore", "glibc_semaphore", 1},
     {"contended/procs:2/section:short", "mutex", reference, 1 / 1.5},
     {"contended/procs:8/section:short", "mutex", reference, 1 / 1.5},
 };
@@ -100,13 +103,15 @@ const ratio_table::row* ratio_table::reference_of(const group& rows) {
 }
 
 void ratio_table::print(const std::string& name, const group& rows) {
-  const row* to = reference_of(rows);
-  const row* floor = find(rows, floor_name);
+  // What each is compared with, a column each.
+  std::vector<const row*> references;
+  for (const row* to : {reference_of(rows), find(rows, one_floor), find(rows, two_floor)}) {
+    if (to != nullptr) references.push_back(to);
+  }
   const bool kills = !rows.empty() && rows.begin()->second.counters.contains("p99_us");
-  const std::string ratio = std::string{"time / "} + (to != nullptr ? to->rival : reference);
-  std::printf("\n%-32s %10s %7s  %-21s", name.c_str(),
-              kills || find(rows, "thread") != nullptr ? "ns" : "ns/pair", "spread", ratio.c_str());
-  if (floor != nullptr) std::printf("  %-21s", "time / two_rmw_floor");
+  std::printf("\n%-32s %10s %7s", name.c_str(),
+              kills || find(rows, "thread") != nullptr ? "ns" : "ns/pair", "spread");
+  for (const row* to : references) std::printf("  time / %-14s", to->rival.c_str());
   if (kills) {
     std::printf("  %12s", "p99");
   } else if (rows.begin()->second.counters.contains("pairs_per_second")) {
@@ -117,8 +122,7 @@ void ratio_table::print(const std::string& name, const group& rows) {
     const estimate time = median_of(row.nanoseconds);
     std::printf("  %-30s %10.2f %6.1f%%", row.rival.c_str(), time.value,
                 100 * spread_of(row.nanoseconds));
-    if (to != nullptr) print_ratio(ratio_of(time, median_of(to->nanoseconds)));
-    if (floor != nullptr) print_ratio(ratio_of(time, median_of(floor->nanoseconds)));
+    for (const auto* to : references) print_ratio(ratio_of(time, median_of(to->nanoseconds)));
     if (kills) {
       std::printf("  %9.0f us", median_counter(row.counters, "p99_us"));
     } else if (row.counters.contains("pairs_per_second")) {

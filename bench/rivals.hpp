@@ -4,6 +4,7 @@
 #ifndef DEADBOLT_BENCH_RIVALS_HPP
 #define DEADBOLT_BENCH_RIVALS_HPP
 
+#include <deadbolt/counting_semaphore.hpp>
 #include <deadbolt/mutex.hpp>
 #include <deadbolt/robust_mutex.hpp>
 #include <deadbolt/robust_pi_mutex.hpp>
@@ -17,6 +18,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <pthread.h>
+#include <semaphore.h>
 
 namespace bench {
 
@@ -27,10 +29,11 @@ inline void require(bool fine, const char* what) {
   }
 }
 
-// What every lock with a word needs at least: take it and give it back, one
-// atomic read-modify-write each, inlined into the caller.
-struct two_rmw_floor {
-  static constexpr const char* name = "two_rmw_floor";
+// What a lock needs at least that is given back by a plain store, whoever waits for it
+// having paid for the order of things: take its word, one atomic read-modify-write, inlined
+// into the caller.
+struct one_rmw_floor {
+  static constexpr const char* name = "one_rmw_floor";
   std::uint32_t word = 0;
 
   void lock() {
@@ -38,18 +41,31 @@ struct two_rmw_floor {
     require(__atomic_compare_exchange_n(&word, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
             "floor: not free");
   }
+  void unlock() { __atomic_store_n(&word, 0, __ATOMIC_RELEASE); }
+};
+
+// What every other lock needs at least: two of them.
+struct two_rmw_floor : one_rmw_floor {
+  static constexpr const char* name = "two_rmw_floor";
+
   void unlock() {
     require(__atomic_exchange_n(&word, 0, __ATOMIC_RELEASE) == 1, "floor: not held");
   }
 };
 
 // The same behind two function calls, as a lock in a library is.
-struct two_rmw_floor_called {
-  static constexpr const char* name = "two_rmw_floor_called";
-  two_rmw_floor floor;
+template <class Floor>
+struct called {
+  Floor floor;
 
   [[gnu::noinline]] void lock() { floor.lock(); }
   [[gnu::noinline]] void unlock() { floor.unlock(); }
+};
+struct one_rmw_floor_called : called<one_rmw_floor> {
+  static constexpr const char* name = "one_rmw_floor_called";
+};
+struct two_rmw_floor_called : called<two_rmw_floor> {
+  static constexpr const char* name = "two_rmw_floor_called";
 };
 
 // A process-shared pthread mutex.
@@ -75,6 +91,9 @@ struct glibc_normal : glibc_mutex<PTHREAD_MUTEX_STALLED, PTHREAD_PRIO_NONE> {
 };
 struct glibc_robust : glibc_mutex<PTHREAD_MUTEX_ROBUST, PTHREAD_PRIO_NONE> {
   static constexpr const char* name = "glibc_robust";
+};
+struct glibc_pi : glibc_mutex<PTHREAD_MUTEX_STALLED, PTHREAD_PRIO_INHERIT> {
+  static constexpr const char* name = "glibc_pi";
 };
 struct glibc_robust_pi : glibc_mutex<PTHREAD_MUTEX_ROBUST, PTHREAD_PRIO_INHERIT> {
   static constexpr const char* name = "glibc_robust_pi";
@@ -141,6 +160,29 @@ struct glibc_rwlock_read : glibc_rwlock<true> {
 };
 struct glibc_rwlock_write : glibc_rwlock<false> {
   static constexpr const char* name = "glibc_rwlock_write";
+};
+
+// A process-shared semaphore, of this many permits.
+template <unsigned permits>
+struct glibc_semaphore {
+  static constexpr const char* name = "glibc_semaphore";
+  sem_t semaphore;
+
+  glibc_semaphore() { require(sem_init(&semaphore, 1, permits) == 0, "sem_init failed"); }
+  void lock() { require(sem_wait(&semaphore) == 0, "sem_wait failed"); }
+  void unlock() { require(sem_post(&semaphore) == 0, "sem_post failed"); }
+};
+
+template <unsigned permits>
+struct region_semaphore {
+  static constexpr const char* name = "counting_semaphore";
+  static constexpr bool in_region = true;
+  deadbolt::counting_semaphore<permits> semaphore;
+
+  void lock() { require(semaphore.acquire(), "acquire: no permit"); }
+  void unlock() {
+    require(semaphore.release() == deadbolt::unlock_status::released, "release: not released");
+  }
 };
 
 #ifdef DEADBOLT_BENCH_BOOST

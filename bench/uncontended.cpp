@@ -5,11 +5,15 @@
 #include "shared_mapping.hpp"
 
 #include <benchmark/benchmark.h>
+#include <cstdio>
 #include <new>
 #include <string>
 
 namespace bench {
 namespace {
+
+// Of a semaphore. One more than a mutex has, for the search among them to be there.
+constexpr unsigned permits = 2;
 
 // Time is the thread's CPU time: what other programs take is left out.
 template <class Rival>
@@ -37,11 +41,14 @@ void add() {
 } // namespace
 
 void register_uncontended() {
-  add<two_rmw_floor, two_rmw_floor_called, glibc_normal, glibc_robust, glibc_robust_pi,
-      robust_mutex, robust_pi_mutex, region_mutex, glibc_rwlock_read, shared_mutex_read,
-      glibc_rwlock_write, shared_mutex_write>();
+  add<one_rmw_floor, one_rmw_floor_called, two_rmw_floor, two_rmw_floor_called, glibc_normal,
+      glibc_robust, glibc_pi, glibc_robust_pi, robust_mutex, robust_pi_mutex, region_mutex,
+      glibc_rwlock_read, shared_mutex_read, glibc_rwlock_write, shared_mutex_write,
+      glibc_semaphore<permits>, region_semaphore<permits>>();
 #ifdef DEADBOLT_BENCH_BOOST
   add<boost_interprocess>();
+#else
+  std::puts("without Boost.Interprocess: there are no headers of it (libboost-dev)");
 #endif
 }
 
