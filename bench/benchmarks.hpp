@@ -7,6 +7,10 @@ namespace bench {
 
 inline constexpr const char* uncontended_group = "uncontended";
 
+// A counter: the time's ratio to that of the group's reference, where a benchmark measures
+// both by turns. Says more than a ratio of two medians.
+inline constexpr const char* paired_ratio = "paired_ratio";
+
 void register_uncontended();
 void register_contended();
 void register_musl();

@@ -10,30 +10,12 @@
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
-#include <vector>
 
 namespace bench {
 namespace {
 
 // Far more than a contest takes; a child that hangs dies of SIGALRM.
 constexpr unsigned watchdog_seconds = 30;
-
-std::vector<int> allowed_cpus() {
-  cpu_set_t set;
-  require(sched_getaffinity(0, sizeof set, &set) == 0, "sched_getaffinity failed");
-  std::vector<int> cpus;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (CPU_ISSET(static_cast<std::size_t>(cpu), &set)) cpus.push_back(cpu);
-  }
-  return cpus;
-}
-
-void pin_to(int cpu) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(static_cast<std::size_t>(cpu), &set);
-  require(sched_setaffinity(0, sizeof set, &set) == 0, "sched_setaffinity failed");
-}
 
 void prepare_barrier(pthread_barrier_t& barrier, int parties) {
   pthread_barrierattr_t attributes;
@@ -45,6 +27,23 @@ void prepare_barrier(pthread_barrier_t& barrier, int parties) {
 }
 
 } // namespace
+
+std::vector<int> allowed_cpus() {
+  cpu_set_t set;
+  require(sched_getaffinity(0, sizeof set, &set) == 0, "sched_getaffinity failed");
+  std::vector<int> cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(static_cast<std::size_t>(cpu), &set)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+void allow(const std::vector<int>& cpus) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int cpu : cpus) CPU_SET(static_cast<std::size_t>(cpu), &set);
+  require(sched_setaffinity(0, sizeof set, &set) == 0, "sched_setaffinity failed");
+}
 
 contest_result run_contest(contest_stage& stage, int processes, std::chrono::nanoseconds duration,
                            const std::function<void(contender&)>& compete) {
@@ -60,7 +59,7 @@ contest_result run_contest(contest_stage& stage, int processes, std::chrono::nan
     if (child == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
       alarm(watchdog_seconds);
-      pin_to(cpus[index % cpus.size()]);
+      allow({cpus[index % cpus.size()]});
       pthread_barrier_wait(&stage.start);
       compete(stage.contenders[index]);
       _exit(0);

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <pthread.h>
+#include <vector>
 
 namespace bench {
 
@@ -33,6 +34,10 @@ struct contest_result {
   std::uint64_t fewest_pairs; // of the process that got the least
   std::uint64_t longest_gap;  // ns
 };
+
+// The CPUs that the calling thread may use, and the change of that.
+std::vector<int> allowed_cpus();
+void allow(const std::vector<int>& cpus);
 
 // Forks `processes` children, the first pinned to the first CPU that this process
 // may use, the second to the next, and so on in turn. Each calls `compete` when all

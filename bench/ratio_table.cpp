@@ -44,8 +44,12 @@ constexpr aim aims[] = {
     {"contended/procs:8/section:short", "mutex", reference, 1 / 1.5},
 };
 
+bool is_undecided(const estimate& ratio) {
+  return ratio.high - ratio.low > widest_interval * ratio.value;
+}
+
 void print_ratio(const estimate& ratio) {
-  if (ratio.high - ratio.low > widest_interval * ratio.value) {
+  if (is_undecided(ratio)) {
     std::printf("  %21s", "too uncertain");
   } else {
     std::printf("  %5.2f (%5.2f to %5.2f)", ratio.value, ratio.low, ratio.high);
@@ -102,6 +106,12 @@ const ratio_table::row* ratio_table::reference_of(const group& rows) {
   return found;
 }
 
+estimate ratio_table::ratio_to(const row& ours, const row& theirs) {
+  const auto paired = ours.counters.find(paired_ratio);
+  if (paired != ours.counters.end() && theirs.rival == reference) return median_of(paired->second);
+  return ratio_of(median_of(ours.nanoseconds), median_of(theirs.nanoseconds));
+}
+
 void ratio_table::print(const std::string& name, const group& rows) {
   // What each is compared with, a column each.
   std::vector<const row*> references;
@@ -122,7 +132,7 @@ void ratio_table::print(const std::string& name, const group& rows) {
     const estimate time = median_of(row.nanoseconds);
     std::printf("  %-30s %10.2f %6.1f%%", row.rival.c_str(), time.value,
                 100 * spread_of(row.nanoseconds));
-    for (const auto* to : references) print_ratio(ratio_of(time, median_of(to->nanoseconds)));
+    for (const auto* to : references) print_ratio(ratio_to(row, *to));
     if (kills) {
       std::printf("  %9.0f us", median_counter(row.counters, "p99_us"));
     } else if (row.counters.contains("pairs_per_second")) {
@@ -146,8 +156,13 @@ void ratio_table::write_medians(const std::string& path) const {
         file << "\t-\t-\t-\n";
         continue;
       }
-      const estimate ratio = ratio_of(time, median_of(to->nanoseconds));
-      file << '\t' << ratio.value << '\t' << ratio.low << '\t' << ratio.high << '\n';
+      const estimate ratio = ratio_to(its, *to);
+      if (is_undecided(ratio)) {
+        file << "\tundecided";
+      } else {
+        file << '\t' << ratio.value;
+      }
+      file << '\t' << ratio.low << '\t' << ratio.high << '\n';
     }
   }
   if (!file) std::fprintf(stderr, "lock_bench: %s was not written\n", path.c_str());
@@ -159,7 +174,7 @@ void ratio_table::judge(const std::string& name, const group& rows) {
     const row* ours = find(rows, aim.rival);
     const row* theirs = find(rows, aim.to);
     if (ours == nullptr || theirs == nullptr) continue;
-    const estimate ratio = ratio_of(median_of(ours->nanoseconds), median_of(theirs->nanoseconds));
+    const estimate ratio = ratio_to(*ours, *theirs);
     const char* verdict = "undecided: the spread is too wide, measure again on an idle machine";
     if (ratio.high <= aim.at_most) {
       verdict = "met";

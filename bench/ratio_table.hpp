@@ -21,7 +21,8 @@ public:
   void Finalize() override;
 
   // A line a rival: group, rival, median in ns, ratio to the group's reference, and the
-  // ratio's bounds; tabs in between. "-" where there is no reference.
+  // ratio's bounds; tabs in between. "-" where there is no reference, "undecided" for a
+  // ratio that the table does not print either.
   void write_medians(const std::string& path) const;
 
   // Whether every aim whose benchmarks ran could be judged, met or not.
@@ -38,6 +39,7 @@ private:
 
   static const row* find(const group& rows, const char* rival);
   static const row* reference_of(const group& rows);
+  static estimate ratio_to(const row& ours, const row& theirs);
   static void print(const std::string& name, const group& rows);
   void judge(const std::string& name, const group& rows);
 

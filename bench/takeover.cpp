@@ -24,29 +24,48 @@ constexpr int kills_a_sample = 100;
 // Between the waiter's announcement and the kill: it is asleep by then.
 constexpr std::uint64_t time_to_sleep = 100'000;
 
-// An owner that dies, and is followed.
-struct dying_glibc_robust : glibc_robust {
+constexpr std::uint32_t waiters_bit = 0x80000000U;
+
+// The kernel's bit, and our region locks', in a lock word: somebody waits.
+template <class Word>
+bool has_waiters_bit(const Word* word) {
+  return (__atomic_load_n(word, __ATOMIC_ACQUIRE) & waiters_bit) != 0;
+}
+
+// Owners that die, and are followed.
+template <class Glibc>
+struct dying_glibc : Glibc {
   bool lock_after_death() {
-    const int error = pthread_mutex_lock(&mutex);
-    return error == EOWNERDEAD && pthread_mutex_consistent(&mutex) == 0;
+    const int error = pthread_mutex_lock(&this->mutex);
+    return error == EOWNERDEAD && pthread_mutex_consistent(&this->mutex) == 0;
   }
-  // The kernel's bit in the lock word, which is the mutex's first.
   [[nodiscard]] bool has_waiter() const {
-    return (__atomic_load_n(reinterpret_cast<const int*>(&mutex), __ATOMIC_ACQUIRE) &
-            static_cast<int>(0x80000000U)) != 0;
+    // The lock word is the mutex's first.
+    return has_waiters_bit(reinterpret_cast<const std::uint32_t*>(&this->mutex));
   }
 };
 
-struct dying_region_mutex : region_mutex {
+template <class Ours>
+struct dying_deadbolt : Ours {
   bool lock_after_death() {
-    return mutex.lock().status() == deadbolt::lock_status::owner_died && mutex.mark_consistent();
+    return this->mutex.lock().status() == deadbolt::lock_status::owner_died &&
+           this->mutex.mark_consistent();
   }
+  [[nodiscard]] bool has_waiter() const { return has_waiters_bit(this->mutex.native_handle()); }
+};
+
+struct dying_region_mutex : dying_deadbolt<region_mutex> {
   [[nodiscard]] bool has_waiter() const {
-    // A waiter's bit in the word, or the word behind it.
-    const std::uint64_t* const words = mutex.native_handle();
-    return (__atomic_load_n(&words[0], __ATOMIC_ACQUIRE) & 0x80000000U) != 0 ||
-           __atomic_load_n(&words[1], __ATOMIC_ACQUIRE) != 0;
+    // The bit, or the 32 bits behind the word.
+    const std::uint64_t* const word = mutex.native_handle();
+    return has_waiters_bit(word) ||
+           __atomic_load_n(reinterpret_cast<const std::uint32_t*>(word + 1), __ATOMIC_ACQUIRE) != 0;
   }
+};
+
+struct shared_mutex : deadbolt_mutex<deadbolt::shared_mutex> {
+  static constexpr const char* name = "shared_mutex";
+  static constexpr bool in_region = true;
 };
 
 template <class Rival>
@@ -57,26 +76,27 @@ struct stage {
 };
 
 template <class Body>
-pid_t fork_into(Body&& body) {
+pid_t fork_into(int cpu, Body&& body) {
   const pid_t child = fork();
   require(child >= 0, "fork failed");
   if (child != 0) return child;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   alarm(30);
+  allow({cpu});
   body();
-  _exit(0);
+  for (;;) pause();
 }
 
+// The owner has a CPU to itself to die on; the killer sleeps on the waiter's when that is to wake.
 template <class Rival>
-std::uint64_t time_one_kill(stage<Rival>& here) {
+std::uint64_t time_one_kill(stage<Rival>& here, int owners_cpu, int waiters_cpu) {
   here.owner.store(0);
-  const pid_t owner = fork_into([&] {
+  const pid_t owner = fork_into(owners_cpu, [&] {
     here.lock.lock();
     here.owner.store(getpid());
-    for (;;) pause();
   });
   while (here.owner.load() == 0) sched_yield();
-  const pid_t killer = fork_into([&] {
+  const pid_t killer = fork_into(waiters_cpu, [&] {
     while (!here.lock.has_waiter()) sched_yield();
     const std::uint64_t seen = nanoseconds_now();
     while (nanoseconds_now() - seen < time_to_sleep) {
@@ -88,26 +108,44 @@ std::uint64_t time_one_kill(stage<Rival>& here) {
   const std::uint64_t end = nanoseconds_now();
   require(told, "the waiter was not told of the death");
   here.lock.unlock();
+  kill(killer, SIGKILL);
   for (const pid_t child : {owner, killer}) waitpid(child, nullptr, 0);
   return end - here.killed_at.load();
 }
 
-template <class Rival>
+std::uint64_t at(const std::vector<std::uint64_t>& sorted, std::size_t per_cent) {
+  return sorted[(sorted.size() - 1) * per_cent / 100];
+}
+
+// The reference's kills and the rival's take turns: what changes from one moment to the next
+// changes both, and each sample has a ratio of its own.
+template <class Reference, class Rival>
 void take_over(benchmark::State& state) {
+  const std::vector<int> cpus = allowed_cpus();
   for (auto _ : state) {
-    const typename mapping_for<stage<Rival>, Rival>::type mapping;
+    const typename mapping_for<stage<Reference>, Reference>::type reference;
+    const typename mapping_for<stage<Rival>, Rival>::type rival;
+    allow({cpus.front()});
+    std::vector<std::uint64_t> of_reference;
     std::vector<std::uint64_t> times;
-    times.reserve(kills_a_sample);
-    for (int i = 0; i < kills_a_sample; ++i) times.push_back(time_one_kill(*mapping));
+    for (int i = 0; i < kills_a_sample; ++i) {
+      of_reference.push_back(time_one_kill(*reference, cpus.back(), cpus.front()));
+      times.push_back(time_one_kill(*rival, cpus.back(), cpus.front()));
+    }
+    allow(cpus);
+    std::sort(of_reference.begin(), of_reference.end());
     std::sort(times.begin(), times.end());
-    state.SetIterationTime(static_cast<double>(times[times.size() / 2]) * 1e-9);
-    state.counters["p99_us"] = static_cast<double>(times[times.size() * 99 / 100]) * 1e-3;
+    const auto median = static_cast<double>(at(times, 50));
+    state.SetIterationTime(median * 1e-9);
+    state.counters["p99_us"] = static_cast<double>(at(times, 99)) * 1e-3;
+    state.counters[paired_ratio] = median / static_cast<double>(at(of_reference, 50));
   }
 }
 
 template <class Rival>
 void add() {
-  benchmark::RegisterBenchmark((std::string{"takeover/"} + Rival::name).c_str(), take_over<Rival>)
+  benchmark::RegisterBenchmark((std::string{"takeover/"} + Rival::name).c_str(),
+                               take_over<dying_glibc<glibc_robust>, Rival>)
       ->Iterations(1)
       ->UseManualTime();
 }
@@ -115,8 +153,12 @@ void add() {
 } // namespace
 
 void register_takeover() {
-  add<dying_glibc_robust>();
+  add<dying_glibc<glibc_robust>>();
+  add<dying_deadbolt<robust_mutex>>();
   add<dying_region_mutex>();
+  add<dying_deadbolt<shared_mutex>>();
+  add<dying_glibc<glibc_robust_pi>>();
+  add<dying_deadbolt<robust_pi_mutex>>();
 }
 
 } // namespace bench
