@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "ending.hpp"
 #include "storm.hpp"
 
 #include <algorithm>
@@ -15,6 +16,7 @@
 #include <thread>
 #include <time.h>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace deadbolt::storm {
@@ -30,6 +32,8 @@ namespace {
 
 constexpr std::size_t line = 64;
 constexpr std::int64_t round_length = 1'000'000'000;
+// A guard has to look at each death, on a machine that does other things too.
+constexpr std::int64_t longest_death = 10'000'000'000;
 
 std::size_t rounded(std::size_t size) {
   return (size + line - 1) / line * line;
@@ -87,7 +91,7 @@ private:
     return std::chrono::duration_cast<std::chrono::nanoseconds>(time).count();
   }
   [[nodiscard]] bool is_violated() const {
-    return control_->found.load() != violation::none || !stranded_.empty();
+    return control_->found.load() != violation::none || !seen_from_here_.empty();
   }
 
   // Kills, and then a calm in which all who are left must come to an end: a thread that
@@ -129,48 +133,69 @@ private:
   }
 
   void kill_by(const strike& strike) {
-    const pid_t victim = processes_[strike.process];
+    if (ended_by_itself(strike.process)) return;
     for (std::uint32_t thread = 0; thread < options_.threads; ++thread)
       worker_of(strike.process, thread).doomed.store(true);
+    const way sent = send(strike);
+    ++outcome_.kills[static_cast<std::size_t>(sent)];
+    const pid_t victim = processes_[strike.process];
+    const int status = reap(strike.process);
+    if (!is_violated() && !is_from(sent, status)) {
+      seen_from_here_ = fmt::format("process {} {}: what it was sent was {}", victim,
+                                    text_of(status), to_string(sent));
+    }
+    spawn(strike.process);
+  }
+  // What was sent in the end. A thread that has not begun cannot be told to end itself.
+  way send(const strike& strike) {
+    const pid_t victim = processes_[strike.process];
     switch (strike.how) {
     case way::sigkill:
-      kill(victim, SIGKILL);
       break;
     case way::sigsegv:
       kill(victim, SIGSEGV);
-      break;
+      return way::sigsegv;
     case way::exit_group:
-      signal_thread(strike.process, strike.thread, exit_signal);
+      if (signal_thread(strike.process, strike.thread, exit_signal)) return way::exit_group;
       break;
     case way::exec:
       // The kernel does not mark the locks of a thread that is not the leader.
-      signal_thread(strike.process, subject_.sees_death_by_itself() ? strike.thread : 0,
-                    exec_signal);
+      if (signal_thread(strike.process, subject_.sees_death_by_itself() ? strike.thread : 0,
+                        exec_signal))
+        return way::exec;
       break;
     }
-    ++outcome_.kills[static_cast<std::size_t>(strike.how)];
-    reap(strike.process);
-    spawn(strike.process);
+    kill(victim, SIGKILL);
+    return way::sigkill;
   }
-  // Never to the process as a whole: any thread might take it. A thread that has not
-  // begun cannot be told to end itself.
-  void signal_thread(std::uint32_t process, std::uint32_t thread, int signal) {
+  // Never to the process as a whole: any thread might take it.
+  bool signal_thread(std::uint32_t process, std::uint32_t thread, int signal) {
     const std::int32_t tid = worker_of(process, thread).tid.load();
-    const pid_t pid = processes_[process];
-    if (tid == 0 || syscall(SYS_tgkill, pid, tid, signal) != 0) kill(pid, SIGKILL);
+    return tid != 0 && syscall(SYS_tgkill, processes_[process], tid, signal) == 0;
   }
-  // A process that found a violation, or was told of one, ends by itself.
-  void reap(std::uint32_t process) {
+  // The wait status.
+  int reap(std::uint32_t process) {
     int status = 0;
-    const std::int64_t deadline = now() + nanoseconds(options_.patience);
+    const std::int64_t deadline = now() + longest_death;
     while (waitpid(processes_[process], &status, WNOHANG) == 0) {
       if (now() > deadline) {
-        stranded_ = fmt::format("process {} does not die", processes_[process]);
+        seen_from_here_ = fmt::format("process {} does not die", processes_[process]);
         kill(processes_[process], SIGKILL);
       }
       std::this_thread::sleep_for(std::chrono::microseconds(50));
     }
     processes_[process] = -1;
+    return status;
+  }
+  // Nobody has a reason to, while the storm goes on, but a violation that it found.
+  bool ended_by_itself(std::uint32_t process) {
+    const pid_t pid = processes_[process];
+    if (!has_ended(pid)) return false;
+    const int status = reap(process);
+    if (!is_violated())
+      seen_from_here_ =
+          fmt::format("process {} {}, and nobody had sent it anything", pid, text_of(status));
+    return true;
   }
 
   void look_for_stranded() {
@@ -182,7 +207,7 @@ private:
         const worker& it = worker_of(process, thread);
         const std::int64_t since = it.waiting_since.load();
         if (since == 0 || time - since < nanoseconds(options_.patience)) continue;
-        stranded_ =
+        seen_from_here_ =
             fmt::format("stranded: thread {} has waited for lock {} for {:.1f} s", it.tid.load(),
                         it.waiting_for.load(), static_cast<double>(time - since) * 1e-9);
         return;
@@ -191,18 +216,23 @@ private:
   }
 
   void await_the_end() {
-    const std::int64_t deadline = now() + nanoseconds(options_.patience);
+    const std::int64_t deadline = now() + longest_death;
     for (pid_t& process : processes_) {
-      while (waitpid(process, nullptr, WNOHANG) == 0) {
+      int status = 0;
+      while (waitpid(process, &status, WNOHANG) == 0) {
         look_for_stranded();
         if (is_violated()) return;
-        if (now() > deadline + nanoseconds(options_.patience)) {
-          stranded_ = fmt::format("process {} does not end", process);
+        if (now() > deadline) {
+          seen_from_here_ = fmt::format("process {} does not end", process);
           return;
         }
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
       }
-      process = -1;
+      const pid_t ended = std::exchange(process, -1);
+      if (is_violated() || is_from_calm(status)) continue;
+      seen_from_here_ =
+          fmt::format("process {} {} when it was told to stop", ended, text_of(status));
+      return;
     }
   }
 
@@ -226,9 +256,9 @@ private:
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
-    if (WIFSIGNALED(status)) stranded_ = "lost: a lock that nobody holds cannot be had";
+    if (WIFSIGNALED(status)) seen_from_here_ = "lost: a lock that nobody holds cannot be had";
     if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
-      stranded_ = fmt::format("lost: lock {} is refused at the end", WEXITSTATUS(status) - 1);
+      seen_from_here_ = fmt::format("lost: lock {} is refused at the end", WEXITSTATUS(status) - 1);
     }
   }
 
@@ -248,7 +278,7 @@ private:
     case violation::unlock_refused:
       return fmt::format("the owner of lock {} could not unlock it", lock);
     }
-    return stranded_;
+    return seen_from_here_;
   }
 
   const options& options_;
@@ -258,34 +288,12 @@ private:
   std::byte* lock_memory_ = nullptr;
   std::vector<pid_t> processes_;
   std::int64_t next_look_ = 0;
-  std::string stranded_;
+  std::string seen_from_here_;
   outcome outcome_;
 };
 
 } // namespace
 } // namespace detail
-
-std::string_view to_string(way way) noexcept {
-  switch (way) {
-  case way::sigkill:
-    return "SIGKILL";
-  case way::sigsegv:
-    return "SIGSEGV";
-  case way::exit_group:
-    return "exit_group";
-  case way::exec:
-    break;
-  }
-  return "execve";
-}
-
-strike schedule::next() {
-  const auto gap = random_() % (2'000 * static_cast<std::uint64_t>(options_.between_kills.count()));
-  return {.after = std::chrono::nanoseconds(gap),
-          .process = static_cast<std::uint32_t>(random_() % options_.processes),
-          .thread = static_cast<std::uint32_t>(random_() % options_.threads),
-          .how = ways[random_() % ways.size()]};
-}
 
 outcome run(const crash::subject& subject, const options& options) {
   // A core file for each SIGSEGV would be the slowest part.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Runs a storm on each kind of lock that crash-test knows and that is ours, or on those
-// that are named. Exit status: 0, 1 for a violation, 2 for bad usage.
+// that are named. Exit status: 0, 1 for a violation or a storm that was none, 2 for bad usage.
 #include "storm.hpp"
 
 #include "crash/catalogue.hpp"
@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <numeric>
 #include <random>
 #include <string>
 #include <vector>
@@ -21,14 +20,13 @@ using deadbolt::crash::subject;
 using deadbolt::storm::outcome;
 using deadbolt::storm::ways;
 
-void print(const subject& subject, const outcome& result) {
-  fmt::print("{:<20} {:>7} kills (", subject.name(),
-             std::accumulate(result.kills.begin(), result.kills.end(), std::uint64_t{0}));
+void print(const subject& subject, const outcome& result, std::string_view wrong) {
+  fmt::print("{:<23} {:>7} kills (", subject.name(), result.all_kills());
   for (std::size_t i = 0; i < ways.size(); ++i) {
     fmt::print("{}{} {}", i == 0 ? "" : ", ", to_string(ways[i]), result.kills[i]);
   }
   fmt::print("), {} takeovers, {} sections checked: {}\n", result.takeovers, result.sections,
-             result.violation.empty() ? "clean" : result.violation);
+             wrong.empty() ? "clean" : wrong);
   std::fflush(stdout);
 }
 
@@ -51,8 +49,10 @@ int storm(const std::vector<std::string>& names, deadbolt::storm::options option
   bool clean = true;
   for (const subject* each : chosen) {
     const outcome result = deadbolt::storm::run(*each, options);
-    print(*each, result);
-    clean = clean && result.violation.empty();
+    const std::string wrong =
+        result.violation.empty() ? shortfall(result, options.time) : result.violation;
+    print(*each, result, wrong);
+    clean = clean && wrong.empty();
   }
   return clean ? 0 : 1;
 }

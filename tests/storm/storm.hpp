@@ -55,7 +55,11 @@ struct outcome {
   std::uint64_t sections = 0; // critical sections, each with its invariants checked
   std::uint64_t takeovers = 0;
   std::string violation; // empty: none
+  [[nodiscard]] std::uint64_t all_kills() const;
 };
+
+// Why so little happened in that time that the storm says nothing; empty: enough.
+[[nodiscard]] std::string shortfall(const outcome& outcome, std::chrono::duration<double> time);
 
 // Whether a storm's invariants fit this kind of lock: its way for others excludes.
 [[nodiscard]] inline bool can_be_stormed(const crash::subject& subject) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "ending.hpp"
 #include "storm.hpp"
 
 #include <csignal>
@@ -14,7 +15,7 @@ namespace deadbolt::storm::detail {
 namespace {
 
 void exit_at_once(int /*signal*/) {
-  _exit(0); // exit_group: the other threads die wherever they are
+  _exit(group_exit_status); // exit_group: the other threads die wherever they are
 }
 
 // What it becomes does nothing; for the locks this process is dead.
@@ -22,7 +23,7 @@ void exec_at_once(int /*signal*/) {
   static char name[] = "true";
   static char* arguments[] = {name, nullptr};
   execve("/bin/true", arguments, environ);
-  _exit(1);
+  _exit(no_exec_status);
 }
 
 class worker_thread {
@@ -198,7 +199,7 @@ void work(const stage& stage, const options& options, std::uint32_t process) {
   }
   run(0);
   for (std::thread& other : others) other.join();
-  _exit(0);
+  _exit(calm_status);
 }
 
 } // namespace deadbolt::storm::detail
