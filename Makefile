@@ -87,16 +87,19 @@ test-tsan: build-tsan
 	$(fixed_layout) ctest --preset tsan --parallel $(TEST_JOBS)
 
 # Random kills for STORM_SECONDS, half of the time unprotected and half under the ptrace
-# guard. STORM_OPTIONS="--seed N" replays a schedule.
+# guard, and of the users of the example table. STORM_SEED=N replays the schedules of
+# the seed that each of them prints; STORM_OPTIONS are of the first two.
 STORM_SECONDS ?= 600
+STORM_SEED ?=
 STORM_OPTIONS ?=
+storm_options = --seconds $$(($(STORM_SECONDS) / 2)) $(addprefix --seed ,$(STORM_SEED)) \
+  $(STORM_OPTIONS)
 .PHONY: storm
 storm: build/dev/build.ninja
 	@cmake --build build/dev --parallel $(JOBS) --target storm kv_storm deadbolt
-	build/dev/tests/storm/kv_storm 10000
-	build/dev/tests/storm/storm --seconds $$(($(STORM_SECONDS) / 2)) $(STORM_OPTIONS)
-	build/dev/src/cli/deadbolt run -- \
-	  build/dev/tests/storm/storm --seconds $$(($(STORM_SECONDS) / 2)) $(STORM_OPTIONS)
+	build/dev/tests/storm/kv_storm 10000 $(STORM_SEED)
+	build/dev/tests/storm/storm $(storm_options)
+	build/dev/src/cli/deadbolt run -- build/dev/tests/storm/storm $(storm_options)
 
 # Every promise of the README and its check: docs/evidence.md.
 ONLY ?=

@@ -31,9 +31,10 @@ std::int64_t now() noexcept {
 namespace {
 
 constexpr std::size_t line = 64;
-constexpr std::int64_t round_length = 1'000'000'000;
-// A guard has to look at each death, on a machine that does other things too.
-constexpr std::int64_t longest_death = 10'000'000'000;
+// Calms show who waits in vain: many of them.
+constexpr std::int64_t round_length = 250'000'000;
+// Until a process has ended that was told to: a guard has to look at each death.
+constexpr std::int64_t longest_end = 10'000'000'000;
 
 std::size_t rounded(std::size_t size) {
   return (size + line - 1) / line * line;
@@ -45,8 +46,11 @@ std::size_t rounded(std::size_t size) {
 
 class driver {
 public:
-  driver(const crash::subject& subject, const options& options)
-      : options_{options}, subject_{subject}, schedule_{options} {
+  driver(const crash::subject& subject, const options& options, std::uint32_t permits)
+      : options_{options}, subject_{subject}, permits_{permits}, schedule_{options} {
+    if (permits == 0 || permits > most_permits) {
+      throw std::runtime_error(fmt::format("permits must be from 1 to {}", most_permits));
+    }
     if (options.processes == 0 || options.threads == 0 ||
         options.processes * options.threads > most_workers) {
       throw std::runtime_error(
@@ -78,13 +82,16 @@ public:
     while (now() < end && !is_violated()) round(std::min(end, now() + round_length));
     outcome_.sections = control_->sections.load();
     outcome_.takeovers = control_->takeovers.load();
-    outcome_.violation = text_of_violation();
+    outcome_.longest_wait = std::chrono::nanoseconds(control_->longest_wait.load());
+    outcome_.longest_rest = std::chrono::nanoseconds(control_->longest_rest.load());
+    outcome_.violation = text_of_violation(*control_);
+    if (outcome_.violation.empty()) outcome_.violation = seen_from_here_;
     return outcome_;
   }
 
 private:
   [[nodiscard]] stage here() const {
-    return {subject_, *control_, lock_memory_, rounded(subject_.size())};
+    return {subject_, *control_, lock_memory_, rounded(subject_.size()), permits_};
   }
   [[nodiscard]] std::size_t lock_length() const { return locks * rounded(subject_.size()); }
   static std::int64_t nanoseconds(std::chrono::duration<double> time) {
@@ -176,7 +183,7 @@ private:
   // The wait status.
   int reap(std::uint32_t process) {
     int status = 0;
-    const std::int64_t deadline = now() + longest_death;
+    const std::int64_t deadline = now() + longest_end;
     while (waitpid(processes_[process], &status, WNOHANG) == 0) {
       if (now() > deadline) {
         seen_from_here_ = fmt::format("process {} does not die", processes_[process]);
@@ -206,17 +213,20 @@ private:
       for (std::uint32_t thread = 0; thread < options_.threads; ++thread) {
         const worker& it = worker_of(process, thread);
         const std::int64_t since = it.waiting_since.load();
-        if (since == 0 || time - since < nanoseconds(options_.patience)) continue;
-        seen_from_here_ =
-            fmt::format("stranded: thread {} has waited for lock {} for {:.1f} s", it.tid.load(),
-                        it.waiting_for.load(), static_cast<double>(time - since) * 1e-9);
+        const std::uint32_t lock = it.waiting_for.load();
+        if (since == 0) continue;
+        const std::int64_t waited = time - std::max(since, control_->data[lock].changed.load());
+        if (waited < nanoseconds(options_.patience)) continue;
+        seen_from_here_ = fmt::format(
+            "stranded: thread {} has waited for lock {} for {:.1f} s, and nobody came or went",
+            it.tid.load(), lock, static_cast<double>(waited) * 1e-9);
         return;
       }
     }
   }
 
   void await_the_end() {
-    const std::int64_t deadline = now() + longest_death;
+    const std::int64_t deadline = now() + longest_end;
     for (pid_t& process : processes_) {
       int status = 0;
       while (waitpid(process, &status, WNOHANG) == 0) {
@@ -236,53 +246,35 @@ private:
     }
   }
 
-  // All are gone; whatever they died in, each lock can be had.
+  // All are gone; whatever they died in, each lock can be had, with all its permits.
   void try_every_lock() {
     const pid_t child = fork();
     if (child < 0) fail("fork");
     if (child == 0) {
-      for (std::uint32_t i = 0; i < locks; ++i) {
-        if (!crash::held(subject_.lock(here().lock(i)))) _exit(static_cast<int>(i) + 1);
+      for (std::uint32_t i = 0; i < locks * permits_; ++i) {
+        if (!crash::held(subject_.lock(here().lock(i % locks))))
+          _exit(static_cast<int>(i % locks) + 1);
       }
       _exit(0);
     }
     int status = 0;
-    const std::int64_t deadline = now() + nanoseconds(options_.patience);
+    const std::int64_t deadline = now() + longest_end;
     while (waitpid(child, &status, WNOHANG) == 0) {
-      if (now() > deadline) {
-        kill(child, SIGKILL);
-        waitpid(child, &status, 0);
-        break;
-      }
+      if (now() > deadline) kill(child, SIGKILL);
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
-    if (WIFSIGNALED(status)) seen_from_here_ = "lost: a lock that nobody holds cannot be had";
-    if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+    if (is_from(way::sigkill, status)) {
+      seen_from_here_ = "lost: a lock that nobody holds cannot be had";
+    } else if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
       seen_from_here_ = fmt::format("lost: lock {} is refused at the end", WEXITSTATUS(status) - 1);
+    } else if (status != 0) {
+      seen_from_here_ = fmt::format("who tried every lock at the end {}", text_of(status));
     }
-  }
-
-  [[nodiscard]] std::string text_of_violation() const {
-    const std::uint32_t lock = control_->found_lock.load();
-    switch (control_->found.load()) {
-    case violation::none:
-      break;
-    case violation::never_left:
-      return fmt::format(
-          "lock {} was given as acquired though its last owner, alive or dead, never left", lock);
-    case violation::two_inside:
-      return fmt::format("two threads were inside lock {} at once", lock);
-    case violation::refused:
-      return fmt::format("lock {} said: {}", lock,
-                         to_string(static_cast<crash::grant>(control_->found_detail.load())));
-    case violation::unlock_refused:
-      return fmt::format("the owner of lock {} could not unlock it", lock);
-    }
-    return seen_from_here_;
   }
 
   const options& options_;
   const crash::subject& subject_;
+  std::uint32_t permits_;
   schedule schedule_;
   control* control_ = nullptr;
   std::byte* lock_memory_ = nullptr;
@@ -295,11 +287,11 @@ private:
 } // namespace
 } // namespace detail
 
-outcome run(const crash::subject& subject, const options& options) {
+outcome run(const crash::subject& subject, const options& options, std::uint32_t permits) {
   // A core file for each SIGSEGV would be the slowest part.
   const rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);
-  return detail::driver{subject, options}.run();
+  return detail::driver{subject, options, permits}.run();
 }
 
 } // namespace deadbolt::storm

@@ -70,7 +70,8 @@ int main(int count, char** arguments) {
       count > 2 ? std::strtoull(arguments[2], nullptr, 10) : std::random_device{}();
   const bool twin = count > 3 && std::strcmp(arguments[3], "twin") == 0;
   if (kills <= 0) return 2;
-  std::printf("kv_storm: seed %llu\n", static_cast<unsigned long long>(seed));
+  std::printf("kv_storm: seed %llu (given after the number of kills, it replays them)\n",
+              static_cast<unsigned long long>(seed));
   std::fflush(stdout);
   std::mt19937_64 random{seed};
   deadbolt::region region =

@@ -2,8 +2,7 @@
 // Runs a storm on each kind of lock that crash-test knows and that is ours, or on those
 // that are named. Exit status: 0, 1 for a violation or a storm that was none, 2 for bad usage.
 #include "storm.hpp"
-
-#include "crash/catalogue.hpp"
+#include "targets.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
@@ -18,6 +17,7 @@ namespace {
 
 using deadbolt::crash::subject;
 using deadbolt::storm::outcome;
+using deadbolt::storm::target;
 using deadbolt::storm::ways;
 
 void print(const subject& subject, const outcome& result, std::string_view wrong) {
@@ -25,20 +25,25 @@ void print(const subject& subject, const outcome& result, std::string_view wrong
   for (std::size_t i = 0; i < ways.size(); ++i) {
     fmt::print("{}{} {}", i == 0 ? "" : ", ", to_string(ways[i]), result.kills[i]);
   }
-  fmt::print("), {} takeovers, {} sections checked: {}\n", result.takeovers, result.sections,
-             wrong.empty() ? "clean" : wrong);
+  const auto milliseconds = [](std::chrono::nanoseconds time) {
+    return std::chrono::duration<double, std::milli>(time).count();
+  };
+  fmt::print("), {} takeovers, {} sections checked, longest wait {:.1f} ms, {:.1f} ms with nobody "
+             "entering or leaving: {}\n",
+             result.takeovers, result.sections, milliseconds(result.longest_wait),
+             milliseconds(result.longest_rest), wrong.empty() ? "clean" : wrong);
   std::fflush(stdout);
 }
 
 int storm(const std::vector<std::string>& names, deadbolt::storm::options options, double total) {
-  std::vector<const subject*> chosen;
-  for (const subject* candidate : deadbolt::crash::all_subjects()) {
-    const bool named = std::ranges::find(names, candidate->name()) != names.end();
-    if (!deadbolt::storm::can_be_stormed(*candidate)) continue;
-    if (named || (names.empty() && candidate->ours())) chosen.push_back(candidate);
+  std::vector<target> chosen;
+  for (const target& candidate : deadbolt::storm::all_targets()) {
+    const bool named = std::ranges::find(names, candidate.subject->name()) != names.end();
+    if (named || (names.empty() && candidate.subject->ours())) chosen.push_back(candidate);
   }
   if (chosen.empty() || (!names.empty() && chosen.size() != names.size())) {
-    fmt::print(stderr, "storm: a --subject is not known; deadbolt crash-test --list shows them\n");
+    fmt::print(stderr,
+               "storm: a --subject is not known; deadbolt crash-test --list shows most of them\n");
     return 2;
   }
   options.time = std::chrono::duration<double>(total / static_cast<double>(chosen.size()));
@@ -47,11 +52,11 @@ int storm(const std::vector<std::string>& names, deadbolt::storm::options option
              options.seed, options.processes, options.threads, options.time.count());
   std::fflush(stdout); // not once more by each child
   bool clean = true;
-  for (const subject* each : chosen) {
-    const outcome result = deadbolt::storm::run(*each, options);
+  for (const target& each : chosen) {
+    const outcome result = deadbolt::storm::run(*each.subject, options, each.permits);
     const std::string wrong =
         result.violation.empty() ? shortfall(result, options.time) : result.violation;
-    print(*each, result, wrong);
+    print(*each.subject, result, wrong);
     clean = clean && wrong.empty();
   }
   return clean ? 0 : 1;
@@ -77,7 +82,8 @@ int main(int argc, char** argv) {
         ->check(CLI::Range(1, 32));
     app.add_option("--threads", options.threads, "Of each process (default 2)")
         ->check(CLI::Range(1, 32));
-    app.add_option("--patience", patience, "Seconds that a thread may wait (default 10)")
+    app.add_option("--patience", patience,
+                   "Seconds that a thread may wait while nobody enters or leaves (default 2)")
         ->check(CLI::PositiveNumber);
     try {
       app.parse(argc, argv);

@@ -37,8 +37,8 @@ public:
   void run() {
     self_.tid.store(gettid());
     while (!shared_.stop.load(std::memory_order_relaxed)) {
-      const auto first = static_cast<std::uint32_t>(random_() % locks);
-      const auto second = static_cast<std::uint32_t>(random_() % locks);
+      const auto first = static_cast<std::uint32_t>(random_() % stage_.used_locks());
+      const auto second = static_cast<std::uint32_t>(random_() % stage_.used_locks());
       const bool reads =
           stage_.subject.shares() == crash::sharing::victims_way && random_() % 3 != 0;
       if (reads) {
@@ -80,12 +80,15 @@ private:
     if (how != crash::grant::acquired) {
       return report(violation::refused, number, static_cast<std::uint32_t>(how));
     }
-    const std::uint64_t begun = look(data.before);
-    if (data.owner.load(std::memory_order_relaxed) != 0 || begun != look(data.after)) {
+    data.changed.store(now(), std::memory_order_relaxed);
+    place& written = data.places[0];
+    const std::uint64_t begun = look(written.before);
+    if (written.owner.load(std::memory_order_relaxed) != 0 || begun != look(written.after)) {
       return report(violation::never_left, number);
     }
     linger();
-    if (begun != look(data.before)) return report(violation::two_inside, number);
+    if (begun != look(written.before)) return report(violation::two_inside, number);
+    data.changed.store(now(), std::memory_order_relaxed);
     shared_.sections.fetch_add(1, std::memory_order_relaxed);
     if (!stage_.subject.victims_unlock(lock)) return report(violation::unlock_refused, number);
     return true;
@@ -97,10 +100,20 @@ private:
   template <class Lock>
   crash::grant wait_for(std::uint32_t number, Lock&& lock) {
     self_.waiting_for.store(number, std::memory_order_relaxed);
-    self_.waiting_since.store(now(), std::memory_order_relaxed);
+    const std::int64_t since = now();
+    self_.waiting_since.store(since, std::memory_order_relaxed);
     const crash::grant how = lock();
     self_.waiting_since.store(0, std::memory_order_relaxed);
+    const std::int64_t end = now();
+    const std::int64_t changed = shared_.data[number].changed.load(std::memory_order_relaxed);
+    raise_to(shared_.longest_wait, end - since);
+    raise_to(shared_.longest_rest, end - std::max(since, changed));
     return how;
+  }
+  static void raise_to(std::atomic<std::int64_t>& most, std::int64_t value) {
+    std::int64_t seen = most.load(std::memory_order_relaxed);
+    while (seen < value && !most.compare_exchange_weak(seen, value)) {
+    }
   }
 
   bool enter(std::uint32_t number) {
@@ -112,25 +125,65 @@ private:
     return own(number, how);
   }
 
-  // The lock was granted to this thread alone.
+  // The lock was granted to this thread.
   bool own(std::uint32_t number, crash::grant how) {
     guarded& data = shared_.data[number];
-    const std::uint64_t inside = data.owner.exchange(id_, std::memory_order_relaxed);
-    if (how == crash::grant::acquired && !stage_.subject.tells() && inside != 0 &&
-        is_killed(inside)) {
-      shared_.takeovers.fetch_add(1, std::memory_order_relaxed);
-      data.after = data.before;
-    } else if (how == crash::grant::acquired) {
-      if (inside != 0 || data.before != data.after) return report(violation::never_left, number);
-    } else if (how == crash::grant::owner_died) {
-      shared_.takeovers.fetch_add(1, std::memory_order_relaxed);
-      data.after = data.before;
-      stage_.subject.mark_consistent(stage_.lock(number));
-    } else {
+    data.changed.store(now(), std::memory_order_relaxed);
+    if (!crash::held(how)) {
       return report(violation::refused, number, static_cast<std::uint32_t>(how));
     }
-    ++data.before;
+    if (stage_.permits == 1) return take_only_place(number, how);
+    places_[number] = find_place(number);
+    return places_[number] != nullptr;
+  }
+
+  // Of a lock for one.
+  bool take_only_place(std::uint32_t number, crash::grant how) {
+    place& only = shared_.data[number].places[0];
+    places_[number] = &only;
+    const std::uint64_t inside = only.owner.exchange(id_, std::memory_order_relaxed);
+    if (how == crash::grant::owner_died) {
+      take_over(only);
+      stage_.subject.mark_consistent(stage_.lock(number));
+    } else if (!stage_.subject.tells() && inside != 0 && is_killed(inside)) {
+      take_over(only);
+    } else if (inside != 0 || only.before != only.after) {
+      return report(violation::never_left, number);
+    }
+    ++only.before;
     return true;
+  }
+  void take_over(place& from) {
+    shared_.takeovers.fetch_add(1, std::memory_order_relaxed);
+    from.after = from.before;
+  }
+
+  // Of a lock for several, of whose owners' deaths nobody is told. A place that somebody
+  // claims during the look may have been passed by while it was free. But if nobody began to
+  // claim one meanwhile, all who are seen to live had a permit when the look began, as this
+  // thread had: then a place without a live owner is left for each permit, and for this one.
+  // A killed owner's is the last choice. It may live for a moment yet, when another's, as
+  // doomed, is the one that came back.
+  place* find_place(std::uint32_t number) {
+    guarded& data = shared_.data[number];
+    for (;;) {
+      const std::uint64_t claims = ++data.claims;
+      for (std::uint32_t i = 0; i < stage_.permits; ++i) {
+        std::uint64_t nobody = 0;
+        if (data.places[i].owner.compare_exchange_strong(nobody, id_)) return &data.places[i];
+      }
+      if (data.claims.load() != claims) continue;
+      for (std::uint32_t i = 0; i < stage_.permits; ++i) {
+        std::uint64_t inside = data.places[i].owner.load();
+        if (inside == 0 || !is_killed(inside)) continue;
+        if (!data.places[i].owner.compare_exchange_strong(inside, id_)) continue;
+        shared_.takeovers.fetch_add(1, std::memory_order_relaxed);
+        return &data.places[i];
+      }
+      if (data.claims.load() != claims) continue;
+      report(violation::one_too_many, number);
+      return nullptr;
+    }
   }
 
   // Who nobody is any more, has been followed by another already.
@@ -146,15 +199,20 @@ private:
   }
   template <class Unlock>
   bool leave(std::uint32_t number, Unlock&& unlock) {
-    guarded& data = shared_.data[number];
-    ++data.after;
     shared_.sections.fetch_add(1, std::memory_order_relaxed);
-    if (data.after != data.before) return report(violation::two_inside, number);
-    if (data.owner.exchange(0, std::memory_order_relaxed) != id_) {
-      return report(violation::two_inside, number);
-    }
+    if (!leave_place(*places_[number])) return report(violation::two_inside, number);
+    shared_.data[number].changed.store(now(), std::memory_order_relaxed);
     if (!unlock()) return report(violation::unlock_refused, number);
     return true;
+  }
+
+  bool leave_place(place& mine) {
+    if (stage_.permits == 1) {
+      ++mine.after;
+      return mine.after == mine.before && mine.owner.exchange(0, std::memory_order_relaxed) == id_;
+    }
+    std::uint64_t owner = id_;
+    return mine.owner.compare_exchange_strong(owner, 0) || self_.doomed.load();
   }
 
   // Mostly a moment, so that most kills find somebody in an operation; sometimes long
@@ -175,6 +233,7 @@ private:
   control& shared_;
   worker& self_;
   std::uint64_t id_;
+  place* places_[locks]{}; // where this thread is inside
   std::minstd_rand random_;
 };
 

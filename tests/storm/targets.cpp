@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+#include "targets.hpp"
+
+#include "crash/catalogue.hpp"
+#include "semaphore.hpp"
+
+namespace deadbolt::storm {
+namespace {
+
+// Whether a storm's invariants fit this kind of lock: its way for others excludes.
+bool can_be_stormed(const crash::subject& subject) {
+  return subject.shares() == crash::sharing::neither ||
+         subject.shares() == crash::sharing::victims_way;
+}
+
+} // namespace
+
+std::vector<target> all_targets() {
+  static const semaphore<2> two;
+  static const semaphore<3> three;
+  std::vector<target> all;
+  for (const crash::subject* subject : crash::all_subjects())
+    if (can_be_stormed(*subject)) all.push_back({subject, 1});
+  all.push_back({&two, 2});
+  all.push_back({&three, 3});
+  return all;
+}
+
+} // namespace deadbolt::storm
