@@ -13,16 +13,30 @@
 namespace deadbolt::regions {
 namespace {
 
+// Each thread begins elsewhere: fewer meet on one word, and where a sleep watches a part of
+// the permits, sleepers watch different parts.
+std::size_t first_permit_of(const attachment& self, std::size_t count) noexcept {
+  return count == 1 ? 0 : self.slot_number % count;
+}
+
+// The caller's first permit, if it is free and nobody waits: what is done mostly.
+bool take_first(std::uint64_t* words, std::size_t count) noexcept {
+  const attachment& self = *this_thread.current;
+  if (!self.covers(words)) [[unlikely]]
+    return false;
+  std::uint64_t expected = 0;
+  // order: as in mutex::lock.
+  return __atomic_compare_exchange_n(words + first_permit_of(self, count), &expected, self.id,
+                                     false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
 // Permits that one sleep watches: each takes two of the kernel's words.
 constexpr std::size_t window = sys::most_watched_words / 2;
 
 class permits {
 public:
   permits(std::uint64_t* words, std::size_t count, const attachment& self) noexcept
-      : words_{words}, count_{count}, self_{self},
-        // Each thread begins elsewhere: fewer meet on one word, and where a sleep watches
-        // a part of the permits, sleepers watch different parts.
-        start_{self.slot_number % count} {}
+      : words_{words}, count_{count}, self_{self}, start_{first_permit_of(self, count)} {}
 
   enum class outcome : std::uint8_t { acquired, all_own, none };
 
@@ -145,6 +159,8 @@ using regions::permits;
 
 lock_status acquire_permit(std::uint64_t* words, std::size_t count,
                            const deadline* deadline) noexcept {
+  if (regions::take_first(words, count)) [[likely]]
+    return lock_status::acquired;
   permits all{words, count, regions::require_attachment(words)};
   bool doubtful = false;   // nobody woke us for the whole of a sleep
   std::uint32_t spins = 0; // not remembered: the semaphore has no room for it
@@ -167,6 +183,8 @@ lock_status acquire_permit(std::uint64_t* words, std::size_t count,
 }
 
 lock_status try_acquire_permit(std::uint64_t* words, std::size_t count) noexcept {
+  if (regions::take_first(words, count)) [[likely]]
+    return lock_status::acquired;
   permits all{words, count, regions::require_attachment(words)};
   if (all.try_all(false) == permits::outcome::acquired) return lock_status::acquired;
   // Who only ever tries must learn of a silent death too.
@@ -175,11 +193,15 @@ lock_status try_acquire_permit(std::uint64_t* words, std::size_t count) noexcept
 }
 
 unlock_status release_permit(std::uint64_t* words, std::size_t count) noexcept {
-  const regions::attachment* self = regions::find_attachment(words);
-  if (self == nullptr) return unlock_status::not_owner;
-  const std::size_t start = self->slot_number % count;
+  const regions::attachment* self = regions::this_thread.current;
+  if (!self->covers(words)) [[unlikely]] {
+    self = regions::find_attachment(words);
+    if (self == nullptr) return unlock_status::not_owner;
+  }
+  const std::size_t start = regions::first_permit_of(*self, count);
   for (std::size_t i = 0; i < count; ++i) {
-    std::uint64_t* word = words + (start + i) % count;
+    const std::size_t index = start + i;
+    std::uint64_t* word = words + (index < count ? index : index - count);
     if (regions::id_of(__atomic_load_n(word, __ATOMIC_RELAXED)) != self->id) continue;
     // order: release, pairs with the next owner's acquire.
     // death order: as in mutex::unlock: nothing is read or written here after this.
