@@ -63,8 +63,8 @@ int main(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(count, pointers.data())) return 2;
 
   bench::register_uncontended();
-  bench::register_musl();
   bench::register_contended();
+  bench::register_musl();
   bench::register_semaphores();
   bench::register_readers_writers();
   bench::register_takeover();

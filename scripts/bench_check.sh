@@ -8,7 +8,8 @@
 #   SLOWER     it lies above with all of that
 #   undecided  the limit lies between its bounds; measured once more, with thrice the samples
 #   MISSING    it was not measured
-#   unknown    the committed ratio itself is undecided: there is nothing to compare with
+#   unknown    the committed ratio itself is undecided. SLOWER all the same, if it lies wholly
+#              above the margin from the upper bound of that
 #
 # Exit status: 0 when all that can be compared are ok, 1 for SLOWER or MISSING or nothing to
 # compare, 3 when some are undecided and none is worse.
@@ -37,35 +38,34 @@ compare() {
   output=$1
   shift
   awk -F '\t' -v margin="${BENCH_MARGIN:-15}" -v output="$output" '
-    function verdict_of(low, high, limit) {
-      if (low > limit) return "SLOWER"
-      return high == "inf" || high > limit ? "undecided" : "ok"
+    function verdict_of(row, low, high) {
+      if (low > limit[row]) return "SLOWER"
+      if (committed[row] == "undecided") return "unknown"
+      return high == "inf" || high > limit[row] ? "undecided" : "ok"
     }
     FNR == 1 { file++ }
     /^#/ { next }
     # Whatever is not one of the rivals is ours.
     $2 ~ /^(glibc|musl|boost)_|_floor(_called)?$|^thread$/ { next }
     { row = $1 "\t" $2 }
-    file == 1 { order[++rows] = row; committed[row] = $4; next }
-    !(row in committed) || committed[row] !~ /^[0-9]/ || $4 == "-" { next }
-    {
-      limit = committed[row] * (1 + margin / 100)
-      if (file == 3 && verdict[row] != "undecided") next
-      verdict[row] = verdict_of($5, $6, limit)
+    $4 == "-" { next }
+    file == 1 {
+      order[++rows] = row
+      committed[row] = $4
+      limit[row] = ($4 == "undecided" ? $6 : $4) * (1 + margin / 100)
+      next
+    }
+    row in committed && (file == 2 || verdict[row] == "undecided") {
+      verdict[row] = verdict_of(row, $5, $6)
       now[row] = sprintf("now %6s (%.2f to %s)", $4 ~ /^[0-9]/ ? sprintf("%.2f", $4) : "?", $5,
         $6 == "inf" ? $6 : sprintf("%.2f", $6))
     }
     END {
       for (i = 1; i <= rows; i++) {
         row = order[i]
-        if (committed[row] !~ /^[0-9]/) {
-          verdict[row] = "unknown"
-          now[row] = "not compared"
-        } else if (!(row in verdict)) {
+        if (!(row in verdict)) {
           verdict[row] = "MISSING"
           now[row] = "not measured"
-        } else {
-          compared++
         }
         count[verdict[row]]++
         split(row, part, "\t")
@@ -78,6 +78,7 @@ compare() {
         }
       }
       if (output == "undecided") exit 0
+      compared = rows - count["MISSING"] - count["unknown"]
       printf "bench-check: %d ratios compared: %d worse by more than %s %%, %d undecided; %d " \
         "missing, %d unknown\n", compared, count["SLOWER"], margin, count["undecided"],
         count["MISSING"], count["unknown"]

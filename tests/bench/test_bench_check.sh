@@ -120,8 +120,12 @@ expect "so does one that has lost its reference" 1 1 "MISSING uncontended shared
 
 committed uncontended mutex 0.60 0.59 0.61 g mutex undecided 5 9
 first uncontended mutex 0.60 0.59 0.61 g mutex 7 6.9 7.1 new mutex 1 1 1
-expect "what is undecided in the committed file is not compared" 0 1 "unknown g mutex" "1 unknown"
+expect "what is undecided in the committed file may be anything within its bounds" 0 1 \
+  "unknown g mutex undecided committed, now 7.00" "1 ratios compared" "1 unknown"
 committed g mutex undecided 5 9
 expect "nothing to compare fails" 1 1 "0 ratios compared"
+committed uncontended mutex 0.60 0.59 0.61 g mutex undecided 5 9
+first uncontended mutex 0.60 0.59 0.61 g mutex 12 11 13
+expect "but is slower wholly above them" 1 1 "SLOWER g mutex undecided committed"
 
 exit $((failures > 0))
