@@ -121,7 +121,11 @@ private:
 
   void spawn(std::uint32_t process) {
     for (std::uint32_t thread = 0; thread < options_.threads; ++thread) {
-      new (&worker_of(process, thread)) worker{};
+      worker& next = worker_of(process, thread);
+      next.incarnation.store(0); // before `doomed` is the next one's
+      next.waiting_since.store(0);
+      next.tid.store(0);
+      next.doomed.store(false);
     }
     const pid_t child = fork();
     if (child < 0) fail("fork");
@@ -145,12 +149,9 @@ private:
       worker_of(strike.process, thread).doomed.store(true);
     const way sent = send(strike);
     ++outcome_.kills[static_cast<std::size_t>(sent)];
-    const pid_t victim = processes_[strike.process];
     const int status = reap(strike.process);
-    if (!is_violated() && !is_from(sent, status)) {
-      seen_from_here_ = fmt::format("process {} {}: what it was sent was {}", victim,
-                                    text_of(status), to_string(sent));
-    }
+    if (!is_violated() && !is_from(sent, status))
+      seen_from_here_ = fmt::format("a process {}, sent {}", text_of(status), to_string(sent));
     spawn(strike.process);
   }
   // What was sent in the end. A thread that has not begun cannot be told to end itself.
@@ -185,7 +186,7 @@ private:
     int status = 0;
     const std::int64_t deadline = now() + longest_end;
     while (waitpid(processes_[process], &status, WNOHANG) == 0) {
-      if (now() > deadline) {
+      if (now() > deadline && seen_from_here_.empty()) {
         seen_from_here_ = fmt::format("process {} does not die", processes_[process]);
         kill(processes_[process], SIGKILL);
       }

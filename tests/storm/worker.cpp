@@ -186,10 +186,13 @@ private:
     }
   }
 
-  // Who nobody is any more, has been followed by another already.
+  // Who nobody is any more has been followed by another already: also during this look,
+  // and then `doomed` may be the other's (driver::spawn).
   [[nodiscard]] bool is_killed(std::uint64_t incarnation) const {
     for (const worker& one : shared_.workers) {
-      if (one.incarnation.load() == incarnation) return one.doomed.load();
+      if (one.incarnation.load() != incarnation) continue;
+      const bool doomed = one.doomed.load();
+      return doomed || one.incarnation.load() != incarnation;
     }
     return true;
   }
