@@ -259,7 +259,7 @@ private:
       _exit(0);
     }
     int status = 0;
-    const std::int64_t deadline = now() + longest_end;
+    const std::int64_t deadline = now() + locks * nanoseconds(options_.patience);
     while (waitpid(child, &status, WNOHANG) == 0) {
       if (now() > deadline) kill(child, SIGKILL);
       std::this_thread::sleep_for(std::chrono::milliseconds(1));

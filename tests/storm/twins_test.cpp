@@ -49,6 +49,9 @@ struct broken {
   std::vector<std::string> verdicts; // one of them
   std::uint32_t permits = 1;
 };
+void PrintTo(const broken& it, std::ostream* to) {
+  *to << it.name;
+}
 
 class storm_twin : public ::testing::TestWithParam<broken> {};
 
@@ -63,6 +66,7 @@ TEST_P(storm_twin, is_caught) {
       << "said: " << said;
 }
 
+// Who finds a lock lost is stranded; when nobody is left to, the driver finds it.
 const std::vector<broken>& all_broken() {
   static const twin_mutex never_wakes{"twin", fault::never_wakes};
   static const twin_mutex tears_the_list{"twin", fault::tears_the_list};
@@ -79,14 +83,14 @@ const std::vector<broken>& all_broken() {
   static const hasty_condition hasty;
   static const std::vector<broken> all{
       {"never_wakes", &never_wakes, {"stranded"}},
-      {"tears_the_list", &tears_the_list, {"stranded"}},
+      {"tears_the_list", &tears_the_list, {"stranded", "lost"}},
       {"forgets_owner_death", &forgets_death, {"never left"}},
       {"crashes", &crashes, {"killed by signal 6"}},
       {"excludes_nobody", &excludes_nobody, {"two threads were inside", "never left"}},
-      {"counts_readers", &counts_readers, {"stranded"}},
+      {"counts_readers", &counts_readers, {"stranded", "lost"}},
       {"forgets_writer", &forgets_writer, {"never left"}},
       {"reads_unlocked", &reads_unlocked, {"two threads were inside", "never left"}},
-      {"counts_holders", &counts_holders, {"stranded"}},
+      {"counts_holders", &counts_holders, {"stranded", "lost"}},
       {"gives_a_permit_too_many", &three_permits, {"more holders than permits"}, 2},
       {"has_lost_a_permit", &two_permits, {"lock 0 is refused at the end"}, 3},
       {"sleeps_unbounded", &unbounded, {"stranded"}},
