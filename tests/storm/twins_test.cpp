@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <csignal>
 #include <gtest/gtest.h>
+#include <ostream>
 #include <string>
 #include <unistd.h>
 #include <vector>
@@ -106,12 +107,18 @@ struct healthy {
   const subject* twin;
 };
 
+void PrintTo(const healthy& it, std::ostream* output) {
+  *output << it.name;
+}
+
 class healthy_twin : public ::testing::TestWithParam<healthy> {};
 
 TEST_P(healthy_twin, is_not_caught) {
   const deadbolt::storm::outcome result = deadbolt::storm::run(*GetParam().twin, short_storm(1));
   EXPECT_EQ(result.violation, "");
-  EXPECT_GT(result.takeovers, 0u);
+  // No takeover: a loaded machine may leave its users no time to be killed inside.
+  EXPECT_GT(result.all_kills(), 0u);
+  EXPECT_GT(result.sections, 0u);
 }
 
 const twin_mutex healthy_mutex{"twin", fault::none};
