@@ -83,7 +83,7 @@ int main(int argc, char** argv) {
     app.add_option("--threads", options.threads, "Of each process (default 2)")
         ->check(CLI::Range(1, 32));
     app.add_option("--patience", patience,
-                   "Seconds that a thread may wait while nobody enters or leaves (default 2)")
+                   "Seconds that a thread may wait while nobody enters or leaves (default 4)")
         ->check(CLI::PositiveNumber);
     try {
       app.parse(argc, argv);

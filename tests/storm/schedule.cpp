@@ -8,11 +8,10 @@ namespace deadbolt::storm {
 namespace {
 
 // A second of a storm makes hundreds of kills, some takeovers to three of them, and
-// hundreds of thousands of sections. A loaded machine makes fewer; one that makes less than
-// this has tested nothing. Of takeovers it may make none in a second or two.
-constexpr double kills_a_second = 1;
-constexpr double takeovers_a_second = 0.1;
-constexpr double sections_a_second = 50;
+// hundreds of thousands of sections. One that makes less than this has tested nothing.
+constexpr double kills_a_second = 10;
+constexpr double takeovers_a_second = 1;
+constexpr double sections_a_second = 200;
 
 } // namespace
 
@@ -52,8 +51,8 @@ std::string shortfall(const outcome& outcome, std::chrono::duration<double> time
   };
   if (outcome.all_kills() < wanted(kills_a_second))
     return missing("kills", outcome.all_kills(), wanted(kills_a_second));
-  const auto takeovers = static_cast<std::uint64_t>(takeovers_a_second * time.count());
-  if (outcome.takeovers < takeovers) return missing("takeovers", outcome.takeovers, takeovers);
+  if (outcome.takeovers < wanted(takeovers_a_second))
+    return missing("takeovers", outcome.takeovers, wanted(takeovers_a_second));
   if (outcome.sections < wanted(sections_a_second))
     return missing("sections", outcome.sections, wanted(sections_a_second));
   return {};

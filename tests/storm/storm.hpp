@@ -25,11 +25,12 @@ struct options {
   std::uint32_t processes = 4;
   std::uint32_t threads = 2; // of each process
   std::uint64_t seed = 0;    // the same one makes the same schedule of kills
+  // More, where otherwise too little would happen: shortfall().
   std::chrono::duration<double> time{10};
   std::chrono::microseconds between_kills{2000}; // on average
   // No live thread waits longer than this for a lock that nobody enters or leaves
   // meanwhile. What is promised is 100 ms; the rest is for a machine that does other things.
-  std::chrono::duration<double> patience{2};
+  std::chrono::duration<double> patience{4};
 };
 
 // One kill.
@@ -145,6 +146,10 @@ struct stage {
 
 // A process of the storm; never returns.
 [[noreturn]] void work(const stage& stage, const options& options, std::uint32_t process);
+
+// When all are gone: whatever they died in, each lock can be had, with all its permits.
+// Empty: so it is.
+[[nodiscard]] std::string try_every_lock(const stage& stage, const options& options);
 
 // Signals by which the driver has a process end itself, wherever it is.
 inline constexpr int exit_signal = 10; // SIGUSR1

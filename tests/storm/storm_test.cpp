@@ -66,11 +66,11 @@ TEST(storm, one_in_which_too_little_happened_is_not_clean) {
   using namespace std::chrono_literals;
   outcome result;
   EXPECT_NE(shortfall(result, 0.1s).find("kills"), std::string::npos);
-  result.kills = {6, 5, 0, 0};
+  result.kills = {61, 40, 0, 0};
   EXPECT_NE(shortfall(result, 10s).find("takeovers"), std::string::npos);
-  result.takeovers = 2;
+  result.takeovers = 11;
   EXPECT_NE(shortfall(result, 10s).find("sections"), std::string::npos);
-  result.sections = 501;
+  result.sections = 2001;
   EXPECT_EQ(shortfall(result, 10s), "");
   EXPECT_NE(shortfall(result, 11s), "");
 }

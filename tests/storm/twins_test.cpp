@@ -50,16 +50,16 @@ struct broken {
   std::vector<std::string> verdicts; // one of them
   std::uint32_t permits = 1;
 };
-void PrintTo(const broken& it, std::ostream* to) {
-  *to << it.name;
+std::ostream& operator<<(std::ostream& to, const broken& it) {
+  return to << it.name;
 }
 
 class storm_twin : public ::testing::TestWithParam<broken> {};
 
 TEST_P(storm_twin, is_caught) {
   const broken& it = GetParam();
-  options wanted = short_storm(20); // it ends at the first violation
-  wanted.patience = std::chrono::duration<double>(1);
+  options wanted = short_storm(40); // it ends at the first violation
+  if (it.verdicts.front() == "stranded") wanted.patience = std::chrono::duration<double>(1);
   const std::string said = deadbolt::storm::run(*it.twin, wanted, it.permits).violation;
   EXPECT_TRUE(std::ranges::any_of(
       it.verdicts,
@@ -106,19 +106,17 @@ struct healthy {
   const char* name;
   const subject* twin;
 };
-
-void PrintTo(const healthy& it, std::ostream* output) {
-  *output << it.name;
+std::ostream& operator<<(std::ostream& to, const healthy& it) {
+  return to << it.name;
 }
 
 class healthy_twin : public ::testing::TestWithParam<healthy> {};
 
 TEST_P(healthy_twin, is_not_caught) {
-  const deadbolt::storm::outcome result = deadbolt::storm::run(*GetParam().twin, short_storm(1));
+  const options wanted = short_storm(1);
+  const deadbolt::storm::outcome result = deadbolt::storm::run(*GetParam().twin, wanted);
   EXPECT_EQ(result.violation, "");
-  // No takeover: a loaded machine may leave its users no time to be killed inside.
-  EXPECT_GT(result.all_kills(), 0u);
-  EXPECT_GT(result.sections, 0u);
+  EXPECT_EQ(shortfall(result, wanted.time), "");
 }
 
 const twin_mutex healthy_mutex{"twin", fault::none};
