@@ -53,6 +53,23 @@ struct two_rmw_floor : one_rmw_floor {
   }
 };
 
+// What a lock on a robust list needs at least: each of the two behind a plain store that says
+// which lock is about to be taken or released (list_op_pending). Without that nobody would
+// find the lock of who dies in between.
+struct robust_floor : two_rmw_floor {
+  static constexpr const char* name = "robust_floor";
+  robust_floor* pending = nullptr;
+
+  void lock() {
+    __atomic_store_n(&pending, this, __ATOMIC_RELAXED);
+    two_rmw_floor::lock();
+  }
+  void unlock() {
+    __atomic_store_n(&pending, this, __ATOMIC_RELAXED);
+    two_rmw_floor::unlock();
+  }
+};
+
 // The same behind two function calls, as a lock in a library is.
 template <class Floor>
 struct called {

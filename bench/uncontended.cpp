@@ -41,9 +41,9 @@ void add() {
 } // namespace
 
 void register_uncontended() {
-  add<one_rmw_floor, one_rmw_floor_called, two_rmw_floor, two_rmw_floor_called, glibc_normal,
-      glibc_robust, glibc_pi, glibc_robust_pi, robust_mutex, robust_pi_mutex, region_mutex,
-      glibc_rwlock_read, shared_mutex_read, glibc_rwlock_write, shared_mutex_write,
+  add<one_rmw_floor, one_rmw_floor_called, two_rmw_floor, two_rmw_floor_called, robust_floor,
+      glibc_normal, glibc_robust, glibc_pi, glibc_robust_pi, robust_mutex, robust_pi_mutex,
+      region_mutex, glibc_rwlock_read, shared_mutex_read, glibc_rwlock_write, shared_mutex_write,
       glibc_semaphore<permits>, region_semaphore<permits>>();
 #ifdef DEADBOLT_BENCH_BOOST
   add<boost_interprocess>();
