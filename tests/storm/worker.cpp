@@ -209,7 +209,7 @@ private:
     return true;
   }
 
-  bool leave_place(place& mine) {
+  bool leave_place(place& mine) const {
     if (stage_.permits == 1) {
       ++mine.after;
       return mine.after == mine.before && mine.owner.exchange(0, std::memory_order_relaxed) == id_;
