@@ -1,30 +1,57 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # run_valgrind.sh BUILD: the suites whose programs mean the same under Valgrind, which runs
-# one thread of a process at a time. Left out: what steps through instructions, enters
-# namespaces, or waits on PI futexes with a time (Valgrind 3.19 loses those wakes, the
-# libc's too).
+# one thread of a process at a time. Each takes seconds. Left out, of what tests the library:
+#   unit/unlock_stepped_test, region/region_kill_test, region/region_shared_kill_test, crash/,
+#   guard/: step through instructions, which are Valgrind's own there
+#   region/region_namespace_test: Valgrind has no clone with namespaces
+#   pi/priority_queue_test, conformance pthread_pi, unit/robust_mutex_timed_test: wait on PI
+#   futexes; Valgrind 3.19 loses those wakes, the libc's too
+#   one test of region/region_death_test: it measures how late eight waiters are, who run one
+#   after the other here
+#   storm/: one process at a time is no storm
 set -u
 build=$1
 output=$(mktemp) || exit 2
 trap 'rm -f "$output"' EXIT INT TERM
 failed=0 run=0
+
+# PROGRAM [ARGUMENTS]
+check() {
+  program=$1
+  shift
+  run=$((run + 1))
+  if timeout 300 valgrind -q --fair-sched=try --error-exitcode=9 "$build/tests/$program" "$@" \
+    </dev/null >"$output" 2>&1; then
+    echo "ok     $program $*"
+  else
+    failed=$((failed + 1))
+    tail -n 60 "$output"
+    echo "FAILED $program $*"
+  fi
+}
+
 for program in \
   unit/engine_choice_test unit/fork_test unit/futex_wake_op_test unit/libc_neighbours_test \
   unit/quiescence_test unit/quiescence_looks_test unit/robust_mutex_misuse_test \
   unit/robust_mutex_results_test unit/robust_mutex_waiters_test unit/standard_wrappers_test \
   unit/thread_without_list_test unit/unlock_bad_words_test unit/unlock_functions_test \
-  unit/unlock_in_sandbox_test region/region_c_abi_test region/region_file_test \
-  region/region_member_test region/region_mutex_test region/region_shared_mutex_test; do
-  run=$((run + 1))
-  if timeout 300 valgrind -q --fair-sched=try --error-exitcode=9 "$build/tests/$program" \
-    </dev/null >"$output" 2>&1; then
-    echo "ok     $program"
-  else
-    failed=$((failed + 1))
-    tail -n 60 "$output"
-    echo "FAILED $program"
-  fi
+  unit/unlock_in_sandbox_test unit/spin_test unit/vdso_image_test \
+  region/region_c_abi_test region/region_c_waiting_test region/region_condition_variable_test \
+  region/region_counting_semaphore_test region/region_file_test region/region_hostile_test \
+  region/region_member_test region/region_mutex_test region/region_shared_death_test \
+  region/region_shared_mutex_test region/region_waiting_death_test \
+  pi/robust_pi_mutex_test pi/priority_inheritance_test \
+  shared_list/shared_list_any_order shared_list/shared_list_fork_child \
+  shared_list/shared_list_killed_holder shared_list/shared_list_random_kills \
+  shared_list/shared_list_thread_exit \
+  cli/doctor_command_test cli/doctor_judgement_test cli/doctor_region_test cli/inspect_test; do
+  check "$program"
+done
+check region/region_death_test \
+  --gtest_filter=-region_death.death_wakes_the_waiters_of_every_lock_at_once
+for kind in pthread_robust robust_mutex robust_pi_mutex mutex; do
+  check conformance/conformance "$kind"
 done
 echo "valgrind: $run programs, $failed failed"
 [ $failed -eq 0 ]
