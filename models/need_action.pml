@@ -2,11 +2,12 @@
 /*
  * __vdso_robust_futex_unlock, the caller's sequence, signal handlers, and death.
  *
- * One thread (TID 1) unlocks a word that may have a waiter. Between any two of its
+ * One thread (TID 1) unlocks a word that may have a waiter (TID 2). Between any two of its
  * instructions one signal may be delivered, whose handler may wake some other
- * futex; it may be killed between any two instructions, the handler's too. The
+ * futex; both threads may be killed between any two instructions, the handler's too. The
  * waiter, once it is awake, takes the lock, releases it and destroys it: its memory
- * then holds data that equals TID 1.
+ * then holds data that equals TID 1. If it dies, another process does that.
+ * mainline_unlock.pml has the functions of Linux 7.2.
  *
  * The kernel sees registers: whether the instruction pointer is in the range from
  * just after the exchange to just after the store, and the exchanged value in eax.
@@ -28,6 +29,10 @@
  *   EARLY_HANDLER_LOCKS OR_INTO_MEMORY  fails: bit 1 is or-ed into what the slot holds
  */
 
+/* The name of what a failed assertion broke; always 0. */
+#define must(condition, name) assert((condition) || name)
+hidden byte only_locks_are_marked = 0;
+
 /* list_op_pending: an entry and bit 1. */
 #define NONE 0
 #define LOCK 1          /* this lock's entry */
@@ -44,11 +49,10 @@ bool in_range = false;
 bool eax_waiters = false;
 
 bool released = false, stored = false;
-bool dead = false, walked = false, returned = false;
+bool dead = false, waiter_dead = false, walked = false, returned = false;
 bool handled = false;       /* the one signal came */
 bool waiting = false;       /* there is a waiter at all */
 bool asleep = false, waiter_done = false;
-bool owner_was_marked = false;
 
 inline wake() {
   asleep = false
@@ -174,7 +178,7 @@ proctype exit_walk() {
   if
   :: mine ->
      atomic {
-       assert(!destroyed);    /* the kernel writes into what is no longer a lock */
+       must(!destroyed, only_locks_are_marked); /* the kernel writes into what is no longer a lock */
        tid = 0; owner_died = true; wake()
      }
   :: else -> skip
@@ -184,26 +188,35 @@ over:
 }
 
 proctype waiter() {
-  if
-  :: !waiting -> waiter_done = true
-  :: else ->
-     do
-     :: atomic { tid == 0 -> tid = 2; owner_was_marked = owner_died; break }
-     :: atomic { tid != 0 -> waiters = true; asleep = true };
-        !asleep
-     od;
-     atomic { tid = 0; waiter_done = true }
-  fi
+  {
+    do
+    :: !waiting -> break
+    :: atomic { waiting && tid == 0 -> tid = 2 }; break
+    :: atomic { waiting && tid != 0 -> waiters = true; asleep = true };
+       !asleep
+    od;
+    atomic { tid = (tid == 2 -> 0 : tid); waiter_done = true }
+  } unless { waiter_dead && !waiter_done };
+  /* Its walk: it is on its list, or pending. */
+  atomic {
+    if
+    :: !waiter_done && tid == 2 -> tid = 0; owner_died = true
+    :: else -> skip
+    fi;
+    waiter_done = true
+  }
 }
 
 proctype killer() {
+  do
 #ifdef EARLY_HANDLER_LOCKS
-  stored;
+  :: stored && !dead && !returned -> dead = true
+#else
+  :: !dead && !returned -> dead = true
 #endif
-  if
-  :: !returned -> dead = true
-  :: true -> skip
-  fi
+  :: atomic { !waiter_dead && !waiter_done -> waiter_dead = true; asleep = false }
+  :: break
+  od
 }
 
 /* The last user destroys the lock when it is free. A lock that is locked by the

@@ -11,7 +11,8 @@
  * signaller was killed between its item and the end of its notify; or a thread that a
  * notify woke was killed.
  *
- * Holds: nobody sleeps for ever while there is an item and no other thread is at work.
+ * Holds: nobody sleeps for ever while there is an item and no other thread is at work; nor
+ * does a live consumer go without for ever then, whatever the weakly fair scheduling (liveness).
  *
  * Broken twins:
  *   TICKET_LATE   the waiter reads the word after it has released the mutex
@@ -21,12 +22,19 @@
  *   WAKE_FIRST    notify wakes before it changes the word
  *   NEW_WORD_ONLY after 100 ms a waiter sleeps again if nobody has notified
  *   UNBOUNDED     nobody looks again after either
+ * that run for ever, and are found by the liveness check alone:
+ *   STALE_COMPARE a sleep that is refused is tried again with the same word
+ *   SPINS_ON_DEAD who relocks the mutex waits for a dead owner's unlock
  */
 #ifndef KILLS
 #define KILLS 1
 #endif
 #define THREADS 4
 #define NONE 9
+
+/* The name of what a failed assertion broke; always 0. */
+#define must(condition, name) assert((condition) || name)
+hidden byte nobody_strands = 0;
 
 byte owner = NONE;         /* of the mutex */
 byte items = 0;
@@ -42,6 +50,13 @@ byte ticket[THREADS];
 bool bound_counts = false;
 byte kills = 0;
 
+bool wants[2];             /* ghost: a live consumer without an item */
+
+#ifdef LIVENESS
+/* Items are few: one that is there stays, in the end, or is taken. */
+ltl gets_item { [] <> !(items > 0 && (wants[0] || wants[1])) }
+#endif
+
 #ifdef NEW_WORD_ONLY
 #define late(t) (bound_counts && sequence != ticket[t])
 #else
@@ -56,6 +71,17 @@ inline lock(me) {
   atomic { owner == NONE || dead[owner] -> owner = me }
 }
 inline unlock(me) { owner = NONE }
+
+inline relock(me) {
+#ifdef SPINS_ON_DEAD
+  do
+  :: atomic { owner == NONE -> owner = me; break }
+  :: owner != NONE -> skip
+  od
+#else
+  lock(me)
+#endif
+}
 
 inline wake(most) {
   atomic {
@@ -139,6 +165,7 @@ proctype consumer(byte me) {
       atomic { waiters = true; ticket[me] = sequence };
       unlock(me);
 #endif
+sleep:
       atomic {
         if
 #ifdef NO_COMPARE
@@ -147,7 +174,11 @@ proctype consumer(byte me) {
         :: sequence == ticket[me] && waiters ->
 #endif
            queued[me] = true; asleep[me] = true; at_work[me] = owes[me]
+#ifdef STALE_COMPARE
+        :: else -> goto sleep
+#else
         :: else -> skip
+#endif
         fi
       };
       if
@@ -156,9 +187,9 @@ end_asleep:
         atomic { !queued[me] || late(me) -> queued[me] = false; asleep[me] = false; at_work[me] = true }
       :: else -> skip
       fi;
-      lock(me)
+      relock(me)
     od;
-    atomic { items--; owes[me] = false; ticket[me] = 0 };
+    atomic { items--; wants[me] = false; owes[me] = false; ticket[me] = 0 };
     unlock(me);
     at_work[me] = false
   } unless { dead[me] }
@@ -192,7 +223,12 @@ proctype killer() {
       kills++;
       select(victim : 0 .. 3);
       bound_counts = bound_counts || owes[victim];
-      dead[victim] = true; queued[victim] = false; asleep[victim] = false; at_work[victim] = false
+      dead[victim] = true; queued[victim] = false; asleep[victim] = false; at_work[victim] = false;
+      if
+      :: victim < 2 -> wants[victim] = false
+      :: else -> skip
+      fi;
+      victim = 0
     }
   :: break
   od
@@ -204,22 +240,24 @@ proctype monitor() {
 end_watch:
   atomic {
     items > 0 && !at_work[0] && !at_work[1] && !at_work[2] && !at_work[3] && (stuck(0) || stuck(1)) ->
-    assert(false)
+    must(false, nobody_strands)
   }
 }
 
 init {
   atomic {
-    at_work[0] = true; at_work[1] = true; at_work[2] = true; 
+    at_work[0] = true; at_work[1] = true; at_work[2] = true;
+    wants[0] = true; wants[1] = true;
 #ifndef ONE_PRODUCER
     at_work[3] = true;
 #endif
-   
     run consumer(0); run consumer(1); run producer(2);
 #ifndef ONE_PRODUCER
     run producer(3);
 #endif
-   
-    run killer(); run monitor()
+#ifndef LIVENESS
+    run monitor();
+#endif
+    run killer()
   }
 }

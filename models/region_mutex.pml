@@ -1,24 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The region mutex: one lock word, a member table with life words, sleep on
- * two words, takeover from a dead owner, and the reuse of the dead owner's slot.
+ * The region mutex: one lock word, a member table with life words, sleep on two words,
+ * takeover from a dead owner, and the reuse of the dead owner's slot. The steps are
+ * those of src/region/mutex.cpp and mutex_wait.cpp. Without PLAIN the same for a
+ * shared_mutex's writer word, and for a mutex whose owner has not registered for membarrier.
  *
- * Threads 0 and 1 are members. Thread 2 is one too (SLOT_OF_2=2), or attaches
- * when slot 0 can be had again (SLOT_OF_2=0: its thread died, or detached), so
- * that it wears thread 0's slot under the next generation - and, the worst case,
- * the same TID. Up to KILLS of them are killed at any step; others exit, or stay
- * and do nothing. The kernel's exit walk is split into read, write and wake.
+ * Threads 0 and 1 are members, thread 0 locks ROUNDS times, the others once. Thread 2 (if
+ * THREADS is 3) is a member too (SLOT_OF_2=2), or attaches when slot 0 can be had again
+ * (SLOT_OF_2=0: its thread died, or detached), so that it wears thread 0's slot under the
+ * next generation; it may never lock. 1 may give up. Up to KILLS of them are
+ * killed at any step; others exit, or stay and do nothing. The kernel's exit walk is split
+ * into read, write and wake. More:
+ *   PLAIN         an owner that has registered for membarrier(GLOBAL_EXPEDITED), has not slept
+ *                 and finds `waiting` clear takes the lock `plain`, and says so in the word. Its
+ *                 release may stay in its store buffer while it already looks at `waiting`. Who
+ *                 is to sleep on a plain owner sets `waiting` and then has the membarrier flush
+ *                 every store buffer. All others release by an exchange, clear `waiting` before
+ *                 it, and wake then
+ *   DETACHES      thread 0 may detach, with the lock held or after it
+ *   SAME_TID      thread 2 has thread 0's TID there, of another PID namespace
+ *   UNMARKED      a killed thread may stay unmarked, as after an execve by another thread than
+ *                 the leader: who has slept for the whole bound asks the system
+ *   UNREPAIRED    thread 0 begins as the owner that was told owner_died; who was told may
+ *                 unlock without mark_consistent
  *
- * Holds: exclusion; who follows a dead owner is told, and nobody else is; the
- * lock word is written only by someone who is using the lock; nobody is
- * stranded. Sleeps are unbounded here, so that a lost wakeup is a state with no
- * way out. The real bound of 100 ms, after which a sleeper looks again, counts in
- * two cases only (`bound_counts`): a thread that owed a wake was killed; or an
- * owner who had slept for the lock died with it, while others still slept on the
- * life word of the owner before.
+ * Holds: exclusion; who follows a dead owner is told, and nobody else is; the lock word is
+ * written only by someone who is using the lock; nobody is stranded. Every live waiter gets in, or
+ * gives up, or is told not_recoverable, whatever the weakly fair scheduling (liveness).
+ * Sleeps are unbounded here, so that a lost wakeup is a state with no way out. The real bound
+ * of 100 ms, after which a sleeper looks again, counts in these cases only
+ * (`bound_counts`): a thread that owed a wake was killed; an owner who had slept
+ * for the lock and was given it died with it, while others still slept on the life word of
+ * the owner before; a death was not marked; a dead owner's slot went to a thread of the same
+ * TID between a waiter's look and its sleep, so that the life word is as it was.
  *
  * Broken twins:
  *   NO_GENERATION       ids carry no generation: a reused slot looks like its former owner
+ *   NO_SECOND_LOOK      the generation is not looked at again after the life word
  *   NO_RECHECK          the sleep does not compare the lock word any more
  *   NO_LIFE_COMPARE     the sleep does not compare the life word any more
  *   LOCK_LAST           a waiter reads life before the lock word
@@ -26,8 +44,22 @@
  *   NO_PASS_ON          who is woken by a death does not wake the others
  *   NO_DETACH_WAKE      detaching with the lock held wakes nobody
  *   BLIND_TAKEOVER      takeover is a store, not a compare-exchange
- *   SILENT_LEAVE        a waiter whose time is over leaves without a word
- *   UNBOUNDED           nobody looks again after either
+ *   SILENT_LEAVE        a waiter whose time is over leaves before it has set the waiters bit
+ *   WAKES_ONE           an unlock that leaves the lock not recoverable wakes one
+ *   UNBOUNDED           nobody looks again in the cases where the bound counts
+ * of PLAIN:
+ *   NO_MEMBARRIER       the waiter sleeps without it
+ *   BARRIER_FIRST       the waiter says that it waits after the barrier
+ *   LOOK_FIRST          the owner looks at `waiting` before its release
+ *   NO_WAITING_COMPARE  the sleep does not compare `waiting`
+ *   SILENT_CLEAR        who clears `waiting` does not wake anybody for it
+ *   SLEEPER_PLAIN       an owner that has slept takes the lock plain
+ *   BIT_IN_PLAIN_WORD   a waiter sets the waiters bit in a plain owner's word instead; with
+ *                       NO_WAITING_COMPARE, for nothing is set
+ * that run for ever, and are found by the liveness check alone:
+ *   SPINS_ON_DEAD       a waiter that finds the owner dead looks again and does not take over
+ *   STALE_COMPARE       after a compare-exchange that failed, tries again with the same value
+ *   NO_SECOND_EVIDENCE  (UNMARKED) nobody asks the system
  */
 #ifndef KILLS
 #define KILLS 1
@@ -38,20 +70,35 @@
 #ifndef ROUNDS
 #define ROUNDS 1
 #endif
+#ifndef THREADS
 #define THREADS 3
+#endif
 #define NONE 9
+#define NOT_RECOVERABLE 8
 
 #define FREE 0
 #define ALIVE 1
 #define DIED 2
 #define TOKEN 3
+#define ALIVE_TOO 4 /* with another TID */
+#define is_alive(value) (value == ALIVE || value == ALIVE_TOO)
+
+/* The name of what a failed assertion broke; always 0. */
+#define must(condition, name) assert((condition) || name)
+hidden byte exclusion = 0;
+hidden byte told_of_death = 0;
+hidden byte own_word = 0;
 
 /* The lock word; every access to it is one atomic step. */
 byte owner_slot = NONE, owner_generation = 0;
 bool waiters = false, inconsistent = false;
+bool plain = false;      /* in the word: this owner releases it by a plain store */
+bool waiting = false;    /* beside it */
+bool releasing[THREADS]; /* that store is in this thread's store buffer */
 
-byte life[THREADS];
-byte generation[THREADS];
+byte life[3];            /* by slot */
+byte generation[3];
+byte wearer[3];          /* whose TID the slot names */
 
 bool queued_lock[THREADS]; /* in futex_waitv, on the lock word */
 byte queued_life[THREADS]; /* ... on this slot's life word, or NONE */
@@ -60,11 +107,22 @@ bool bound_counts = false;
 bool owes_wake[THREADS]; /* ghost: woken, or released with waiters, and not yet done with it */
 byte kills = 0;
 
-bool holder_slept = false;
+bool holder_slept = false; /* ghost: before it took a free word: others may watch its predecessor */
 byte holder = NONE;        /* ghost: who is in the critical section, or died there */
 bool gone[THREADS];        /* ghost: the holder abandoned the lock by detaching */
+bool wants[THREADS];       /* ghost: in lock() */
 bool walked[THREADS];      /* the kernel is done with this thread: its claims are free */
 bool linked[THREADS];      /* the private node is on the thread's robust list */
+
+#ifdef LIVENESS
+#if THREADS == 2
+#define nobody_waits (!wants[0] && !wants[1])
+#else
+#define nobody_waits (!wants[0] && !wants[1] && !wants[2])
+#endif
+/* The rounds are finite: who gets in stays out in the end. */
+ltl gets_in { [] <> nobody_waits }
+#endif
 
 #ifdef NO_GENERATION
 #define same_generation(a, b) true
@@ -72,17 +130,58 @@ bool linked[THREADS];      /* the private node is on the thread's robust list */
 #define same_generation(a, b) (a == b)
 #endif
 #define word_is_seen (owner_slot == seen_slot && same_generation(owner_generation, seen_generation) \
-                      && waiters == seen_waiters && inconsistent == seen_inconsistent)
+                      && waiters == seen_waiters && inconsistent == seen_inconsistent && \
+                      plain == seen_plain)
 
-inline wake_one_lock(w) {
+/* Where a failed comparison leads. */
+#ifdef STALE_COMPARE
+#define look_again look_at_owner
+#else
+#define look_again again
+#endif
+
+inline flush(t) {
   atomic {
-    w = 0;
+    if
+    :: releasing[t] ->
+       owner_slot = NONE; waiters = false; inconsistent = false; plain = false;
+       releasing[t] = false
+    :: else -> skip
+    fi
+  }
+}
+
+proctype store_buffers() {
+end_buffers:
+  do
+  :: atomic { releasing[0] -> flush(0) }
+  :: atomic { releasing[1] -> flush(1) }
+#if THREADS == 3
+  :: atomic { releasing[2] -> flush(2) }
+#endif
+  od
+}
+
+/* Until every store that was made before it is out. */
+#if THREADS == 2
+#define membarrier() !releasing[0] && !releasing[1]
+#else
+#define membarrier() !releasing[0] && !releasing[1] && !releasing[2]
+#endif
+
+inline wake_lock(w, most) {
+  atomic {
+    w = 0; woken = 0;
     do
-    :: w < THREADS && !queued_lock[w] -> w++
-    :: w < THREADS && queued_lock[w] -> queued_lock[w] = false; owes_wake[w] = true; break
-    :: w == THREADS -> break
+    :: w < THREADS && woken < most ->
+       if
+       :: queued_lock[w] -> queued_lock[w] = false; owes_wake[w] = true; woken++
+       :: else -> skip
+       fi;
+       w++
+    :: else -> break
     od;
-    w = 0
+    w = 0; woken = 0
   }
 }
 
@@ -90,172 +189,293 @@ inline wake_life(s, w, most) {
   atomic {
     w = 0; woken = 0;
     do
-    :: w < THREADS && woken < most && queued_life[w] == s ->
-       queued_life[w] = NONE; owes_wake[w] = true; woken++; w++
-    :: w < THREADS && woken < most && queued_life[w] != s -> w++
-    :: w == THREADS || woken == most -> break
+    :: w < THREADS && woken < most ->
+       if
+       :: queued_life[w] == s -> queued_life[w] = NONE; owes_wake[w] = true; woken++
+       :: else -> skip
+       fi;
+       w++
+    :: else -> break
     od;
     w = 0; woken = 0
   }
 }
 
 inline entered(me, died) {
-  holder_slept = slept;
-  assert(holder == NONE || dead[holder] || gone[holder]);
-  assert(died == (holder != NONE));
-  holder = me
-}
-
-/* A sleeper gives up; it may have been woken for the lock all the same. */
-inline leave(me) {
-#ifndef SILENT_LEAVE
-  do
-  :: atomic {
-       owner_slot == NONE -> seen_slot = NONE
-     };
-     wake_one_lock(w); break
-  :: atomic { owner_slot != NONE -> waiters = true }; break
-  od;
-#endif
+  holder_slept = slept && !died;
+  must(holder == NONE || dead[holder] || gone[holder], exclusion);
+  must(died == (holder != NONE), told_of_death);
+  holder = me;
   owes_wake[me] = false
 }
 
+/* take() in mutex.cpp: the one attempt that can make an owner plain. */
+inline take(me) {
+  fresh = false;
+#ifdef PLAIN
+  fresh = !waiting;
+#endif
+  atomic {
+    !releasing[me];
+    if
+    :: owner_slot == NONE ->
+       owner_slot = slot; owner_generation = my_generation; inconsistent = false;
+       plain = fresh; waiters = false;
+       entered(me, false);
+       goto out
+    :: else -> skip
+    fi
+  }
+}
+
+inline take_over(me) {
+  atomic {
+    if
+#ifdef BLIND_TAKEOVER
+    :: true ->
+#else
+    :: word_is_seen ->
+#endif
+       owner_slot = slot; owner_generation = my_generation;
+       waiters = seen_waiters || slept; inconsistent = true; plain = false;
+       entered(me, true);
+       goto out
+    :: else -> skip
+    fi
+  }
+}
+
+/* Says that it waits, so that the next release wakes: `waiting` for a plain owner, else the bit. */
+inline ask_for_wake(me) {
+#ifdef BIT_IN_PLAIN_WORD
+  if
+  :: true ->
+#else
+  if
+  :: seen_plain ->
+     if
+     :: me == 1 && !slept -> goto out /* its time is over, and nobody gave it a wake */
+     :: true
+     fi;
+#ifdef BARRIER_FIRST
+     membarrier();
+     waiting = true;
+#else
+     waiting = true;
+#ifndef NO_MEMBARRIER
+     membarrier();
+#endif
+#endif
+     atomic {
+       if
+       :: word_is_seen -> owes_wake[me] = false
+       :: else -> goto look_again
+       fi
+     }
+  :: !seen_plain ->
+#endif
+     atomic {
+       if
+       :: word_is_seen -> waiters = true; seen_waiters = true; owes_wake[me] = false
+       :: else -> goto look_again
+       fi
+     }
+  fi
+}
+
+/* futex_waitv: queue on each word in turn if its value is as expected. */
+inline sleep(me) {
+  atomic {
+    if
+#ifdef NO_RECHECK
+    :: true -> queued_lock[me] = true
+#else
+    :: word_is_seen -> queued_lock[me] = true
+    :: else -> goto look_again
+#endif
+    fi
+  };
+#if defined(PLAIN) && !defined(NO_WAITING_COMPARE)
+  atomic {
+    if
+    :: seen_plain && !waiting -> queued_lock[me] = false
+    :: else -> skip
+    fi
+  };
+#endif
+  atomic {
+    if
+#ifdef NO_LIFE_COMPARE
+    :: true -> queued_life[me] = seen_slot
+#else
+    :: life[seen_slot] == seen_life -> queued_life[me] = seen_slot
+    :: else -> skip
+#endif
+    fi
+  };
+  atomic {
+    if
+    :: !queued_lock[me] || queued_life[me] == NONE
+#ifndef UNBOUNDED
+    :: bound_counts && queued_lock[me] && queued_life[me] != NONE -> doubtful = true
+#endif
+    fi;
+    queued_lock[me] = false; queued_life[me] = NONE; slept = true
+  };
+#ifndef NO_PASS_ON
+  /* The kernel woke one: all who sleep on this life word must look for the next owner's. */
+  if
+  :: life[seen_slot] != seen_life -> wake_life(seen_slot, w, THREADS)
+  :: else -> skip
+  fi
+#endif
+}
+
 inline lock(me) {
-  slept = false;
+  wants[me] = true;
+  take(me);
   do
   ::
 #ifdef LOCK_LAST
     atomic {
       if
-      :: owner_slot != NONE -> seen_life = life[owner_slot]
+      :: owner_slot < NOT_RECOVERABLE -> seen_life = life[owner_slot]
       :: else -> seen_life = ALIVE
       fi
     };
+#endif
+#ifdef SLEEPER_PLAIN
+    fresh = !waiting;
 #endif
     atomic {
       if
       :: owner_slot == NONE ->
          owner_slot = slot; owner_generation = my_generation; inconsistent = false;
+#ifdef SLEEPER_PLAIN
+         plain = fresh; waiters = slept && !plain;
+#else
 #ifdef NO_WAITERS_BIT
          waiters = false;
 #else
          waiters = slept;
 #endif
+#endif
          entered(me, false);
-         owes_wake[me] = false;
-         break
+         goto out
+      :: owner_slot == NOT_RECOVERABLE -> owes_wake[me] = false; goto out
       :: else ->
          seen_slot = owner_slot; seen_generation = owner_generation;
-         seen_waiters = waiters; seen_inconsistent = inconsistent
+         seen_waiters = waiters; seen_inconsistent = inconsistent; seen_plain = plain
       fi
     };
+look_at_owner:
     owner_dead = !same_generation(generation[seen_slot], seen_generation);
-#ifndef LOCK_LAST
-    seen_life = life[seen_slot];
-#endif
     if
-    :: owner_dead || seen_life != ALIVE ->
-#ifdef BLIND_TAKEOVER
-      atomic {
-        if
-        :: true ->
-#else
-      atomic {
-        if
-        :: word_is_seen ->
-#endif
-           owner_slot = slot; owner_generation = my_generation;
-           waiters = seen_waiters || slept; inconsistent = true;
-           entered(me, true);
-           owes_wake[me] = false;
-           break
-        :: else -> skip
-        fi
-      }
+    :: owner_dead -> skip
     :: else ->
-      /* generation once more: else an attach in between costs a bounded sleep */
+#ifndef LOCK_LAST
+       seen_life = life[seen_slot];
+#endif
+       if
+       :: !is_alive(seen_life) -> owner_dead = true
+       :: else ->
+#ifndef NO_SECOND_LOOK
+          owner_dead = !same_generation(generation[seen_slot], seen_generation)
+#endif
+          skip
+       fi
+    fi;
+#if defined(UNMARKED) && !defined(NO_SECOND_EVIDENCE)
+    if
+    :: doubtful && !owner_dead && walked[wearer[seen_slot]] ->
+       owner_dead = life[seen_slot] == seen_life && same_generation(generation[seen_slot], seen_generation)
+    :: else -> skip
+    fi;
+#endif
+    doubtful = false;
+    if
+    :: owner_dead ->
+#ifndef SPINS_ON_DEAD
+      take_over(me)
+#endif
+    :: else ->
+#ifdef SILENT_LEAVE
       if
-      :: !same_generation(generation[seen_slot], seen_generation) -> goto again
-      :: else -> skip
-      fi;
-      atomic {
-        if
-        :: word_is_seen -> waiters = true; seen_waiters = true; owes_wake[me] = false
-        :: else -> goto again
-        fi
-      };
-      /* futex_waitv: queue on each word in turn if its value is as expected */
-      atomic {
-        if
-#ifdef NO_RECHECK
-        :: true -> queued_lock[me] = true
-#else
-        :: word_is_seen -> queued_lock[me] = true
-        :: else -> goto again
-#endif
-        fi
-      };
-      atomic {
-        if
-#ifdef NO_LIFE_COMPARE
-        :: true -> queued_life[me] = seen_slot
-#else
-        :: life[seen_slot] == seen_life -> queued_life[me] = seen_slot
-        :: else -> skip
-#endif
-        fi
-      };
-      slept = true;
-      atomic {
-        if
-        :: !queued_lock[me] || queued_life[me] == NONE
-#ifndef UNBOUNDED
-        :: bound_counts
-#endif
-        fi;
-        queued_lock[me] = false; queued_life[me] = NONE
-      };
-#ifndef NO_PASS_ON
-      /* The kernel woke one: all who sleep on this life word must look for the next owner's. */
-      if
-      :: life[seen_slot] != seen_life -> wake_life(seen_slot, w, THREADS)
-      :: else -> skip
-      fi;
-#endif
-      if
+      :: me == 1 -> goto out
       :: true
-      :: me == 1 -> leave(me); break /* its time is over */
       fi;
+#endif
+      ask_for_wake(me);
+      if
+      :: me == 1 -> goto out /* its time is over */
+      :: true
+      fi;
+      sleep(me)
+    fi;
 again: skip
-    fi
-  od
+  od;
+out:
+  atomic { wants[me] = false; owes_wake[me] = false; forget() }
 }
 
 inline unlock(me) {
-  /* released with waiters: a wake is owed from here to the end of the system call */
-  d_step {
-    assert(owner_slot == slot && same_generation(owner_generation, my_generation));
-    holder = NONE;
-    seen_waiters = waiters;
-    owes_wake[me] = waiters;
-    owner_slot = NONE; waiters = false; inconsistent = false
-  };
+  must(owner_slot == slot && same_generation(owner_generation, my_generation), own_word);
   if
-  :: seen_waiters -> wake_one_lock(w); owes_wake[me] = false
-  :: else -> skip
-  fi
+  :: plain && !waiters && !inconsistent ->
+#ifdef LOOK_FIRST
+     seen_waiters = waiting;
+#endif
+     atomic { holder = NONE; holder_slept = false; releasing[me] = true; owes_wake[me] = true };
+#ifndef LOOK_FIRST
+     seen_waiters = waiting;
+#endif
+     if
+     /* the system call is a barrier of its own */
+     :: seen_waiters -> !releasing[me]; wake_lock(w, 1)
+     :: else -> skip
+     fi;
+     owes_wake[me] = false
+  :: else ->
+#ifdef PLAIN
+     cleared = waiting;
+     if
+     :: atomic { cleared -> waiting = false; owes_wake[me] = true }
+     :: else -> skip
+     fi;
+#ifdef SILENT_CLEAR
+     cleared = false;
+#endif
+#endif
+     /* released with waiters: a wake is owed from here to the end of the system call */
+     d_step {
+       holder = NONE; holder_slept = false;
+       seen_waiters = waiters || cleared;
+       owes_wake[me] = seen_waiters;
+       seen_inconsistent = inconsistent;
+       owner_slot = (inconsistent -> NOT_RECOVERABLE : NONE);
+       waiters = false; inconsistent = false; plain = false
+     };
+     if
+#ifndef WAKES_ONE
+     :: seen_waiters && seen_inconsistent -> wake_lock(w, THREADS)
+     :: seen_waiters && !seen_inconsistent -> wake_lock(w, 1)
+#else
+     :: seen_waiters -> wake_lock(w, 1)
+#endif
+     :: else -> skip
+     fi;
+     owes_wake[me] = false
+  fi;
+  forget()
 }
 
 /* Locals that no longer matter are zeroed, so that states which differ in them alone merge. */
 inline forget() {
   d_step {
     seen_slot = 0; seen_generation = 0; seen_life = 0; seen_waiters = false;
-    seen_inconsistent = false; slept = false; owner_dead = false
+    seen_inconsistent = false; seen_plain = false; slept = false; owner_dead = false; fresh = false;
+    cleared = false; doubtful = false
   }
-}
-
-inline mark_consistent(me) {
-  d_step { if :: holder == me -> inconsistent = false :: else -> skip fi }
 }
 
 /* Withdraws, with the lock held or not; the slot may then be another's. */
@@ -275,45 +495,65 @@ inline detach(me) {
 
 proctype member(byte me; byte slot) {
   byte my_generation, seen_slot, seen_generation, seen_life, w, woken, rounds;
-  bool seen_waiters, seen_inconsistent, slept, owner_dead;
+  bool seen_waiters, seen_inconsistent, seen_plain, slept, owner_dead, fresh, cleared, doubtful;
   {
     if
     :: slot == me -> skip
     :: else ->
       /* The slot's claim protocol is region_slot.pml's business. */
-end_attach: life[slot] == DIED || life[slot] == FREE || (life[slot] == TOKEN && walked[0]);
+end_attach: life[slot] == DIED || life[slot] == FREE || walked[wearer[slot]];
       seen_life = life[slot];
       life[slot] = TOKEN;
       if
       :: seen_life != FREE -> generation[slot] = generation[slot] + 1
       :: else -> skip
       fi;
-      my_generation = generation[slot];
+      atomic { my_generation = generation[slot]; seen_life = 0; wearer[slot] = me };
       linked[me] = true;
-      life[slot] = ALIVE
+#ifdef SAME_TID
+      atomic { life[slot] = ALIVE; bound_counts = bound_counts || owner_slot == slot }
+#else
+      life[slot] = ALIVE_TOO
+#endif
     fi;
     do
-    :: rounds < ROUNDS ->
+    :: rounds < (me == 0 -> ROUNDS : 1) ->
       rounds++;
-      lock(me);
-      forget();
+      if
+      :: holder == me -> skip /* from the beginning, UNREPAIRED */
+      :: else -> lock(me)
+      fi;
       if
       :: holder != me -> skip
-      :: holder == me -> mark_consistent(me); unlock(me); forget()
+      :: holder == me ->
+         if
+         :: inconsistent = false
+#ifdef UNREPAIRED
+         :: inconsistent -> skip
+#endif
+         fi;
+         unlock(me)
+#ifdef DETACHES
       :: holder == me && me == 0 -> detach(me); break
+#endif
       fi
-    :: rounds == ROUNDS -> break
+    :: rounds == (me == 0 -> ROUNDS : 1) -> break
+    :: slot != me && rounds == 0 -> break
+#ifdef DETACHES
     :: me == 0 && rounds > 0 -> detach(me); break
+#endif
     od;
     if
     :: dead[me] = true /* an exit is a death too */
     :: true -> end_idle: false
     fi
   } unless { dead[me] };
+  atomic { forget(); rounds = 0; my_generation = 0; w = 0; woken = 0 };
 
-  /* exit_robust_list, for the life word alone */
+  /* exit_robust_list, for the life word alone; what the thread stored is out by then */
+  flush(me);
   if
-  :: linked[me] && life[slot] == ALIVE ->
+  :: linked[me] && is_alive(life[slot]) ->
     life[slot] = DIED;
     wake_life(slot, w, 1)
   :: else -> skip
@@ -327,13 +567,20 @@ proctype killer() {
   :: kills < KILLS ->
     atomic {
       kills++;
-      select(victim : 0 .. 2);
+      select(victim : 0 .. THREADS - 1);
       if
       :: owes_wake[victim] || (holder == victim && holder_slept) -> bound_counts = true
       :: else -> skip
       fi;
-      dead[victim] = true;
-      queued_lock[victim] = false; queued_life[victim] = NONE
+#ifdef UNMARKED
+      if
+      :: !dead[victim] -> linked[victim] = false; bound_counts = true
+      :: true
+      fi;
+#endif
+      dead[victim] = true; wants[victim] = false;
+      queued_lock[victim] = false; queued_life[victim] = NONE;
+      victim = 0
     }
   :: break
   od
@@ -341,10 +588,22 @@ proctype killer() {
 
 init {
   atomic {
-    life[0] = ALIVE; life[1] = ALIVE;
-    life[2] = ALIVE;
-    linked[0] = true; linked[1] = true; linked[2] = (SLOT_OF_2 == 2);
-    queued_life[0] = NONE; queued_life[1] = NONE; queued_life[2] = NONE;
-    run member(0, 0); run member(1, 1); run member(2, SLOT_OF_2); run killer()
+    life[0] = ALIVE; life[1] = ALIVE; life[2] = ALIVE;
+    wearer[1] = 1; wearer[2] = THREADS - 1;
+    linked[0] = true; linked[1] = true;
+    queued_life[0] = NONE; queued_life[1] = NONE;
+#ifdef UNREPAIRED
+    owner_slot = 0; inconsistent = true; holder = 0;
+#endif
+    run member(0, 0); run member(1, 1);
+#if THREADS == 3
+    linked[2] = (SLOT_OF_2 == 2);
+    queued_life[2] = NONE;
+    run member(2, SLOT_OF_2);
+#endif
+#ifdef PLAIN
+    run store_buffers();
+#endif
+    run killer()
   }
 }

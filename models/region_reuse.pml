@@ -2,41 +2,55 @@
 /*
  * The memory of a lock is reused the instant after its release.
  *
- * A holds the lock and releases it. B waits, takes it, releases it, and then owns
- * the memory: it destroys the lock and stores data, of any value, the value that A's
- * and B's own words had and their TIDs among them. A may be killed at any step.
- * The kernel's exit walk for A handles A's list and its pending slot.
+ * A holds the lock and releases it: by an exchange, then a wake if there were waiters
+ * (the word of a mutex, a writer, a permit); or, where it is `plain`, by a store that may
+ * stay in its store buffer, then a look at `waiting` beside the word, then a wake. B waits,
+ * takes it, releases it, and then owns the memory, word and `waiting`: it destroys the lock
+ * and stores data of any value, A's and B's own TIDs and words among them. Both may be
+ * killed at any step. The kernel's exit walk handles the dead one's list, and its pending slot.
  *
- * Holds: once B has stored its data nobody but B writes there. A wake of that
- * address is harmless and allowed.
+ * Holds: once B has stored its data nobody but B writes there, dead or alive. A read of
+ * that memory and a wake of its address are harmless and allowed.
  *
  * Broken twins:
  *   PENDING              the lock word is a robust futex with list_op_pending (glibc's protocol)
  *   ON_LIST              the lock word itself is on the robust list
  *   CLEARS_WAITERS       unlock writes to the word after its release
  *   RELEASES_TWICE       unlock is a store after a wake, as if waking first were safe
+ *   CLEARS_WAITING       a plain unlock that has woken for `waiting` clears it
  */
+#define NOBODY 0
 #define A 1
 #define B 2
 #define WAITERS 4
-#define DIED 8
+#define PLAIN 8
+#define DIED 16
 
-byte word = A;       /* the lock word, then data */
+/* The name of what a failed assertion broke; always 0. */
+#define must(condition, name) assert((condition) || name)
+hidden byte memory_is_the_next_owners = 0;
+hidden byte one_owner = 0;
+
+byte word;           /* the lock word, then data */
+byte waiting = 0;    /* beside it, then data */
+byte buffered = 0;   /* A's store to the word is in A's store buffer */
 bool data = false;   /* the memory is data now */
-byte stored;         /* what B put there */
-byte life_a = A;     /* A's life word, in memory that is never anything else */
-byte pending = 0;    /* A's list_op_pending: 1 names the word */
-byte listed = 0;     /* A's list: 1 names the word beside the life word */
-bool dead = false;
+byte stored = 0, stored_beside = 0; /* what B put there */
+byte life[3];        /* life words, in memory that is never anything else: a TID, or DIED */
+byte pending[3];     /* list_op_pending: 1 names the word */
+byte listed[3];      /* the list: 1 names the word beside the life word */
+bool dead[3];
 
-inline kernel_death(target, is_word) {
+inline kernel_death(target, me, is_word) {
   /* handle_futex_death: read, compare with the TID, compare-exchange */
   seen = target;
   if
-  :: (seen & 3) == A ->
+  :: (seen & 3) == me ->
     atomic {
       if
-      :: target == seen -> assert(!is_word || !data); target = (seen & WAITERS) | DIED
+      :: target == seen ->
+         must(!is_word || !data || me == B, memory_is_the_next_owners);
+         target = (seen & WAITERS) | DIED
       :: else -> skip
       fi
     }
@@ -44,72 +58,152 @@ inline kernel_death(target, is_word) {
   fi
 }
 
-active proctype a() {
-  byte old, seen;
-  {
-#ifdef ON_LIST
-    listed = 1;
-#endif
-#ifdef PENDING
-    pending = 1;
-    listed = 0;
-#endif
-    atomic { old = word; word = 0 };
-#ifdef CLEARS_WAITERS
-    if
-    :: (old & WAITERS) -> atomic { assert(!data); word = word & (A | B) }
-    :: else -> skip
-    fi;
-#endif
-#ifdef RELEASES_TWICE
-    atomic { assert(!data); word = 0 };
-#endif
-    /* FUTEX_WAKE if old has WAITERS: reads nothing, writes nothing */
-    pending = 0; listed = 0
-  } unless { dead };
-
-  /* exit_robust_list: the entries in order, the pending one last */
-  kernel_death(life_a, false);
+/* exit_robust_list: the entries in order, the pending one last. */
+inline walk(me) {
+  kernel_death(life[me], me, false);
   if
-  :: listed == 1 -> kernel_death(word, true)
+  :: listed[me] == 1 -> kernel_death(word, me, true)
   :: else -> skip
   fi;
   if
-  :: pending == 1 -> kernel_death(word, true)
+  :: pending[me] == 1 -> kernel_death(word, me, true)
   :: else -> skip
   fi
 }
 
-active proctype b() {
-  byte seen;
-  do
-  :: atomic { word == 0 -> word = B; break }
-  :: atomic { (word & 3) == A && !(word & WAITERS) -> word = word | WAITERS }
-  :: atomic { (word & 3) == A && (life_a & DIED) -> word = B; break } /* takeover */
-  :: atomic { (word & DIED) -> word = B; break }
-  od;
-  assert((word & 3) == B);
-  word = 0;
-  /* the memory is B's */
+inline write_after_release(target, value) {
+  atomic { must(!data, memory_is_the_next_owners); target = value }
+}
+
+/* The store leaves the buffer: whoever owns the memory by then has seen it leave. */
+inline flush() {
   atomic {
-    data = true;
     if
-    :: stored = A
-    :: stored = B
-    :: stored = A | WAITERS
-    :: stored = 0
-    fi;
-    word = stored
-  };
+    :: buffered == 1 -> must(!data, memory_is_the_next_owners); word = 0; buffered = 0
+    :: else -> skip
+    fi
+  }
+}
+
+proctype store_buffer() {
+end_buffer:
   do
-  :: assert(word == stored)
+  :: buffered == 1 -> flush()
+  od
+}
+
+proctype a() {
+  byte old, seen;
+  {
+#ifdef ON_LIST
+    listed[A] = 1;
+#endif
+#ifdef PENDING
+    pending[A] = 1;
+#endif
+    if
+    :: word & PLAIN ->
+       buffered = 1;
+       old = waiting;
+       if
+       /* the system call is a barrier of its own */
+       :: old != 0 -> buffered == 0;
+          /* FUTEX_WAKE: reads nothing, writes nothing */
+#ifdef CLEARS_WAITING
+          write_after_release(waiting, 0)
+#else
+          skip
+#endif
+       :: else -> skip
+       fi
+    :: else ->
+       waiting = 0;
+       atomic { old = word; word = 0 };
+#ifdef CLEARS_WAITERS
+       if
+       :: old & WAITERS -> write_after_release(word, word & (A | B))
+       :: else -> skip
+       fi;
+#endif
+#ifdef RELEASES_TWICE
+       write_after_release(word, 0);
+#endif
+       /* FUTEX_WAKE if old has WAITERS: reads nothing, writes nothing */
+       skip
+    fi;
+    pending[A] = 0; listed[A] = 0
+  } unless { dead[A] };
+
+  flush();
+  walk(A)
+}
+
+proctype b() {
+  byte seen;
+  {
+#ifdef PENDING
+    pending[B] = 1;
+#endif
+    do
+    :: atomic { word == 0 -> word = B; break }
+    :: atomic { (word & 3) == A && (word & PLAIN) && waiting == 0 -> waiting = 1 };
+       buffered == 0 /* membarrier */
+    :: atomic { (word & 3) == A && !(word & PLAIN) && !(word & WAITERS) -> word = word | WAITERS }
+    :: atomic { (word & 3) == A && (life[A] & DIED) -> word = B; break } /* takeover */
+    :: atomic { (word & 3) == 0 && (word & DIED) -> word = B; break }
+    od;
+#ifdef ON_LIST
+    listed[B] = 1;
+#endif
+    pending[B] = 0;
+    must((word & 3) == B, one_owner);
+#ifdef ON_LIST
+    listed[B] = 0;
+#endif
+    word = 0;
+    /* the memory is B's */
+    atomic {
+      if
+      :: stored = A
+      :: stored = B
+      :: stored = A | WAITERS
+      :: stored = A | PLAIN
+      :: stored = NOBODY
+      fi;
+      if
+      :: stored_beside = 0
+      :: stored_beside = 1
+      fi;
+      data = true; word = stored; waiting = stored_beside
+    };
+    do
+    :: must(word == stored && waiting == stored_beside, memory_is_the_next_owners)
+    :: break
+    od
+  } unless { dead[B] };
+
+  if
+  :: dead[B] -> walk(B)
+  :: else -> skip
+  fi;
+  must(!data || (word == stored && waiting == stored_beside), memory_is_the_next_owners)
+}
+
+proctype killer() {
+  do
+  :: !dead[A] -> dead[A] = true
+  :: !dead[B] -> dead[B] = true
   :: break
   od
 }
 
-active proctype killer() {
-  if
-  :: dead = true
-  :: skip
-  fi
+init {
+  atomic {
+    life[A] = A; life[B] = B;
+    if
+    :: word = A
+    :: word = A | PLAIN
+    fi;
+    run a(); run b(); run store_buffer(); run killer()
+  }
 }

@@ -7,15 +7,16 @@
  *
  * Thread 0 holds both permits and releases them, or stays. 1 and 2 (not with ONE_WAITER) wait
  * for a permit; 1 may give up. 3 (BARGER) tries once, never sleeps, and may exit with what it
- * has; 0 then releases both, and 1 and 2 keep theirs. A step of the protocol - look, ask
- * for wakes, queue - is one for both permits: what changes meanwhile is found by the next.
- * An exit is what a kill is. Up to KILLS are
- * killed at any step. Sleeps are unbounded here; the bound of 100 ms counts only where a
- * thread that owed a wake was killed, or one that had slept for its permit died with it
+ * has; 0 then releases both, and 1 and 2 keep theirs. Each goes through the permits word by word,
+ * thread 1 beginning with the second, as src/region/counting_semaphore.cpp does: look, ask for
+ * wakes, look again before the sleep, and the kernel's queueing. An exit is what a kill is.
+ * Up to KILLS are killed at any step. Sleeps are unbounded here; the bound of 100 ms counts only
+ * where a thread that owed a wake was killed, or one that had slept for its permit died with it
  * (as in region_mutex.pml).
  *
  * Holds: a permit goes from the dead, never from the living; nobody sleeps for ever
- * while a permit is free or a dead owner's and no other thread is at work.
+ * while a permit is free or a dead owner's and no other thread is at work; nor does anybody
+ * wait for ever then, asleep or at work, whatever the weakly fair scheduling (liveness).
  *
  * Broken twins:
  *   KEEPS_WAKES      who has slept wakes nobody before it goes
@@ -24,6 +25,8 @@
  *   NO_LIFE_COMPARE  the sleep does not compare the life words
  *   FIRST_ONLY       the sleep is on one permit
  *   UNBOUNDED        nobody looks again after a death that owed a wake
+ *   SPINS_ON_DEAD    a dead owner's permit is not taken, nor slept on
+ *   STALE_COMPARE    a compare-exchange that failed is tried again with the same value
  */
 #ifndef KILLS
 #define KILLS 1
@@ -34,6 +37,12 @@
 #define THREADS 3
 #endif
 #define NONE 9
+
+/* The name of what a failed assertion broke; always 0. */
+#define must(condition, name) assert((condition) || name)
+hidden byte exclusion = 0;
+hidden byte own_word = 0;
+hidden byte nobody_strands = 0;
 
 byte word[2];              /* the owner */
 bool waiters[2];
@@ -46,6 +55,7 @@ bool woken[THREADS];       /* a wake took one of its queue entries */
 bool asleep[THREADS];
 bool at_work[THREADS];      /* ghost */
 bool owes[THREADS];        /* ghost */
+bool wants[THREADS];       /* ghost: in acquire() */
 bool slept_for[2];         /* ghost: the permit's owner had slept */
 bool bound_counts = false;
 byte kills = 0;
@@ -54,6 +64,13 @@ byte kills = 0;
 #define late false
 #else
 #define late bound_counts
+#endif
+
+#define to_be_had(p) (word[p] == NONE || dead[word[p]])
+
+#ifdef LIVENESS
+/* Each acquires once: what is to be had stays so in the end, or is had. */
+ltl gets_in { [] <> !((wants[1] || wants[2]) && (to_be_had(0) || to_be_had(1))) }
 #endif
 
 inline wake_word(p) {
@@ -84,51 +101,98 @@ inline wake_life(t, most) {
 }
 
 /*
- * One look at a permit; `got` is its number when it is had. The word, its owner's life and
- * the compare-exchange are one step: it fails if the word has changed since it was
- * read, and the dead stay dead.
+ * One look at a permit; `got` is its number when it is had. A free word is read and taken in
+ * one step: a compare-exchange that fails reads it anew. A dead owner's life and the
+ * compare-exchange are one step: it fails if the word has changed since it was read, and the
+ * dead stay dead.
  */
 inline look(me, p) {
+  atomic {
     if
-    :: got == NONE && (word[p] == NONE || !alive[word[p]]) ->
-       assert(word[p] == NONE || dead[word[p]]);
-       waiters[p] = waiters[p] || slept;
-       word[p] = me; got = p; slept_for[p] = slept
+    :: word[p] == NONE -> have(me, p)
     :: else -> seen[p] = word[p]
     fi
+  };
+  do
+  :: atomic { got != NONE || word[p] == me || alive[seen[p]] -> break }
+#ifndef SPINS_ON_DEAD
+  :: atomic {
+       got == NONE && word[p] != me && !alive[seen[p]] ->
+       if
+       :: word[p] == seen[p] || word[p] == NONE -> have(me, p)
+       :: else -> seen[p] = word[p]
+       fi
+     }
+#else
+  :: atomic { got == NONE && !alive[seen[p]] -> break }
+#endif
+  od
 }
 
-/* Sets the waiters bit of the word that was seen. */
+inline have(me, p) {
+  must(word[p] == NONE || dead[word[p]], exclusion);
+  waiters[p] = waiters[p] || slept;
+  word[p] = me; got = p; slept_for[p] = slept
+}
+
+/*
+ * Sets the waiters bit of a word that is read anew. In one step: if the word changes in between,
+ * that is a look at everything more.
+ */
 inline ask(p) {
+#ifdef STALE_COMPARE
+  atomic { seen[p] = word[p]; again = again || seen[p] == NONE };
+  do
+  :: atomic { again || word[p] == seen[p] -> waiters[p] = waiters[p] || !again; break }
+  :: else -> skip
+  od
+#else
+  atomic {
     if
-    :: word[p] == seen[p] -> waiters[p] = true
-    :: else -> again = true
+    :: word[p] == NONE -> again = true
+    :: else -> waiters[p] = waiters[p] || !again
     fi
+  }
+#endif
 }
 
-/* The kernel queues on one word after the other; a word that was released meanwhile differs. */
+/*
+ * The last look before the sleep: the values that the kernel is to compare. A word's owner
+ * and its life are one step: the kernel compares both, and the dead stay dead.
+ */
+inline look_before_sleep(p) {
+  atomic {
+    if
+    :: differs || word[p] == NONE || !waiters[p] || !alive[word[p]] -> differs = true
+    :: else -> seen[p] = word[p]
+    fi
+  }
+}
+
+/* The kernel queues on one word after the other. */
 inline queue_on(me, p) {
+  atomic {
     if
     :: differs -> skip
-    :: else ->
-       if
 #ifdef NO_COMPARE
-       :: true -> queued[me * 2 + p] = true
+    :: else -> queued[me * 2 + p] = true
 #else
-       :: word[p] == seen[p] && waiters[p] -> queued[me * 2 + p] = true
-       :: else -> differs = true
+    :: !differs && word[p] == seen[p] && waiters[p] -> queued[me * 2 + p] = true
+    :: else -> differs = true
 #endif
-       fi;
-       if
-       :: differs || seen[p] == NONE -> skip
-#ifdef NO_LIFE_COMPARE
-       :: else -> queued_life[me * 2 + p] = seen[p]
-#else
-       :: !differs && seen[p] != NONE && alive[seen[p]] -> queued_life[me * 2 + p] = seen[p]
-       :: !differs && seen[p] != NONE && !alive[seen[p]] -> differs = true
-#endif
-       fi
     fi
+  };
+  atomic {
+    if
+    :: differs -> skip
+#ifdef NO_LIFE_COMPARE
+    :: else -> queued_life[me * 2 + p] = seen[p]
+#else
+    :: !differs && alive[seen[p]] -> queued_life[me * 2 + p] = seen[p]
+    :: else -> differs = true
+#endif
+    fi
+  }
 }
 
 /*
@@ -151,15 +215,34 @@ inline leave(me) {
 #endif
 }
 
+/* me % 2 is where it begins. */
+#define first_permit (me % 2)
+#define other_permit (1 - me % 2)
+
+inline pass_on(p) {
+  if
+  :: seen[p] != NONE && !alive[seen[p]] -> wake_life(seen[p], THREADS)
+  :: else -> skip
+  fi
+}
+
 inline acquire(me) {
+  wants[me] = true;
   do
   ::
-    atomic { again = false; look(me, 0); look(me, 1) };
+    look(me, first_permit);
     if
     :: got != NONE -> break
     :: else -> skip
     fi;
-    atomic { ask(0); ask(1) };
+    look(me, other_permit);
+    if
+    :: got != NONE -> break
+    :: else -> skip
+    fi;
+    again = false;
+    ask(first_permit);
+    ask(other_permit);
     if
     :: again -> goto next
     :: else -> skip
@@ -170,16 +253,21 @@ inline acquire(me) {
     :: me == 1 -> break /* its time is over */
 #endif
     fi;
-    atomic {
-      owes[me] = false;
-      queue_on(me, 0);
+    look_before_sleep(first_permit);
+    look_before_sleep(other_permit);
+    if
+    :: differs -> differs = false; goto next
+    :: else -> skip
+    fi;
+    queue_on(me, first_permit);
 #ifndef FIRST_ONLY
-      queue_on(me, 1);
+    queue_on(me, other_permit);
 #endif
+    atomic {
       slept = true;
       if
       :: differs -> skip
-      :: else -> asleep[me] = true; at_work[me] = false
+      :: else -> asleep[me] = true; at_work[me] = woken[me]; owes[me] = woken[me]
       fi
     };
 end_asleep:
@@ -189,19 +277,11 @@ end_asleep:
       queued[me * 2] = false; queued[me * 2 + 1] = false;
       queued_life[me * 2] = NONE; queued_life[me * 2 + 1] = NONE
     };
-    atomic {
-    if
-    :: seen[0] != NONE && !alive[seen[0]] -> wake_life(seen[0], THREADS)
-    :: else -> skip
-    fi;
-    if
-    :: seen[1] != NONE && seen[1] != seen[0] && !alive[seen[1]] -> wake_life(seen[1], THREADS)
-    :: else -> skip
-    fi
-    };
+    pass_on(first_permit);
+    pass_on(other_permit);
 next: skip
   od;
-  again = false;
+  atomic { again = false; wants[me] = false };
   if
   :: slept -> leave(me)
   :: else -> skip
@@ -214,7 +294,7 @@ next: skip
 
 inline release(me, p) {
   atomic {
-    assert(word[p] == me);
+    must(word[p] == me, own_word);
     owes[me] = waiters[p]; at_work[me] = waiters[p];
     word[p] = NONE; waiters[p] = false; slept_for[p] = false
   };
@@ -229,7 +309,9 @@ inline release(me, p) {
 inline walk(me) {
   atomic {
     bound_counts = bound_counts || (word[0] == me && slept_for[0]) || (word[1] == me && slept_for[1]);
-    alive[me] = false;
+    alive[me] = false
+  };
+  atomic {
     wake_life(me, 1);
     at_work[me] = false
   }
@@ -255,7 +337,12 @@ end_holding:
 #endif
 #ifdef BARGER
     :: me == 3 ->
-       atomic { look(me, 0); look(me, 1); seen[0] = 0; seen[1] = 0; at_work[me] = false }
+       look(me, first_permit);
+       if
+       :: got == NONE -> look(me, other_permit)
+       :: else -> skip
+       fi;
+       atomic { seen[0] = 0; seen[1] = 0; at_work[me] = false }
 #endif
     :: else -> acquire(me)
     fi;
@@ -269,6 +356,8 @@ end_holding:
     :: true -> end_keeping: false
     fi
   } unless { dead[me] };
+  /* Locals that no longer matter are zeroed, so that states which differ in them alone merge. */
+  atomic { w = 0; n = 0; got = NONE; seen[0] = 0; seen[1] = 0; again = false; differs = false; slept = false };
   if
   :: dead[me] -> walk(me)
   :: else -> skip
@@ -283,24 +372,24 @@ proctype killer() {
       kills++;
       select(victim : 0 .. THREADS - 1);
       bound_counts = bound_counts || owes[victim];
-      dead[victim] = true; asleep[victim] = false;
+      dead[victim] = true; asleep[victim] = false; wants[victim] = false;
       queued[victim * 2] = false; queued[victim * 2 + 1] = false;
       queued_life[victim * 2] = NONE; queued_life[victim * 2 + 1] = NONE;
-      at_work[victim] = true /* the walk is to come */
+      at_work[victim] = true; /* the walk is to come */
+      victim = 0
     }
   :: break
   od
 }
 
 #define stuck(t) (asleep[t] && !woken[t] && !late)
-#define to_be_had(p) (word[p] == NONE || dead[word[p]])
 
 proctype monitor() {
 end_watch:
   atomic {
     !at_work[0] && !at_work[1] && !at_work[2] && !at_work[THREADS - 1] && (to_be_had(0) || to_be_had(1)) &&
     (stuck(1) || stuck(2)) ->
-    assert(false)
+    must(false, nobody_strands)
   }
 }
 
@@ -327,7 +416,9 @@ init {
 #ifdef BARGER
     run member(3);
 #endif
-   
-    run killer(); run monitor()
+#ifndef LIVENESS
+    run monitor();
+#endif
+    run killer()
   }
 }

@@ -10,7 +10,8 @@
  * killed at any step. Each round is a try to read or to write; a writer may give up.
  *
  * Holds: a writer is alone; who follows a writer that died inside is told; nobody is
- * stranded. Sleeps are unbounded here; the real bound of 100 ms counts only where a
+ * stranded; every round of a live thread ends, whatever the weakly fair scheduling (liveness).
+ * Sleeps are unbounded here; the real bound of 100 ms counts only where a
  * thread that owed a wake was killed (`bound_counts`).
  *
  * Broken twins:
@@ -28,6 +29,9 @@
  *   TELLS_LATE       a writer says that it writes after its first write
  *   UNTOLD_EARLY     ... and that it no longer does before its last one
  *   UNBOUNDED        nobody looks again after a death that owed a wake
+ * that run for ever, and are found by the liveness check alone:
+ *   SPINS_ON_DEAD    a writer looks at a dead reader's hold again, and does not drop it
+ *   STALE_COMPARE    after a compare-exchange that failed, tries again with the same value
  */
 #ifndef KILLS
 #define KILLS 1
@@ -48,6 +52,12 @@
 #define ALIVE 1
 #define DIED 2
 #define TOKEN 3
+
+/* The name of what a failed assertion broke; always 0. */
+#define must(condition, name) assert((condition) || name)
+hidden byte exclusion = 0;
+hidden byte told_of_death = 0;
+hidden byte own_word = 0;
 
 /* A hold; a writer that sleeps on it sets the second bit. */
 #define HELD 1
@@ -70,8 +80,14 @@ bool linked[THREADS];
 bool bound_counts = false;
 bool owes_wake[THREADS];   /* ghost */
 bool reads[THREADS];       /* ghost: in a shared section */
+bool wants[THREADS];       /* ghost: in a round */
 byte writes = NONE;        /* ghost: in the exclusive section, or died there */
 byte kills = 0;
+
+#ifdef LIVENESS
+/* The rounds are finite: who gets in and out stays out in the end. */
+ltl gets_in { [] <> (!wants[0] && !wants[1] && !wants[2]) }
+#endif
 
 inline wake_hold(s) {
   atomic {
@@ -117,15 +133,15 @@ inline take_word(me) {
     writer == NONE || ended[writer];
     told = false;
     if
-    :: writer != NONE -> told = writing; assert(told || writes == NONE)
-    :: else -> assert(!writing && (writes == NONE))
+    :: writer != NONE -> told = writing; must(told || writes == NONE, told_of_death)
+    :: else -> must(!writing && writes == NONE, told_of_death)
     fi;
     writer = me
   }
 }
 
 inline release_word(me) {
-  atomic { assert(writer == me); writer = NONE }
+  atomic { must(writer == me, own_word); writer = NONE }
 }
 
 inline announce(me) {
@@ -184,7 +200,7 @@ inline lock_shared(me) {
 #else
     if :: writer == NONE ->
 #endif
-       reads[me] = true; assert(writes == NONE || dead[writes]); goto in
+       reads[me] = true; must(writes == NONE || dead[writes], exclusion); goto in
     :: else -> skip
     fi
   };
@@ -201,7 +217,7 @@ slow:
   release_word(me);
 in:
   say_slot_late();
-  assert(writes == NONE || dead[writes]);
+  must(writes == NONE || dead[writes], exclusion);
   withdraw(me, false);
 out: skip
 }
@@ -220,15 +236,23 @@ inline drain(me) {
         seen_life = life[s];
         if
         :: seen_life != ALIVE ->
+#ifdef SPINS_ON_DEAD
+           goto look_again;
+#endif
            atomic { if :: hold[s] == seen -> hold[s] = 0 :: else -> skip fi };
            s++
         :: seen_life == ALIVE && me == 1 -> gives_up = true; break
         :: seen_life == ALIVE ->
 #ifndef NO_WAKE_BIT
+set_bit:
            atomic {
              if
              :: hold[s] == seen -> hold[s] = HELD_AND_AWAITED; seen = HELD_AND_AWAITED
+#ifdef STALE_COMPARE
+             :: else -> goto set_bit
+#else
              :: else -> goto look_again
+#endif
              fi
            };
 #endif
@@ -275,20 +299,20 @@ look_again: skip
 
 inline enter(me) {
 #ifdef TELLS_LATE
-  d_step { assert(alone(me)); writes = me };
+  d_step { must(alone(me), exclusion); writes = me };
   writing = true
 #else
   writing = true;
-  d_step { assert(alone(me)); writes = me }
+  d_step { must(alone(me), exclusion); writes = me }
 #endif
 }
 
 inline leave(me) {
 #ifdef UNTOLD_EARLY
   writing = false;
-  d_step { assert(writes == me && !reads[me]); writes = NONE };
+  d_step { must(writes == me && !reads[me], exclusion); writes = NONE };
 #else
-  d_step { assert(writes == me && !reads[me]); writes = NONE };
+  d_step { must(writes == me && !reads[me], exclusion); writes = NONE };
   writing = false;
 #endif
   release_word(me)
@@ -352,8 +376,13 @@ end_attach: life[slot] == DIED || life[slot] == FREE || (life[slot] == TOKEN && 
       life[slot] = ALIVE
     fi;
     do
-    :: rounds < ROUNDS && is_reader -> rounds++; lock_shared(me)
-    :: rounds < ROUNDS && !is_reader -> rounds++; lock_exclusive(me)
+    :: rounds < ROUNDS ->
+       rounds++; wants[me] = true;
+       if
+       :: is_reader -> lock_shared(me)
+       :: else -> lock_exclusive(me)
+       fi;
+       wants[me] = false
     :: rounds == ROUNDS -> break
     :: me == 0 && rounds > 0 -> detach(me); break
     od;
@@ -362,6 +391,8 @@ end_attach: life[slot] == DIED || life[slot] == FREE || (life[slot] == TOKEN && 
     :: true -> end_idle: false
     fi
   } unless { dead[me] };
+  /* Locals that no longer matter are zeroed, so that states which differ in them alone merge. */
+  atomic { s = 0; seen = 0; seen_life = 0; w = 0; woken = 0; rounds = 0; told = false; gives_up = false };
 
   /* exit_robust_list, for the life word alone; what the thread stored is out by then */
   atomic {
@@ -390,8 +421,9 @@ proctype killer() {
       :: owes_wake[victim] -> bound_counts = true
       :: else -> skip
       fi;
-      dead[victim] = true;
-      queued_hold[victim] = NONE; queued_life[victim] = NONE
+      dead[victim] = true; wants[victim] = false;
+      queued_hold[victim] = NONE; queued_life[victim] = NONE;
+      victim = 0
     }
   :: break
   od

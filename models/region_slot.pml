@@ -22,6 +22,12 @@
 #define THREADS 2
 #define NONE 9
 
+/* The name of what a failed assertion broke; always 0. */
+#define must(condition, name) assert((condition) || name)
+hidden byte one_owner = 0;
+hidden byte new_generation = 0;
+hidden byte marks_the_dead = 0;
+
 /* The life word: FREE and DIED have no TID bits, TOKEN's cannot be a TID. */
 #define FREE 0
 #define ALIVE 1
@@ -84,11 +90,11 @@ inline attach(me) {
       pending[me] = false;
 #else
       atomic {
-        assert(owner == NONE || dead[owner]);
+        must(owner == NONE || dead[owner], one_owner);
         life = ALIVE; owner = me
       };
 #endif
-      assert(generation != last_generation);
+      must(generation != last_generation, new_generation);
       last_generation = generation;
 #ifdef CLAIMS
       drop_claim(me);
@@ -142,7 +148,7 @@ proctype thread(byte me) {
     :: seen == ALIVE -> /* the TIDs are equal: the kernel cannot tell whose it is */
       atomic {
         if
-        :: life == ALIVE -> assert(owner == me); life = DIED
+        :: life == ALIVE -> must(owner == me, marks_the_dead); life = DIED
         :: else -> skip
         fi
       }

@@ -2,34 +2,48 @@
 /*
  * robust_mutex, the kernel's exit walk, and memory that is reused.
  *
- * THREADS threads lock and unlock once, thread 0 ROUNDS times. Up to KILLS of them are killed at any step,
- * in any state. A thread that has the lock when nobody else can still use it may
- * destroy it; its word then holds data, which equals some thread's TID. The exit
- * walk reads a word and writes it in separate steps, entry first, then pending.
+ * THREADS threads lock and unlock once, thread 0 ROUNDS times. Up to KILLS of them
+ * are killed at any step, in any state. A thread that has the lock when nobody else can
+ * still use it may destroy it; its word then holds data, which equals some thread's TID. The
+ * exit walk reads a word and writes it in separate steps, entry first, then pending.
  *
  * Protection is what stands between a thread's death and its walk: the guard (or
  * the kernel's own exception table) clears list_op_pending of a thread that died
  * between release and clear. Release and wake are one step when there are waiters:
- * FUTEX_WAKE_OP, or the wake that the kernel does for a thread with NEED_ACTION.
+ * FUTEX_WAKE_OP, or the wake that the kernel does for a thread with NEED_ACTION. More:
+ *   OWED_WAKE         they are two (where a sandbox refuses FUTEX_WAKE_OP). Between them the guard
+ *                     leaves the wake to the walk, unless the word holds the TID. It
+ *                     looks before the walk does: fails, a limit that docs/guard.md states
+ *   OWED_WAKE AT_ONCE the guard's look and the walk's are one step
+ *   UNREPAIRED        thread 0 begins as the owner that was told of a death; who was told may
+ *                     unlock without mark_consistent. The mutex is then not recoverable: who
+ *                     gets it releases it at once, and passes it on
+ *   GIVES_UP          thread 1 may give up
+ *   NO_LOOK REPLAY    unbounded sleeps where the kernel replays the consumed wake
  *
  * Holds: two live threads are never in the critical section together; the kernel
  * never writes memory that is no longer the lock; who follows a dead owner is told,
- * and nobody else is; every live thread gets the lock. A sleeper wakes by itself
- * only after a kill, when nothing else can happen any more, and LOOKS times at most:
- * the bound of 100 ms in the code is for consumed wakes and nothing else.
+ * and nobody else is; every live thread gets the lock, or gives up, whatever the weakly fair
+ * scheduling (liveness). A sleeper wakes by itself only after a kill - and for safety only when
+ * nothing else can happen any more, and LOOKS times at most: the bound of 100 ms in the code is
+ * for consumed wakes and nothing else.
  *
  * Broken twins:
- *   UNPROTECTED       release and clear apart, nobody between death and walk (glibc)
+ *   UNPROTECTED       nobody between death and walk, release and wake and clear apart (glibc)
  *   CLEAR_FIRST       list_op_pending is cleared before the word is released
  *   NO_ANNOUNCE       lock sets list_op_pending only after it has the word
  *   UNLINK_FIRST      unlock leaves the list before it sets list_op_pending
  *   NO_WAKE           unlock wakes nobody
  *   NO_WAITERS_BIT    a woken waiter takes the word without WAITERS
  *   EAGER_GUARD       the guard clears whoever is in unlock, released or not
+ *   CLEARS_OWED       (OWED_WAKE) the guard clears although a wake is owed
  *   NO_LOOK           sleeps are unbounded on a kernel that does not replay wakes
  *   SLEEP_ON_FREE     a waiter sleeps on a word that is free but has WAITERS
- * and, not broken:
- *   NO_LOOK REPLAY    unbounded sleeps where the kernel replays the consumed wake
+ *   SILENT_LEAVE      (GIVES_UP) a waiter gives up before it has set WAITERS again
+ *   NOT_PASSED_ON     who is told not_recoverable wakes nobody (glibc, musl)
+ * that run for ever, and are found by the liveness check alone:
+ *   SPINS_ON_DEAD     a word with OWNER_DIED is looked at again, and not taken
+ *   STALE_COMPARE     after a compare-exchange that failed, tries again with the same value
  */
 #ifndef THREADS
 #define THREADS 3
@@ -46,6 +60,12 @@
 #define LOOKS 2
 #endif
 
+/* The name of what a failed assertion broke; always 0. */
+#define must(condition, name) assert((condition) || name)
+hidden byte exclusion = 0;
+hidden byte told_of_death = 0;
+hidden byte only_locks_are_marked = 0;
+
 /* The lock word: 0 is no TID. Every access is one atomic step. */
 byte tid = 0;
 bool waiters = false, owner_died = false;
@@ -53,8 +73,10 @@ bool destroyed = false;
 
 /* Thread i has TID i + 1. */
 bool listed[THREADS], pending[THREADS];
-bool in_window[THREADS];    /* released, and not yet cleared */
-bool in_unlock[THREADS];    /* unlock began, and has not released */
+byte place[THREADS];        /* in unlock */
+#define BEFORE_RELEASE 1
+#define WAKE_OWED 2
+#define RELEASED 3          /* and not yet cleared */
 bool asleep[THREADS];
 bool dead[THREADS], gone[THREADS];  /* killed; its walk is over */
 bool finished[THREADS];     /* ghost: will not use the lock again */
@@ -62,7 +84,19 @@ byte kills = 0;
 bool killed = false;         /* somebody was: only then may a bound be needed */
 byte looks[THREADS];
 
+bool not_recoverable = false;  /* in the mutex, beside the word */
+bool wants[THREADS];        /* ghost: in lock */
 byte holder = 0;            /* ghost: the TID in the critical section, or that died there */
+
+#ifdef LIVENESS
+#if THREADS == 2
+#define nobody_waits (!wants[0] && !wants[1])
+#else
+#define nobody_waits (!wants[0] && !wants[1] && !wants[2])
+#endif
+/* The rounds are finite: who gets in stays out in the end. */
+ltl gets_in { [] <> nobody_waits }
+#endif
 
 inline wake_one() {
   w = 0;
@@ -74,20 +108,37 @@ inline wake_one() {
   w = 0
 }
 
-inline entered(me, told) {
-  assert(holder == 0 || dead[holder - 1]);
-  assert(told == (holder != 0));
+inline entered(me, owner_had_died) {
+  must(holder == 0 || dead[holder - 1], exclusion);
+  must(owner_had_died == (holder != 0), told_of_death);
+#ifdef UNREPAIRED
+  told = owner_had_died;
+#endif
+  slept = false;
+  wants[me] = false;
   holder = me + 1
 }
 
-inline lock_and_unlock(me, last) {
+/* A deadline has passed: nothing is pending, and the lock is not used any more. */
+inline give_up(me, last) {
+  atomic { pending[me] = false; wants[me] = false; finished[me] = last; slept = false };
+  goto out
+}
+
+inline lock(me, last) {
+  wants[me] = true;
 #ifndef NO_ANNOUNCE
   pending[me] = true;
 #endif
   do
   :: atomic {
        if
+#ifdef SPINS_ON_DEAD
+       :: tid == 0 && owner_died -> skip
+       :: tid == 0 && !owner_died ->
+#else
        :: tid == 0 ->
+#endif
 #ifdef NO_WAITERS_BIT
           waiters = false;
 #else
@@ -97,18 +148,40 @@ inline lock_and_unlock(me, last) {
           entered(me, owner_died);
           owner_died = false;
           break
+#ifndef STALE_COMPARE
        :: tid != 0 && !waiters -> waiters = true
+#else
+       :: tid != 0 && !waiters -> seen = tid
+#endif
        :: tid != 0 && waiters -> asleep[me] = true
 #ifdef SLEEP_ON_FREE
        :: tid == 0 && waiters -> asleep[me] = true
 #endif
+#ifdef GIVES_UP
+#ifdef SILENT_LEAVE
+       :: tid != 0 && me == 1 -> give_up(me, last)
+#else
+       :: tid != 0 && waiters && me == 1 -> give_up(me, last)
+#endif
+#endif
        fi
      };
+#ifdef STALE_COMPARE
+     do
+     :: seen == 0 -> break
+     :: atomic { seen != 0 && tid == seen && !waiters -> waiters = true; seen = 0; break }
+     :: seen != 0 && (tid != seen || waiters) -> skip
+     od;
+#endif
      /* Awake, or awake by itself since nothing else can happen. */
      if
      :: !asleep[me]
+#ifdef LIVENESS
+     :: atomic { LOOKS > 0 && killed && asleep[me] -> asleep[me] = false }
+#else
      :: atomic { timeout && killed && asleep[me] && looks[me] < LOOKS ->
                  asleep[me] = false; looks[me]++ }
+#endif
      fi;
      slept = true
   od;
@@ -116,50 +189,92 @@ inline lock_and_unlock(me, last) {
   pending[me] = true;
 #endif
   listed[me] = true;
-  pending[me] = false;
+  pending[me] = false
+}
 
-  /* In the critical section. Whoever is the last to use the lock may destroy it. */
-  skip;
-
+inline unlock(me, last) {
 #ifdef UNLINK_FIRST
   listed[me] = false;
-  atomic { pending[me] = true; in_unlock[me] = true };
+  atomic { pending[me] = true; place[me] = BEFORE_RELEASE };
 #else
-  atomic { pending[me] = true; in_unlock[me] = true };
+  atomic { pending[me] = true; place[me] = BEFORE_RELEASE };
   listed[me] = false;
 #endif
 #ifdef CLEAR_FIRST
   pending[me] = false;
 #endif
+#if defined(OWED_WAKE) || defined(UNPROTECTED)
   atomic {
-    in_window[me] = true; in_unlock[me] = false;
+    place[me] = (waiters -> WAKE_OWED : RELEASED);
+    holder = 0; tid = 0; waiters = false; finished[me] = last
+  };
+  if
+  :: atomic { place[me] == WAKE_OWED -> wake_one(); place[me] = RELEASED }
+  :: else -> skip
+  fi;
+#else
+  atomic {
+    place[me] = RELEASED;
     holder = 0; tid = 0; finished[me] = last;
     if
     :: waiters ->
        waiters = false;
 #ifndef NO_WAKE
+#ifdef NOT_PASSED_ON
+       if
+       :: passing_on -> skip
+       :: else -> wake_one()
+       fi
+#else
        wake_one()
+#endif
 #endif
     :: else -> skip
     fi
   };
-  atomic { pending[me] = false; in_window[me] = false }
+#endif
+  atomic { pending[me] = false; place[me] = 0; passing_on = false; told = false }
+}
+
+inline lock_and_unlock(me, last) {
+  if
+  :: tid == me + 1 -> told = true /* from the beginning, UNREPAIRED */
+  :: else -> lock(me, last)
+  fi;
+  /* In the critical section, or not: then it only passes on that there is none any more. */
+  passing_on = not_recoverable;
+  if
+  :: true
+#ifdef UNREPAIRED
+  :: told -> not_recoverable = true
+#endif
+  fi;
+  unlock(me, last);
+out: skip
+}
+
+/* Locals that no longer matter are zeroed, so that states which differ in them alone merge. */
+inline forget() {
+  w = 0; seen = 0; rounds = 0; slept = false; told = false; passing_on = false
 }
 
 proctype thread(byte me) {
-  byte w = 0;
-  bool slept = false;
-
+  byte w = 0, seen = 0, rounds = (me == 0 -> ROUNDS : 1);
+  bool slept = false, told = false, passing_on = false;
   {
     /* Thread 0 comes back, so that someone can take what a sleeper was woken for. */
-    if
-    :: me == 0 && ROUNDS == 2 -> slept = false; lock_and_unlock(me, false)
-    :: else
-    fi;
-    slept = false;
-    lock_and_unlock(me, true)
-  } unless { dead[me] }
+    do
+    :: rounds > 0 -> rounds--; lock_and_unlock(me, rounds == 0)
+    :: rounds == 0 -> break
+    od
+  } unless { atomic { dead[me] -> forget() } }
 }
+
+#ifdef AT_ONCE
+#define guard_sees_it(is_pending) (is_pending && place[me] == WAKE_OWED)
+#else
+#define guard_sees_it(is_pending) false
+#endif
 
 /* handle_futex_death() */
 inline handle(me, is_pending) {
@@ -169,10 +284,8 @@ inline handle(me, is_pending) {
 #ifdef REPLAY
     :: is_pending && tid != 0 && tid != me + 1 && !waiters && !destroyed ->
        wake_one(); mine = false
-    :: else -> mine = (tid == me + 1)
-#else
-    :: else -> mine = (tid == me + 1)
 #endif
+    :: else -> mine = (tid == me + 1 && !guard_sees_it(is_pending))
     fi
   };
   if
@@ -180,7 +293,7 @@ inline handle(me, is_pending) {
      atomic {
        if
        :: tid == me + 1 ->
-          assert(!destroyed);     /* the kernel writes into what is no longer a lock */
+          must(!destroyed, only_locks_are_marked); /* the kernel writes into what is no longer a lock */
           tid = 0; owner_died = true;
           if
           :: waiters -> wake_one()
@@ -208,9 +321,14 @@ proctype exit_of(byte me) {
 #ifndef UNPROTECTED
   atomic {
     if
-    :: in_window[me] -> pending[me] = false
+    :: place[me] == RELEASED -> pending[me] = false
+#ifdef CLEARS_OWED
+    :: place[me] == WAKE_OWED -> pending[me] = false
+#else
+    :: place[me] == WAKE_OWED && tid == me + 1 -> pending[me] = false
+#endif
 #ifdef EAGER_GUARD
-    :: in_unlock[me] -> pending[me] = false
+    :: place[me] == BEFORE_RELEASE -> pending[me] = false
 #endif
     :: else -> skip
     fi
@@ -229,16 +347,19 @@ over:
   gone[me] = true
 }
 
+inline kill(victim) {
+  dead[victim] = true; asleep[victim] = false; wants[victim] = false; killed = true
+}
+
 proctype killer() {
-  byte victim = 0;
   do
   :: atomic {
        kills < KILLS ->
        if
-       :: !dead[0] && !(finished[0] && !pending[0]) -> dead[0] = true; asleep[0] = false; killed = true
-       :: !dead[1] && !(finished[1] && !pending[1]) -> dead[1] = true; asleep[1] = false; killed = true
+       :: !dead[0] && !(finished[0] && !pending[0]) -> kill(0)
+       :: !dead[1] && !(finished[1] && !pending[1]) -> kill(1)
 #if THREADS > 2
-       :: !dead[2] && !(finished[2] && !pending[2]) -> dead[2] = true; asleep[2] = false; killed = true
+       :: !dead[2] && !(finished[2] && !pending[2]) -> kill(2)
 #endif
        :: skip
        fi;
@@ -275,6 +396,9 @@ end_not_reused:
 init {
   byte i = 0;
   atomic {
+#ifdef UNREPAIRED
+    tid = 1; holder = 1; listed[0] = true;
+#endif
     do
     :: i < THREADS -> run thread(i); run exit_of(i); i++
     :: i == THREADS -> break

@@ -1,42 +1,65 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Checks every line of expected.tsv with Spin, as many at a time as there are CPUs: a
-# model with these defines must hold or must fail. Any other outcome, a search that was
-# cut short among them, is an error. Usage: models/run.sh [MODEL...]
+# model with these defines must hold, or must break the very property that the line names.
+# Any other outcome, a search that was cut short among them, is an error.
+# Usage: models/run.sh [MODEL...]
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 tab=$(printf '\t')
+TIMEFORMAT='processor time %U s'
 
 # Of processor time, whatever else the machine does. The longest takes about 80.
 longest_search=300
 
-verdict() { # model, defines...
-  cp "$here/$1.pml" . || return
-  shift
-  model=$(ls ./*.pml)
-  spin "$@" -a "$model" >spin.out 2>&1 || { echo "no model"; return; }
-  cc -O1 -w -DSAFETY -DVECTORSZ=2048 -DCOLLAPSE -o pan pan.c || { echo "no verifier"; return; }
-  (ulimit -t $longest_search && ./pan -m1000000 >pan.out 2>&1) || { echo "no verdict"; return; }
+# Of what pan printed: `holds`, or which property does not.
+outcome() {
   if grep -q 'max search depth too small\|memory exceeded\|out of memory' pan.out; then echo "cut short"
   elif grep -q 'errors: 0$' pan.out; then echo holds
-  elif grep -q 'errors: 1$' pan.out; then echo fails
+  elif grep -q '^pan:1: invalid end state' pan.out; then echo "end state"
+  elif grep -q '^pan:1: acceptance cycle' pan.out; then echo "acceptance cycle"
+  # must(condition, name) in the models: the text of the assertion ends in the name.
+  elif grep -q '^pan:1: assertion violated' pan.out; then
+    sed -n 's/^pan:1: assertion violated .*[^a-z_]\([a-z_][a-z_]*\))* (at depth.*/\1/p' pan.out
   else echo "no verdict"
   fi
+}
+
+verdict() { # model, safety or liveness, defines...
+  cp "$here/$1.pml" . || return
+  model=./$1.pml
+  case $2 in
+    # Every state: assertions, and ends that are none.
+    safety) define=-DSAFETY how=-DSAFETY search= ;;
+    # Every cycle that weak fairness allows, against the model's LTL formula; standing still
+    # is a cycle too.
+    liveness) define=-DLIVENESS how=-DNFAIR=3 search='-a -f' ;;
+    *) echo "no such check"; return ;;
+  esac
+  shift 2
+  spin $define "$@" -a "$model" >spin.out 2>&1 || { echo "no model"; return; }
+  cc -O1 -w $how -DVECTORSZ=2048 -DCOLLAPSE -o pan pan.c 2>cc.out || { echo "no verifier"; return; }
+  # shellcheck disable=SC2086 # the options are words
+  { time (ulimit -t $longest_search && ./pan $search -m1000000 >pan.out 2>&1); } 2>time.out ||
+    { echo "no verdict"; return; }
+  outcome
 }
 
 # One line of expected.tsv, in a directory of its own; says WRONG in a file called `wrong`.
 if [ "${1:-}" = --line ]; then
   mkdir "$2" && cd "$2" || exit 2
-  IFS=$tab read -r model defines result <"../$2.line"
+  IFS=$tab read -r model defines check result <"../$2.line"
   flags=
   [ "$defines" = - ] || for define in $defines; do flags="$flags -D$define"; done
   # shellcheck disable=SC2086 # the flags are words
-  seen=$(verdict "$model" $flags)
-  states=$(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' pan.out 2>/dev/null)
+  seen=$(verdict "$model" "$check" $flags)
+  figures=$(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1 states/p
+    s/^ *\([0-9]*\)[.0-9]*.*total actual memory usage/\1 MB/p
+    s/^processor time //p' pan.out time.out 2>/dev/null | tr '\n' ' ')
   rm -f pan pan.* ./*.trail
   mark=ok
   [ "$seen" = "$result" ] || { mark=WRONG && : >wrong; }
-  printf '%-6s %-26s %-50s %-6s %s states\n' "$mark" "$model" "$defines" "$seen" "${states:-?}"
+  printf '%-6s %-26s %-46s %-9s %-20s %s\n' "$mark" "$model" "$defines" "$check" "$seen" "${figures:-?}"
   exit 0
 fi
 
@@ -48,15 +71,15 @@ for tool in spin cc; do
 done
 
 lines=0
-while IFS=$tab read -r model defines result; do
+while IFS=$tab read -r model defines check result; do
   case $model in '#'* | '') continue ;; esac
   if [ $# -gt 0 ]; then
     case " $* " in *" $model "*) ;; *) continue ;; esac
   fi
   lines=$((lines + 1))
-  printf '%s\t%s\t%s\n' "$model" "$defines" "$result" >$lines.line
-done <"$here/expected.tsv"
-seq $lines | xargs -P "$(nproc)" -n 1 "$here/run.sh" --line || exit 2
+  printf '%s\t%s\t%s\t%s\n' "$model" "$defines" "$check" "$result" >$lines.line
+done <"${EXPECTED:-$here/expected.tsv}"
+seq $lines | xargs -P "${JOBS:-$(nproc)}" -n 1 "$here/run.sh" --line || exit 2
 wrong=$(find . -name wrong | wc -l)
 echo "models: $lines checked, $wrong not as expected"
 [ $lines -gt 0 ] && [ "$wrong" -eq 0 ]

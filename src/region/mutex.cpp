@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The paths that need nobody else. The protocol is models/region_mutex.pml, and
-// models/region_plain_unlock.pml for owners that are `plain`.
+// The paths that need nobody else. The protocol is models/region_mutex.pml.
 #include <deadbolt/mutex.hpp>
 
 #include <limits.h>

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The protocol is models/region_mutex.pml, and models/region_plain_unlock.pml for plain
-// owners; the names of its steps are there.
+// The protocol is models/region_mutex.pml; the names of its steps are there.
 #include <region/mutex_wait.hpp>
 
 #include <region/attachment.hpp>
