@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // deadbolt crash-test
+#include "cli/json_text.hpp"
 #include "cli/subcommand.hpp"
 #include "crash/campaign.hpp"
 #include "crash/catalogue.hpp"
@@ -178,7 +179,7 @@ public:
   [[nodiscard]] bool takes_stdout() const { return stream_ == &std::cout; }
   [[nodiscard]] bool works() const { return !wanted_ || static_cast<bool>(*stream_); }
   void write(const nlohmann::ordered_json& json) {
-    if (wanted_) *stream_ << json.dump(2) << std::endl;
+    if (wanted_) *stream_ << json_text(json, 2) << std::endl;
   }
 
 private:

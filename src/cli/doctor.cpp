@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // deadbolt doctor
 #include "cli/doctor/checks.hpp"
+#include "cli/json_text.hpp"
 #include "cli/subcommand.hpp"
 
 #include <CLI/CLI.hpp>
@@ -52,7 +53,7 @@ void print_json(const std::vector<doctor::finding>& findings, bool broken) {
                                 {"what", found.what},
                                 {"what_to_do", found.what_to_do}});
   }
-  fmt::print("{}\n", json.dump(2));
+  fmt::print("{}\n", json_text(json, 2));
 }
 
 int examine(bool as_json, const std::string& region) {

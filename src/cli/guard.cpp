@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // deadbolt guard
 #include "cli/doctor/checks.hpp"
+#include "cli/json_text.hpp"
 #include "cli/subcommand.hpp"
 #include "guard/bpf/attach.hpp"
 #include "guard/bpf/pins.hpp"
@@ -59,7 +60,7 @@ int show_status(bool as_json) {
       const auto which = static_cast<deadbolt_bpf_counter>(i);
       json[std::string(guard::name_of(which))] = (*look.counts)[which];
     }
-    fmt::print("{}\n", json.dump());
+    fmt::print("{}\n", json_text(json));
   } else if (!look.counts) {
     complain(look.error);
   } else {

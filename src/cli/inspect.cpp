@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // deadbolt inspect
+#include "cli/inspect/region_json.hpp"
 #include "cli/inspect/region_view.hpp"
+#include "cli/json_text.hpp"
 #include "cli/subcommand.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/chrono.h>
 #include <fmt/core.h>
-#include <nlohmann/json.hpp>
 
 #include <chrono>
 #include <ctime>
@@ -53,8 +54,20 @@ std::string name_of(const inspect::owner& owner) {
   return fmt::format("slot {}, {}, {}", owner.slot, name_of(*owner.is), to_string(owner.is->state));
 }
 
+// Names are whatever somebody wrote into the file: none tells the terminal what to do.
+std::string printable(std::string name) {
+  unsigned char before = 0;
+  for (char& letter : name) {
+    const auto byte = static_cast<unsigned char>(letter);
+    const bool is_c1 = before == 0xc2 && byte >= 0x80 && byte <= 0x9f;
+    if (byte < 0x20 || byte == 0x7f || is_c1) letter = '?';
+    before = byte;
+  }
+  return name;
+}
+
 std::string name_of(const inspect::lock& lock) {
-  return lock.name.empty() ? fmt::format("at {}", lock.offset) : lock.name;
+  return lock.name.empty() ? fmt::format("at {}", lock.offset) : printable(lock.name);
 }
 
 std::string sentence_about(const inspect::lock& lock) {
@@ -90,8 +103,8 @@ void print_text(const inspect_options& wanted, const inspect::view& seen) {
   if (!seen.objects.empty()) {
     fmt::print("\n{:<24}  {:<18}  {:>10}  {:>10}\n", "object", "kind", "offset", "bytes");
     for (const inspect::object& object : seen.objects) {
-      fmt::print("{:<24}  {:<18}  {:>10}  {:>10}{}{}\n", object.name, object.kind, object.offset,
-                 object.size, object.complete ? "" : "  under construction",
+      fmt::print("{:<24}  {:<18}  {:>10}  {:>10}{}{}\n", printable(object.name), object.kind,
+                 object.offset, object.size, object.complete ? "" : "  under construction",
                  object.has_waiters ? "  waiters" : "");
     }
   }
@@ -99,59 +112,6 @@ void print_text(const inspect_options& wanted, const inspect::view& seen) {
     fmt::print("\nOnly the first part of the data was searched for words that name a member; "
                "--lock OFFSET shows a mutex further on.\n");
   }
-}
-
-nlohmann::ordered_json json_of(const inspect::member& member) {
-  return {{"slot", member.slot},
-          {"generation", member.generation},
-          {"state", to_string(member.state)},
-          {"pid", member.pid},
-          {"tid", member.tid},
-          {"other_pid_namespace", member.other_namespace},
-          {"since_ns", member.since}};
-}
-
-nlohmann::ordered_json json_of(const inspect::owner& owner) {
-  nlohmann::ordered_json json{
-      {"slot", owner.slot}, {"generation", owner.generation}, {"member", nullptr}};
-  if (owner.is) json["member"] = json_of(*owner.is);
-  return json;
-}
-
-nlohmann::ordered_json json_of(const inspect::lock& lock) {
-  nlohmann::ordered_json json{{"name", lock.name},
-                              {"kind", lock.kind},
-                              {"offset", lock.offset},
-                              {"state", to_string(lock.state)},
-                              {"inconsistent", lock.inconsistent},
-                              {"waiters", lock.has_waiters},
-                              {"owner", nullptr},
-                              {"shared_by", nlohmann::ordered_json::array()}};
-  if (lock.permits != 0) json["permits"] = lock.permits;
-  if (lock.held_by) json["owner"] = json_of(*lock.held_by);
-  for (const inspect::owner& by : lock.shared_by) json["shared_by"].push_back(json_of(by));
-  return json;
-}
-
-void print_json(const inspect_options& wanted, const inspect::view& seen) {
-  nlohmann::ordered_json json{{"path", wanted.path},
-                              {"data_bytes", seen.data_bytes},
-                              {"slots", seen.slots},
-                              {"whole_data_searched", seen.whole_data_searched},
-                              {"members", nlohmann::ordered_json::array()},
-                              {"locks", nlohmann::ordered_json::array()},
-                              {"objects", nlohmann::ordered_json::array()}};
-  for (const inspect::member& member : seen.members) json["members"].push_back(json_of(member));
-  for (const inspect::lock& lock : seen.locks) json["locks"].push_back(json_of(lock));
-  for (const inspect::object& object : seen.objects) {
-    json["objects"].push_back({{"name", object.name},
-                               {"kind", object.kind},
-                               {"offset", object.offset},
-                               {"bytes", object.size},
-                               {"complete", object.complete},
-                               {"waiters", object.has_waiters}});
-  }
-  fmt::print("{}\n", json.dump(wanted.watch ? -1 : 2));
 }
 
 int look(const inspect_options& wanted) {
@@ -165,7 +125,7 @@ int look(const inspect_options& wanted) {
     const inspect::view seen = file.look(wanted.locks);
     if (clear) fmt::print("\033[H\033[2J"); // home, and nothing on the screen
     if (wanted.json) {
-      print_json(wanted, seen);
+      fmt::print("{}\n", json_text(inspect::json_of(wanted.path, seen), wanted.watch ? -1 : 2));
     } else {
       print_text(wanted, seen);
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // deadbolt run [--] COMMAND...
+#include "cli/json_text.hpp"
 #include "cli/subcommand.hpp"
 #include "guard/ptrace/guarded_command.hpp"
 #include "guard/windows/known_libcs.hpp"
@@ -56,11 +57,11 @@ bool write_json(const std::string& path, const guard::guarded_result& result) {
     json["refused"] = counts.refused;
   }
   if (path == "-") {
-    std::cout << json.dump() << std::endl;
+    std::cout << json_text(json) << std::endl;
     return static_cast<bool>(std::cout);
   }
   std::ofstream file(path);
-  file << json.dump() << std::endl;
+  file << json_text(json) << std::endl;
   return static_cast<bool>(file);
 }
 

@@ -14,8 +14,10 @@
 #include <csignal>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <region/format.hpp>
 #include <string>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace {
@@ -253,6 +255,60 @@ TEST_F(inspect, offset_that_no_lock_can_have_is_refused) {
     EXPECT_EQ(result.status, 1);
     EXPECT_NE(result.text.find("no lock can be at offset"), std::string::npos) << result.text;
   }
+}
+
+// Names are whatever somebody wrote into the file.
+TEST_F(inspect, hostile_names_are_json_and_tell_the_terminal_nothing) {
+  ASSERT_NE(shared.construct<deadbolt::mutex>("qu\"o\\te"), nullptr);
+  ASSERT_NE(shared.construct<deadbolt::mutex>("\x1b[2J\n\x07"), nullptr);
+  ASSERT_NE(shared.construct<int>("\xff\xfe\xc2\x9b"), nullptr);
+  ASSERT_NE(shared.construct<int>("gr\u00fcn"), nullptr);
+  const json view = look();
+  EXPECT_EQ(lock_named(view, "qu\"o\\te")["state"], "free") << view;
+  EXPECT_EQ(lock_named(view, "\x1b[2J\n\x07")["state"], "free") << view;
+  ASSERT_EQ(view["objects"].size(), 2u) << view;
+  EXPECT_EQ(view["objects"][0]["name"], "\ufffd\ufffd\u009b");
+  EXPECT_EQ(view["objects"][1]["name"], "gr\u00fcn");
+
+  const std::string text = run_command(DEADBOLT_COMMAND " inspect " + path).text;
+  EXPECT_EQ(text.find_first_of("\x1b\x07"), std::string::npos) << text;
+  EXPECT_EQ(text.find("\u009b"), std::string::npos) << text;
+  EXPECT_NE(text.find("?[2J??"), std::string::npos) << text;
+  EXPECT_NE(text.find("gr\u00fcn"), std::string::npos) << text;
+}
+
+TEST_F(inspect, name_of_the_file_need_not_be_text) {
+  const std::string link = "/tmp/deadbolt-inspect-\xff\"-" + std::to_string(getpid());
+  ASSERT_EQ(symlink(path.c_str(), link.c_str()), 0);
+  const command_output result = run_command(DEADBOLT_COMMAND " inspect --json '" + link + "'");
+  const command_output doctor =
+      run_command(DEADBOLT_COMMAND " doctor --json --region '" + link + ".not' 2>&1");
+  unlink(link.c_str());
+  EXPECT_EQ(result.status, 0) << result.text;
+  EXPECT_TRUE(json::accept(result.text)) << result.text;
+  EXPECT_TRUE(json::accept(doctor.text)) << doctor.text;
+}
+
+TEST_F(inspect, fifo_is_refused_and_not_waited_for) {
+  const std::string fifo = "/tmp/deadbolt-inspect-fifo-" + std::to_string(getpid());
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  const command_output result = run_command(DEADBOLT_COMMAND " inspect " + fifo + " 2>&1");
+  unlink(fifo.c_str());
+  EXPECT_EQ(result.status, 1);
+  EXPECT_NE(result.text.find("not a region"), std::string::npos) << result.text;
+}
+
+// A million words that name a member are not all shown, and the look comes to its end.
+TEST_F(inspect, data_full_of_owners_is_cut_off) {
+  region large = region::create_anonymous("deadbolt-inspect", {.size = 8 << 20, .members = 1});
+  ASSERT_TRUE(large) << to_string(large.status());
+  ASSERT_NE(large.construct<int>("one"), nullptr); // makes this thread a member
+  auto* words = reinterpret_cast<std::uint64_t*>(large.data());
+  for (std::size_t i = 8; i < (8 << 20) / sizeof *words; ++i)
+    words[i] = deadbolt::regions::owner_id(0, 0);
+  path = "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(large.descriptor());
+  const std::string text = run_command(DEADBOLT_COMMAND " inspect " + path + " | tail -n 1").text;
+  EXPECT_NE(text.find("Only the first part of the data"), std::string::npos) << text;
 }
 
 } // namespace

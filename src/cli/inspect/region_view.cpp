@@ -24,6 +24,8 @@ namespace {
 // A word that names a member may be a number of the user's. More data than this is not
 // searched for them.
 constexpr std::uint64_t most_searched = std::uint64_t{64} << 20;
+// Words of owners that are shown. A hostile file could have millions of them.
+constexpr std::uint64_t most_shown = std::uint64_t{1} << 18;
 
 const char* advice(region_status status) {
   switch (status) {
@@ -107,12 +109,15 @@ lock read_mutex(std::string name, std::uint64_t offset, std::uint64_t word, std:
 }
 
 lock read_shared_mutex(std::string name, std::uint64_t offset, std::uint64_t writer,
-                       const std::vector<member>& members) {
+                       const std::vector<member>& members, const std::vector<shared_hold>& holds) {
   lock made = read_mutex(std::move(name), offset, writer, 0, members);
   made.kind = "shared_mutex";
-  for (const member& reader : members) {
-    if (std::ranges::find(reader.shared_holds, offset) == reader.shared_holds.end()) continue;
-    made.shared_by.push_back({.slot = reader.slot, .generation = reader.generation, .is = reader});
+  // A hold that is announced twice counts once.
+  const member* last = nullptr;
+  for (const shared_hold& hold : holds) {
+    if (hold.offset != offset || &members[hold.member] == last) continue;
+    last = &members[hold.member];
+    made.shared_by.push_back({.slot = last->slot, .generation = last->generation, .is = *last});
     if (made.state == lock_state::free) made.state = lock_state::shared;
   }
   return made;
@@ -144,7 +149,8 @@ lock read_semaphore(std::string name, std::uint64_t offset, const std::vector<st
 } // namespace
 
 region_file::region_file(std::string path)
-    : path_{std::move(path)}, descriptor_{::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)} {
+    : path_{std::move(path)}, descriptor_{::open(path_.c_str(),
+                                                 O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)} {
   if (descriptor_ < 0) {
     const region_status status =
         errno == ENOENT ? region_status::not_found : region_status::system_error;
@@ -178,7 +184,7 @@ void region_file::read(void* to, std::size_t bytes, std::uint64_t from) const {
                   got < 0 ? std::strerror(errno) : "the file has been truncated"));
 }
 
-std::vector<member> region_file::read_members() const {
+std::vector<member> region_file::read_members(std::vector<shared_hold>& holds) const {
   const std::uint64_t own_namespace = own_pid_namespace();
   std::vector<member> members;
   const auto slot = std::make_unique<regions::member_slot>();
@@ -189,10 +195,9 @@ std::vector<member> region_file::read_members() const {
     const std::uint32_t life = word == nullptr ? regions::life_claimed : word->load();
     if (life == regions::life_free) continue;
     const member_state state = word == nullptr ? member_state::attaching : state_of(*slot, life);
-    std::vector<std::uint64_t> holds;
     for (std::uint32_t i = 0; i < std::min(slot->holds_bound.load(), regions::most_holds); ++i) {
       const std::uint64_t name = slot->holds[i] & ~regions::hold_awaited;
-      if (name >= data_offset_) holds.push_back(name - data_offset_);
+      if (name >= data_offset_) holds.push_back({name - data_offset_, members.size()});
     }
     members.push_back(
         {.slot = number,
@@ -201,8 +206,7 @@ std::vector<member> region_file::read_members() const {
          .pid = slot->pid,
          .tid = slot->tid,
          .other_namespace = slot->pid_namespace != 0 && slot->pid_namespace != own_namespace,
-         .since = slot->since,
-         .shared_holds = std::move(holds)});
+         .since = slot->since});
   }
   return members;
 }
@@ -220,7 +224,9 @@ view region_file::look(const std::vector<std::uint64_t>& offsets) const {
   if (searched != 0) read(words.data(), searched * sizeof(std::uint64_t), data_offset_);
   const auto header = std::make_unique<regions::region_header>();
   read(header.get(), sizeof *header, 0);
-  seen.members = read_members();
+  std::vector<shared_hold> holds;
+  seen.members = read_members(holds);
+  std::uint64_t left = most_shown;
 
   // Bytes of the data that belong to what is shown already.
   std::vector<std::pair<std::uint64_t, std::uint64_t>> shown;
@@ -245,7 +251,6 @@ view region_file::look(const std::vector<std::uint64_t>& offsets) const {
     if (offset + sizeof(mutex) <= data_bytes_)
       read(&waiting, sizeof waiting, data_offset_ + offset + sizeof word);
     seen.locks.push_back(read_mutex(std::move(name), offset, word, waiting, seen.members));
-    shown.emplace_back(offset, sizeof word);
   };
   for (const regions::named_object& entry : header->objects) {
     if (entry.state == static_cast<std::uint32_t>(regions::object_state::unused)) continue;
@@ -255,18 +260,20 @@ view region_file::look(const std::vector<std::uint64_t>& offsets) const {
     const auto kind = static_cast<detail::object_kind>(entry.kind);
     if (kind == detail::object_kind::mutex && has_words && entry.size == sizeof(mutex)) {
       show_mutex(std::move(name), entry.offset);
+      shown.emplace_back(entry.offset, sizeof(std::uint64_t));
       continue;
     }
     if (kind == detail::object_kind::shared_mutex && has_words &&
         entry.size == sizeof(shared_mutex)) {
-      seen.locks.push_back(
-          read_shared_mutex(std::move(name), entry.offset, word_at(entry.offset), seen.members));
+      seen.locks.push_back(read_shared_mutex(std::move(name), entry.offset, word_at(entry.offset),
+                                             seen.members, holds));
       shown.emplace_back(entry.offset, entry.size);
       continue;
     }
     if (kind == detail::object_kind::counting_semaphore && has_words && entry.size != 0 &&
-        entry.size <= most_searched && entry.size % sizeof(std::uint64_t) == 0) {
+        entry.size / sizeof(std::uint64_t) <= left && entry.size % sizeof(std::uint64_t) == 0) {
       std::vector<std::uint64_t> permits(entry.size / sizeof(std::uint64_t));
+      left -= permits.size();
       read(permits.data(), entry.size, data_offset_ + entry.offset);
       seen.locks.push_back(read_semaphore(std::move(name), entry.offset, permits, seen.members));
       shown.emplace_back(entry.offset, entry.size);
@@ -284,7 +291,10 @@ view region_file::look(const std::vector<std::uint64_t>& offsets) const {
          .complete = entry.state == static_cast<std::uint32_t>(regions::object_state::complete),
          .has_waiters = (condition & 1) != 0});
   }
-  for (const std::uint64_t offset : offsets) show_mutex({}, offset);
+  for (const std::uint64_t offset : offsets) {
+    show_mutex({}, offset);
+    shown.emplace_back(offset, sizeof(std::uint64_t));
+  }
   for (std::uint64_t i = 0; i < searched; ++i) {
     const std::uint64_t word = words[i];
     const std::uint64_t offset = i * sizeof word;
@@ -292,6 +302,11 @@ view region_file::look(const std::vector<std::uint64_t>& offsets) const {
         find(seen.members, regions::slot_of(word), regions::generation_of(word)) == nullptr) {
       continue;
     }
+    if (left == 0) {
+      seen.whole_data_searched = false;
+      break;
+    }
+    --left;
     show_mutex({}, offset);
     if (seen.locks.back().state == lock_state::free) seen.locks.pop_back();
   }

@@ -5,6 +5,7 @@
 #ifndef DEADBOLT_CLI_INSPECT_REGION_VIEW_HPP
 #define DEADBOLT_CLI_INSPECT_REGION_VIEW_HPP
 
+#include <cstddef>
 #include <cstdint>
 #include <deadbolt/region.hpp>
 #include <optional>
@@ -29,8 +30,6 @@ struct member {
   std::uint32_t tid;
   bool other_namespace; // its numbers are not ours
   std::int64_t since;   // CLOCK_REALTIME, nanoseconds
-  // Locks that it holds shared, by offset from the start of the data.
-  std::vector<std::uint64_t> shared_holds;
 };
 
 // Who holds a lock: what its word says, and the member that this names, if it is still
@@ -71,7 +70,14 @@ struct view {
   std::vector<member> members; // of slots in use, by slot
   std::vector<object> objects;
   std::vector<lock> locks; // named ones, asked-for ones, then words that name a member
+  // False: there may be more words that name a member than `locks` has.
   bool whole_data_searched;
+};
+
+// A member's hold of a lock that it shares.
+struct shared_hold {
+  std::uint64_t offset; // of the lock, from the start of the data
+  std::size_t member;   // index in view::members
 };
 
 struct failure {
@@ -102,7 +108,7 @@ private:
   std::uint64_t data_bytes_ = 0;
 
   void read(void* to, std::size_t bytes, std::uint64_t from) const;
-  [[nodiscard]] std::vector<member> read_members() const;
+  [[nodiscard]] std::vector<member> read_members(std::vector<shared_hold>& holds) const;
 };
 
 const char* to_string(member_state state) noexcept;
