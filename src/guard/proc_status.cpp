@@ -35,6 +35,12 @@ proc_status proc_status::of_self() noexcept {
   return status;
 }
 
+proc_status proc_status::from_text(std::string_view text) noexcept {
+  proc_status status;
+  status.size_ = text.copy(status.text_.data(), status.text_.size());
+  return status;
+}
+
 void proc_status::read(const char* path) noexcept {
   const unique_descriptor file(::open(path, O_RDONLY | O_CLOEXEC));
   if (!file) return;

@@ -17,6 +17,8 @@ public:
   // Empty when there is no such thread or no /proc.
   [[nodiscard]] static proc_status of(pid_t tid) noexcept;
   [[nodiscard]] static proc_status of_self() noexcept;
+  // Of what such a file said; what is beyond 16 KiB is cut off.
+  [[nodiscard]] static proc_status from_text(std::string_view text) noexcept;
 
   // The rest of the line that starts with the key, the colon included in the key.
   [[nodiscard]] std::optional<std::string_view> value(std::string_view key) const noexcept;

@@ -12,6 +12,8 @@ namespace deadbolt::guard {
 namespace {
 
 constexpr std::size_t most_headers = 1024;
+// No function of a libc has a longer name. A hostile table of names may have no end.
+constexpr std::size_t longest_text = 4096;
 
 std::string hex(std::uint64_t value) {
   static constexpr char digits[] = "0123456789abcdef";
@@ -32,7 +34,7 @@ std::string_view elf_file::part(std::uint64_t offset, std::uint64_t size) const 
 
 std::string_view elf_file::text_at(std::string_view strings, std::uint64_t offset) const noexcept {
   if (offset >= strings.size()) return {};
-  strings.remove_prefix(offset);
+  strings = strings.substr(offset, longest_text);
   const std::size_t end = strings.find('\0');
   return end == std::string_view::npos ? std::string_view() : strings.substr(0, end);
 }
@@ -106,6 +108,7 @@ std::vector<elf_file::function> elf_file::functions() const {
       if (ELF64_ST_TYPE(symbol.st_info) != STT_FUNC || symbol.st_shndx == SHN_UNDEF) continue;
       found.push_back({text_at(strings, symbol.st_name), symbol.st_value, symbol.st_size});
     }
+    break; // a file has one; a hostile one could name the same bytes a thousand times
   }
   return found;
 }

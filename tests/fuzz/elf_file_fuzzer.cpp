@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// libFuzzer's entry: any bytes as the file of a libc. The sanitizers watch the reads; what
+// is returned has to be what its declaration says.
+#include <guard/windows/elf_file.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+
+namespace {
+
+void require(bool fine) {
+  if (!fine) std::abort();
+}
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const deadbolt::guard::elf_file file{std::string(reinterpret_cast<const char*>(data), size)};
+  const std::string id = file.build_id();
+  require(id.size() % 2 == 0 && id.size() <= 128);
+  require(id.find_first_not_of("0123456789abcdef") == std::string::npos);
+  const std::string interpreter = file.interpreter();
+  require(interpreter.size() < size || size == 0);
+  require(interpreter.find('\0') == std::string::npos);
+  if (file.is_x86_64_object()) require(size >= 64);
+  // A symbol that is named for an offset is one that is defined.
+  for (const std::uint64_t offset : {std::uint64_t{0}, std::uint64_t{0x1008}, ~std::uint64_t{0}}) {
+    const std::string name = file.name_of(offset);
+    const std::size_t plus = name.rfind("+0x");
+    require(plus != std::string::npos);
+    require(plus == 0 || file.defines_function(name.substr(0, plus)));
+  }
+  require(!file.defines_function(std::string(size + 1, 'x')));
+  return 0;
+}
