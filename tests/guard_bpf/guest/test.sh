@@ -14,7 +14,7 @@ build=$(cd "$1" && pwd)
 : "${DEADBOLT_CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/deadbolt}"
 : "${GUARD_KERNELS:=linux-image-cloud-amd64 linux-image-6.12-cloud-amd64}"
 : "${GUARD_PROGRAMS:=guard_bpf_life_test guard_bpf_hostile_test guard_bpf_campaign_test \
-guard_bpf_real_test guard_bpf_cost_test}"
+guard_bpf_real_test guard_bpf_cost_test guard_bpf_storm_test}"
 
 say() { echo "test-guard: $*" >&2; }
 
