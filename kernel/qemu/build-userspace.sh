@@ -10,11 +10,13 @@ set -eu
 root=$(cd "$tree/.." && pwd)
 build=$root/build/guest
 tests="priority_inheritance_test priority_queue_test robust_pi_mutex_test
-	robust_mutex_results_test robust_mutex_waiters_test robust_mutex_timed_test"
+	robust_mutex_results_test robust_mutex_waiters_test robust_mutex_timed_test
+	storm_test"
 
 key=$( { g++ -dumpfullversion; content_key "$root/include" "$root/src" "$root/cmake" \
 		"$root/CMakeLists.txt" "$root/CMakePresets.json" "$root/tests/CMakeLists.txt" \
 		"$root/tests/pi" "$root/tests/unit" "$root/tests/support" \
+		"$root/tests/storm" "$root/tests/crash" \
 		"$here/build-userspace.sh"; } | text_key)
 out=$cache/userspace/$key
 if [ -s "$out/lib64/ld-linux-x86-64.so.2" ]; then
