@@ -35,7 +35,17 @@ lock_status lock_exclusive(detail::shared_mutex_words& words, const patience& pa
 lock_status lock_shared_by(detail::shared_mutex_words& words, const patience& patience) noexcept {
   const attachment& self = *regions::this_thread.current;
   if (self.covers(&words)) [[likely]] {
-    if (regions::try_enter_shared(words, self) == regions::shared_entry::in) [[likely]] {
+    // try_enter_shared() for who has been here before and holds nothing else.
+    const std::uint32_t group = std::uint32_t{1} << self.slot_number % regions::slot_groups;
+    regions::hold_entry* entry = nullptr;
+    if (regions::is_free(__atomic_load_n(&words.writer, __ATOMIC_RELAXED)) &&
+        (__atomic_load_n(&words.readers, __ATOMIC_SEQ_CST) & group) != 0 &&
+        regions::announce_only_hold(self, regions::hold_name(self, &words), entry)) [[likely]] {
+      // order: as there.
+      if (regions::is_free(__atomic_load_n(&words.writer, __ATOMIC_SEQ_CST))) [[likely]]
+        return lock_status::acquired;
+      regions::withdraw(*entry);
+    } else if (regions::try_enter_shared(words, self) == regions::shared_entry::in) {
       return lock_status::acquired;
     }
   }
