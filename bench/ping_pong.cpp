@@ -72,6 +72,11 @@ void compete(benchmark::State& state) {
             here.both.notify();
             here.both.unlock();
           });
+          // The other may have looked at `stop` just before it was set, and waits for a turn
+          // that nobody will take.
+          here.both.lock();
+          here.both.notify();
+          here.both.unlock();
         });
     report(state, result, processes);
   }
