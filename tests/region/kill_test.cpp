@@ -3,10 +3,15 @@
 #include <region_support.hpp>
 #include <stepped_child.hpp>
 
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <region/attachment.hpp>
+#include <string>
 
 namespace deadbolt::testing {
 namespace {
@@ -225,8 +230,23 @@ TEST(region_kill_waiter, sleeping_waiter_gets_the_lock_wherever_its_holder_dies)
   }
 }
 
+// A name in /dev/shm for this process. What processes that were killed have left under such
+// names is removed.
+std::string path_of_this_process() {
+  const std::string prefix = "deadbolt-region-kill-";
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/dev/shm", error)) {
+    const std::string file = entry.path().filename();
+    if (!file.starts_with(prefix)) continue;
+    const int pid = std::atoi(file.c_str() + prefix.size());
+    if (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH)
+      std::filesystem::remove(entry.path(), error);
+  }
+  return "/dev/shm/" + prefix + std::to_string(getpid());
+}
+
 TEST(region_kill_create, creator_killed_anywhere_leaves_nothing_or_a_whole_region) {
-  const std::string path = "/dev/shm/deadbolt-region-kill-" + std::to_string(getpid());
+  const std::string path = path_of_this_process();
   constexpr region_options small{.size = 64, .members = 1};
   std::uint32_t made = 0;
   const kill_points points =
