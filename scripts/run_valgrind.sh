@@ -9,6 +9,7 @@
 #   futexes; Valgrind 3.19 loses those wakes, the libc's too
 #   one test of region/region_death_test: it measures how late eight waiters are, who run one
 #   after the other here
+#   one test of unit/unlock_bad_words_test: writes through a null pointer, on purpose
 #   storm/: one process at a time is no storm
 set -u
 build=$1
@@ -38,7 +39,7 @@ for program in \
   unit/engine_choice_test unit/fork_test unit/futex_wake_op_test unit/libc_neighbours_test \
   unit/quiescence_looks_test unit/robust_mutex_misuse_test \
   unit/robust_mutex_results_test unit/robust_mutex_waiters_test unit/standard_wrappers_test \
-  unit/thread_without_list_test unit/unlock_bad_words_test unit/unlock_functions_test \
+  unit/thread_without_list_test unit/unlock_functions_test \
   unit/unlock_in_sandbox_test unit/spin_test unit/vdso_image_test \
   region/region_c_abi_test region/region_c_waiting_test region/region_condition_variable_test \
   region/region_counting_semaphore_test region/region_file_test region/region_hostile_test \
@@ -51,6 +52,7 @@ for program in \
   cli/doctor_command_test cli/doctor_judgement_test cli/doctor_region_test cli/inspect_test; do
   check "$program"
 done
+check unit/unlock_bad_words_test --gtest_filter=-*.null_head_faults_at_its_own_pending_slot
 check region/region_death_test \
   --gtest_filter=-region_death.death_wakes_the_waiters_of_every_lock_at_once
 # Stops threads, and one that is stopped when its turn has come lets nobody run.

@@ -59,7 +59,7 @@ object make_object() {
     made.symbols[i].st_name = i == 1 ? 1 : 6;
     made.symbols[i].st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC);
     made.symbols[i].st_shndx = 1;
-    made.symbols[i].st_value = 0x1000 * i;
+    made.symbols[i].st_value = std::uint64_t{0x1000} * i;
     made.symbols[i].st_size = 16;
   }
   return made;

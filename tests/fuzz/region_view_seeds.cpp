@@ -46,15 +46,16 @@ int main(int argc, char** argv) {
     patches made;
     named_object entry{};
     std::memcpy(entry.name, names[kind].data(), names[kind].size());
-    entry.offset = 64 * kind;
+    entry.offset = std::uint64_t{64} * kind;
     entry.size = sizes[kind];
     entry.state = static_cast<std::uint32_t>(object_state::complete);
     entry.kind = kind;
     made.add(offsetof(region_header, objects) + kind * sizeof entry, entry);
     // A word that names slot 0, and a hold of that slot.
-    made.add(data + 64 * kind, owner_id(0, 0));
+    made.add(data + std::uint64_t{64} * kind, owner_id(0, 0));
     made.add(slots + offsetof(member_slot, holds_bound), std::uint32_t{2});
-    made.add(slots + offsetof(member_slot, holds) + 8, std::uint64_t{data + 64 * kind});
+    made.add(slots + offsetof(member_slot, holds) + 8,
+             std::uint64_t{data + std::uint64_t{64} * kind});
     std::ofstream to{argv[1] + ("/seed" + std::to_string(kind)), std::ios::binary};
     to.write(made.bytes().data(), static_cast<std::streamsize>(made.bytes().size()));
     if (!to) return 1;
