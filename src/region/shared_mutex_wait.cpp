@@ -149,17 +149,14 @@ shared_entry try_enter_shared(shared_mutex_words& words, const attachment& self)
   if ((__atomic_load_n(&words.readers, __ATOMIC_SEQ_CST) & group) == 0) {
     __atomic_fetch_or(&words.readers, group, __ATOMIC_SEQ_CST);
   }
-  const std::uint64_t name = hold_name(self, &words);
   hold_entry* entry = nullptr;
-  if (!announce_only_hold(self, name, entry)) {
-    switch (announce(self, name, entry)) {
-    case announcement::held_already:
-      return shared_entry::held_already;
-    case announcement::too_many:
-      return shared_entry::too_many;
-    case announcement::made:
-      break;
-    }
+  switch (announce(self, hold_name(self, &words), entry)) {
+  case announcement::held_already:
+    return shared_entry::held_already;
+  case announcement::too_many:
+    return shared_entry::too_many;
+  case announcement::made:
+    break;
   }
   // order: acquire with the last writer's release; and after the announcement.
   if (is_free(__atomic_load_n(&words.writer, __ATOMIC_SEQ_CST))) return shared_entry::in;
