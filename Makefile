@@ -30,7 +30,7 @@ help:
 	@echo "make test        build and run every user-space test"
 	@echo "make test-kernel build the patched kernel, boot it under QEMU and attack it"
 	@echo "make bench       run the benchmarks; bench-check: compare with docs/performance.tsv"
-	@echo "make models      check the models with Spin, and that their broken twins fail"
+	@echo "make models      check the models with Spin, and that their mutants fail"
 	@echo "make test-guard  boot Debian's 6.1 and 6.12 under QEMU and test the BPF guard there"
 	@echo "make storm       kill processes at random for 10 minutes (STORM_SECONDS=600)"
 	@echo "make evidence    run the check of every promise of the README (ONLY=word: of some)"

@@ -19,7 +19,7 @@ int run(int count, char** arguments) {
                  region.error());
     return 1;
   }
-  auto* table = region.construct<kv::table>("table");
+  auto* table = region.find_or_construct<kv::table>("table");
   if (table == nullptr) return 1;
   if (command == "put" && count == 5) {
     const std::string_view value = arguments[4];

@@ -33,7 +33,7 @@ int main(int count, char** arguments) {
     std::fprintf(stderr, "%s: %s (errno %d)\n", path, to_string(region.status()), region.error());
     return 1;
   }
-  auto* shared = region.construct<counter>("counter");
+  auto* shared = region.find_or_construct<counter>("counter");
   if (shared == nullptr) return 1;
   for (unsigned long step = 0; step < steps; ++step) {
     switch (shared->lock.lock().status()) {

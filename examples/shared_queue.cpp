@@ -105,7 +105,7 @@ int main() {
   deadbolt::region region =
       deadbolt::region::create_anonymous("queue", {.size = sizeof(shared_state)});
   if (!region) return 1;
-  auto& shared = *region.construct<shared_state>("shared");
+  auto& shared = *region.find_or_construct<shared_state>("shared");
   for (std::uint64_t producer = 0; producer < producers; ++producer) {
     if (fork() == 0) produce(shared, producer);
   }

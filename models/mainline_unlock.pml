@@ -18,7 +18,7 @@
  * Holds: the kernel never writes memory that is no longer the lock; a waiter that
  * sleeps is woken; a lock whose owner died while it held it is marked.
  *
- * Broken twins:
+ * mutants:
  *   NO_RANGE          the kernel knows no range
  *   NO_DELIVERY       list_op_pending stays as it is when a handler is entered in the range
  *   IGNORES_ZF        in the range the kernel clears list_op_pending, released or not

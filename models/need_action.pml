@@ -15,7 +15,7 @@
  * Holds: the kernel never writes memory that is no longer the lock; a waiter that
  * sleeps is woken; a lock whose owner died while it held it is marked.
  *
- * Broken twins:
+ * mutants:
  *   NO_RANGE          the kernel knows no range (every kernel so far, glibc's unlock)
  *   NO_DELIVERY       the state stays in the registers when a handler is entered
  *   WAKE_CLEARS_ANY   futex_wake clears list_op_pending whatever word it wakes

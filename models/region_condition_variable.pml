@@ -14,7 +14,7 @@
  * Holds: nobody sleeps for ever while there is an item and no other thread is at work; nor
  * does a live consumer go without for ever then, whatever the weakly fair scheduling (liveness).
  *
- * Broken twins:
+ * mutants:
  *   TICKET_LATE   the waiter reads the word after it has released the mutex
  *   NO_COMPARE    the sleep does not compare the word
  *   ONE_CLEARS    notify_one clears the waiters bit whoever else sleeps

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The region mutex: one lock word, a member table with life words, sleep on two words,
+ * The region mutex: one lock word, a member table with liveness words, sleep on two words,
  * takeover from a dead owner, and the reuse of the dead owner's slot. The steps are
  * those of src/region/mutex.cpp and mutex_wait.cpp. Without PLAIN the same for a
  * shared_mutex's writer word, and for a mutex whose owner has not registered for membarrier.
@@ -30,15 +30,15 @@
  * Sleeps are unbounded here, so that a lost wakeup is a state with no way out. The real bound
  * of 100 ms, after which a sleeper looks again, counts in these cases only
  * (`bound_counts`): a thread that owed a wake was killed; an owner who had slept
- * for the lock and was given it died with it, while others still slept on the life word of
+ * for the lock and was given it died with it, while others still slept on the liveness word of
  * the owner before; a death was not marked; a dead owner's slot went to a thread of the same
- * TID between a waiter's look and its sleep, so that the life word is as it was.
+ * TID between a waiter's look and its sleep, so that the liveness word is as it was.
  *
- * Broken twins:
+ * mutants:
  *   NO_GENERATION       ids carry no generation: a reused slot looks like its former owner
- *   NO_SECOND_LOOK      the generation is not looked at again after the life word
+ *   NO_SECOND_LOOK      the generation is not looked at again after the liveness word
  *   NO_RECHECK          the sleep does not compare the lock word any more
- *   NO_LIFE_COMPARE     the sleep does not compare the life word any more
+ *   NO_LIFE_COMPARE     the sleep does not compare the liveness word any more
  *   LOCK_LAST           a waiter reads life before the lock word
  *   NO_WAITERS_BIT      a woken waiter takes the lock without the waiters bit
  *   NO_PASS_ON          who is woken by a death does not wake the others
@@ -101,7 +101,7 @@ byte generation[3];
 byte wearer[3];          /* whose TID the slot names */
 
 bool queued_lock[THREADS]; /* in futex_waitv, on the lock word */
-byte queued_life[THREADS]; /* ... on this slot's life word, or NONE */
+byte queued_life[THREADS]; /* ... on this slot's liveness word, or NONE */
 bool dead[THREADS];
 bool bound_counts = false;
 bool owes_wake[THREADS]; /* ghost: woken, or released with waiters, and not yet done with it */
@@ -323,7 +323,7 @@ inline sleep(me) {
     queued_lock[me] = false; queued_life[me] = NONE; slept = true
   };
 #ifndef NO_PASS_ON
-  /* The kernel woke one: all who sleep on this life word must look for the next owner's. */
+  /* The kernel woke one: all who sleep on this liveness word must look for the next owner's. */
   if
   :: life[seen_slot] != seen_life -> wake_life(seen_slot, w, THREADS)
   :: else -> skip
@@ -550,7 +550,7 @@ end_attach: life[slot] == DIED || life[slot] == FREE || walked[wearer[slot]];
   } unless { dead[me] };
   atomic { forget(); rounds = 0; my_generation = 0; w = 0; woken = 0 };
 
-  /* exit_robust_list, for the life word alone; what the thread stored is out by then */
+  /* exit_robust_list, for the liveness word alone; what the thread stored is out by then */
   flush(me);
   if
   :: linked[me] && is_alive(life[slot]) ->

@@ -12,7 +12,7 @@
  * Holds: once B has stored its data nobody but B writes there, dead or alive. A read of
  * that memory and a wake of its address are harmless and allowed.
  *
- * Broken twins:
+ * mutants:
  *   PENDING              the lock word is a robust futex with list_op_pending (glibc's protocol)
  *   ON_LIST              the lock word itself is on the robust list
  *   CLEARS_WAITERS       unlock writes to the word after its release
@@ -36,9 +36,9 @@ byte waiting = 0;    /* beside it, then data */
 byte buffered = 0;   /* A's store to the word is in A's store buffer */
 bool data = false;   /* the memory is data now */
 byte stored = 0, stored_beside = 0; /* what B put there */
-byte life[3];        /* life words, in memory that is never anything else: a TID, or DIED */
+byte life[3];        /* liveness words, in memory that is never anything else: a TID, or DIED */
 byte pending[3];     /* list_op_pending: 1 names the word */
-byte listed[3];      /* the list: 1 names the word beside the life word */
+byte listed[3];      /* the list: 1 names the word beside the liveness word */
 bool dead[3];
 
 inline kernel_death(target, me, is_word) {

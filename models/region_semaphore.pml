@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The region semaphore: two permits, each an owner word as a mutex's. A waiter sleeps on
- * all permits and on their owners' life words at once, so that one waiter can be given
+ * all permits and on their owners' liveness words at once, so that one waiter can be given
  * several wakes, or be the only one to watch an owner: who has slept wakes another before
  * it goes, with a permit or without. Generations and slots are region_mutex.pml's business.
  *
@@ -18,11 +18,11 @@
  * while a permit is free or a dead owner's and no other thread is at work; nor does anybody
  * wait for ever then, asleep or at work, whatever the weakly fair scheduling (liveness).
  *
- * Broken twins:
+ * mutants:
  *   KEEPS_WAKES      who has slept wakes nobody before it goes
  *   FREE_ONLY        ... or only if it sees a permit that is free
  *   NO_COMPARE       the sleep does not compare the permits
- *   NO_LIFE_COMPARE  the sleep does not compare the life words
+ *   NO_LIFE_COMPARE  the sleep does not compare the liveness words
  *   FIRST_ONLY       the sleep is on one permit
  *   UNBOUNDED        nobody looks again after a death that owed a wake
  *   SPINS_ON_DEAD    a dead owner's permit is not taken, nor slept on
@@ -46,11 +46,11 @@ hidden byte nobody_strands = 0;
 
 byte word[2];              /* the owner */
 bool waiters[2];
-bool alive[THREADS];       /* the life word; false: marked */
+bool alive[THREADS];       /* the liveness word; false: marked */
 bool dead[THREADS];
 
 bool queued[8];            /* thread * 2 + permit: on the permit's word */
-byte queued_life[8];       /* thread * 2 + permit: on the life word of that owner, or NONE */
+byte queued_life[8];       /* thread * 2 + permit: on the liveness word of that owner, or NONE */
 bool woken[THREADS];       /* a wake took one of its queue entries */
 bool asleep[THREADS];
 bool at_work[THREADS];      /* ghost */

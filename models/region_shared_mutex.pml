@@ -14,7 +14,7 @@
  * Sleeps are unbounded here; the real bound of 100 ms counts only where a
  * thread that owed a wake was killed (`bound_counts`).
  *
- * Broken twins:
+ * mutants:
  *   NO_FENCE         the reader looks at the writer word before its announcement is out
  *   NO_LOOK          the reader does not look at the writer word again after it
  *   SCAN_FIRST       the writer looks at the slots before it takes the word
@@ -25,7 +25,7 @@
  *   SILENT_RETREAT   a reader that withdraws its announcement wakes nobody
  *   NO_WAKE_BIT      a writer sleeps without asking for a wake
  *   NO_HOLD_COMPARE  the sleep does not compare the hold any more
- *   NO_LIFE_COMPARE  the sleep does not compare the life word any more
+ *   NO_LIFE_COMPARE  the sleep does not compare the liveness word any more
  *   TELLS_LATE       a writer says that it writes after its first write
  *   UNTOLD_EARLY     ... and that it no longer does before its last one
  *   UNBOUNDED        nobody looks again after a death that owed a wake
@@ -68,11 +68,11 @@ bool writing = false;     /* in the lock, beside it */
 bool looked_at[THREADS];  /* a bit for each slot; never cleared */
 byte hold[THREADS];       /* in the slots, one lock's */
 byte life[THREADS];
-byte count = 0;           /* twin COUNT */
+byte count = 0;           /* mutant COUNT */
 
 byte buffered[THREADS];   /* a store of this thread to its hold that nobody else sees yet */
 byte queued_hold[THREADS]; /* in futex_waitv, on this slot's hold, or NONE */
-byte queued_life[THREADS]; /* ... on this slot's life word, or NONE */
+byte queued_life[THREADS]; /* ... on this slot's liveness word, or NONE */
 bool dead[THREADS];
 bool ended[THREADS];       /* marked or detached: its words are a dead owner's */
 bool walked[THREADS];
@@ -361,7 +361,7 @@ proctype member(byte me; byte slot; bool is_reader) {
 end_attach: life[slot] == DIED || life[slot] == FREE || (life[slot] == TOKEN && walked[0]);
       life[slot] = TOKEN;
 #ifndef NO_CLEAR
-      /* With a wake: a writer may have seen the life word of the owner before last, and
+      /* With a wake: a writer may have seen the liveness word of the owner before last, and
        * the same value again. */
       atomic { seen = hold[slot]; hold[slot] = 0; owes_wake[me] = (seen == HELD_AND_AWAITED) };
 #ifndef SILENT_CLEAR
@@ -394,7 +394,7 @@ end_attach: life[slot] == DIED || life[slot] == FREE || (life[slot] == TOKEN && 
   /* Locals that no longer matter are zeroed, so that states which differ in them alone merge. */
   atomic { s = 0; seen = 0; seen_life = 0; w = 0; woken = 0; rounds = 0; told = false; gives_up = false };
 
-  /* exit_robust_list, for the life word alone; what the thread stored is out by then */
+  /* exit_robust_list, for the liveness word alone; what the thread stored is out by then */
   atomic {
     if
     :: buffered[me] != 0 -> hold[slot] = buffered[me]; buffered[me] = 0

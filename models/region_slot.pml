@@ -7,11 +7,11 @@
  * step. The walk is split into its reads and writes; the claim (an open file
  * description lock) is released after the walk, as do_exit does.
  *
- * Holds: the kernel never marks a life word for a thread that is not its
+ * Holds: the kernel never marks a liveness word for a thread that is not its
  * owner; two live threads never own the slot; the slot can be had again after
  * every crash; its generation has advanced whenever an owner is new.
  *
- * Broken twins:
+ * mutants:
  *   FREE_BEFORE_UNLINK    detach stores 0, and lets go, while its node is still linked
  *   NO_CLAIM              a token is taken over without the lock, as a time-out would
  *   PENDING               a slot is taken as pthread locks are: list_op_pending, then the TID
@@ -28,7 +28,7 @@ hidden byte one_owner = 0;
 hidden byte new_generation = 0;
 hidden byte marks_the_dead = 0;
 
-/* The life word: FREE and DIED have no TID bits, TOKEN's cannot be a TID. */
+/* The liveness word: FREE and DIED have no TID bits, TOKEN's cannot be a TID. */
 #define FREE 0
 #define ALIVE 1
 #define DIED 2
@@ -38,7 +38,7 @@ byte life = FREE;
 byte claim = NONE;
 byte generation = 0;
 bool linked[THREADS];  /* the private node is on the thread's robust list */
-bool pending[THREADS]; /* twin PENDING only */
+bool pending[THREADS]; /* mutant PENDING only */
 bool dead[THREADS];
 byte owner = NONE;      /* ghost: who published last and has not withdrawn */
 byte last_generation = NONE;

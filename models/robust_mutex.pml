@@ -28,7 +28,7 @@
  * nothing else can happen any more, and LOOKS times at most: the bound of 100 ms in the code is
  * for consumed wakes and nothing else.
  *
- * Broken twins:
+ * mutants:
  *   UNPROTECTED       nobody between death and walk, release and wake and clear apart (glibc)
  *   CLEAR_FIRST       list_op_pending is cleared before the word is released
  *   NO_ANNOUNCE       lock sets list_op_pending only after it has the word

@@ -77,7 +77,8 @@ private:
 // yet. They write nothing there, living or dead.
 class [[gnu::visibility("default")]] condition_variable {
 public:
-  static constexpr std::uint32_t object_kind = 3; // detail::object_kind, for region::construct
+  static constexpr std::uint32_t object_kind =
+      3; // detail::object_kind, for region::find_or_construct
 
   constexpr condition_variable() noexcept = default;
   ~condition_variable() = default;
@@ -161,11 +162,11 @@ public:
 
 private:
   // nullptr: no deadline.
-  wait_status wait_status_of_wait(mutex & lock, const detail::deadline* deadline) noexcept;
+  wait_status wait_for_notify(mutex & lock, const detail::deadline* deadline) noexcept;
 
   wait_status wait_once(mutex & lock, const detail::deadline* deadline) noexcept {
     detail::thread_sanitizer_unlocks(&lock);
-    const wait_status status = wait_status_of_wait(lock, deadline);
+    const wait_status status = wait_for_notify(lock, deadline);
     if (status != wait_status::not_recoverable && status != wait_status::not_owner)
       detail::thread_sanitizer_acquires(&lock);
     return status;

@@ -45,7 +45,8 @@ class counting_semaphore {
   static_assert(LeastMax > 0);
 
 public:
-  static constexpr std::uint32_t object_kind = 4; // detail::object_kind, for region::construct
+  static constexpr std::uint32_t object_kind =
+      4; // detail::object_kind, for region::find_or_construct
 
   constexpr counting_semaphore() noexcept = default;
   // This many permits, 1 to LeastMax (what is above it counts as LeastMax).

@@ -32,7 +32,8 @@ namespace deadbolt {
 // in its own PID namespace; elsewhere never.
 class [[gnu::visibility("default")]] mutex {
 public:
-  static constexpr std::uint32_t object_kind = 1; // detail::object_kind, for region::construct
+  static constexpr std::uint32_t object_kind =
+      1; // detail::object_kind, for region::find_or_construct
 
   constexpr mutex() noexcept = default;
   ~mutex() = default; // nothing is ever written after an unlock: no waiting
@@ -41,13 +42,13 @@ public:
 
   // Results: acquired, owner_died, not_recoverable, deadlock.
   lock_result lock() noexcept {
-    return {detail::thread_sanitizer_locked(this, lock_status_of_lock()), this};
+    return {detail::thread_sanitizer_locked(this, acquire()), this};
   }
 
   // Results: acquired, owner_died, not_recoverable, busy (also when the caller
   // itself holds the mutex).
   lock_result try_lock() noexcept {
-    return {detail::thread_sanitizer_locked(this, lock_status_of_try_lock()), this};
+    return {detail::thread_sanitizer_locked(this, try_acquire()), this};
   }
 
   // Results: those of lock(), and timed_out. A time in the past tries once.
@@ -55,8 +56,8 @@ public:
   // are noticed within 100 ms; other clocks are read again after each sleep.
   template <class Clock, class Duration>
   lock_result try_lock_until(const std::chrono::time_point<Clock, Duration>& time) {
-    const lock_status status = detail::lock_until(
-        time, [this](detail::deadline d) noexcept { return lock_status_until(d); });
+    const lock_status status =
+        detail::lock_until(time, [this](detail::deadline d) noexcept { return acquire_until(d); });
     return {detail::thread_sanitizer_locked(this, status), this};
   }
   template <class Rep, class Period>
@@ -68,7 +69,7 @@ public:
   // mutex becomes not recoverable, as POSIX says.
   unlock_status unlock() noexcept {
     detail::thread_sanitizer_unlocks(this);
-    return unlock_status_of_unlock();
+    return release();
   }
 
   // Says that the data is whole again after owner_died. False, and nothing done,
@@ -81,10 +82,10 @@ public:
   }
 
 private:
-  lock_status lock_status_of_lock() noexcept;
-  lock_status lock_status_of_try_lock() noexcept;
-  lock_status lock_status_until(detail::deadline deadline) noexcept;
-  unlock_status unlock_status_of_unlock() noexcept;
+  lock_status acquire() noexcept;
+  lock_status try_acquire() noexcept;
+  lock_status acquire_until(detail::deadline deadline) noexcept;
+  unlock_status release() noexcept;
 
   // Bits: src/region/format.hpp, docs/region.md.
   alignas(8) std::uint64_t word_ = 0;

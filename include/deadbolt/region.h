@@ -136,9 +136,10 @@ enum deadbolt_object_kind {
  * else who asks for a name waits, and deadbolt_region_end_construct() must follow: with
  * made == false if it cannot be initialised. Zeroed memory is an unlocked lock.
  */
-void* deadbolt_region_begin_construct(struct deadbolt_region* region, const char* name, size_t size,
-                                      size_t alignment, enum deadbolt_object_kind kind,
-                                      bool* fresh) DEADBOLT_MUST_CHECK;
+void* deadbolt_region_find_or_begin_construct(struct deadbolt_region* region, const char* name,
+                                              size_t size, size_t alignment,
+                                              enum deadbolt_object_kind kind,
+                                              bool* fresh) DEADBOLT_MUST_CHECK;
 void deadbolt_region_end_construct(struct deadbolt_region* region, const char* name, bool made);
 
 /* ---- mutexes: anywhere in a region's data; zeroed memory is an unlocked one ---- */

@@ -146,7 +146,7 @@ public:
   // no room for it, or an object of that name has another size. Attaches the thread.
   // Named objects fill the data from its start.
   template <class T, class... Arguments>
-  [[nodiscard]] T* construct(const char* name, Arguments&&... arguments) {
+  [[nodiscard]] T* find_or_construct(const char* name, Arguments&&... arguments) {
     static_assert(std::is_standard_layout_v<T>, "other processes must agree on its layout");
     bool fresh = false;
     void* const place = [&] {

@@ -111,13 +111,14 @@ deadbolt_told_counting_semaphore_release(struct deadbolt_permit* permits, size_t
 
 /* What the maker wrote is there for who finds it. The names are read under a lock that the
  * sanitizer does not see, by functions of libc that it does. */
-static inline void* deadbolt_told_region_begin_construct(struct deadbolt_region* region,
-                                                         const char* name, size_t size,
-                                                         size_t alignment,
-                                                         enum deadbolt_object_kind kind,
-                                                         bool* fresh) {
+static inline void* deadbolt_told_region_find_or_begin_construct(struct deadbolt_region* region,
+                                                                 const char* name, size_t size,
+                                                                 size_t alignment,
+                                                                 enum deadbolt_object_kind kind,
+                                                                 bool* fresh) {
   __tsan_ignore_thread_begin();
-  void* object = deadbolt_region_begin_construct(region, name, size, alignment, kind, fresh);
+  void* object =
+      deadbolt_region_find_or_begin_construct(region, name, size, alignment, kind, fresh);
   __tsan_ignore_thread_end();
   __tsan_acquire(region->mapping);
   return object;
@@ -147,7 +148,7 @@ static inline void deadbolt_told_region_end_construct(struct deadbolt_region* re
 #define deadbolt_counting_semaphore_try_acquire deadbolt_told_counting_semaphore_try_acquire
 #define deadbolt_counting_semaphore_acquire_until deadbolt_told_counting_semaphore_acquire_until
 #define deadbolt_counting_semaphore_release deadbolt_told_counting_semaphore_release
-#define deadbolt_region_begin_construct deadbolt_told_region_begin_construct
+#define deadbolt_region_find_or_begin_construct deadbolt_told_region_find_or_begin_construct
 #define deadbolt_region_end_construct deadbolt_told_region_end_construct
 
 #endif

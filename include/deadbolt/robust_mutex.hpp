@@ -40,13 +40,13 @@ public:
 
   // Results: acquired, owner_died, not_recoverable, deadlock.
   lock_result lock() noexcept {
-    return {detail::thread_sanitizer_locked(this, lock_status_of_lock()), this};
+    return {detail::thread_sanitizer_locked(this, acquire()), this};
   }
 
   // Results: acquired, owner_died, not_recoverable, busy (also when the caller
   // itself holds the mutex).
   lock_result try_lock() noexcept {
-    return {detail::thread_sanitizer_locked(this, lock_status_of_try_lock()), this};
+    return {detail::thread_sanitizer_locked(this, try_acquire()), this};
   }
 
   // Results: those of lock(), and timed_out. A time in the past tries once.
@@ -54,8 +54,8 @@ public:
   // jumps are followed; other clocks are read again after each sleep.
   template <class Clock, class Duration>
   lock_result try_lock_until(const std::chrono::time_point<Clock, Duration>& time) {
-    const lock_status status = detail::lock_until(
-        time, [this](detail::deadline d) noexcept { return lock_status_until(d); });
+    const lock_status status =
+        detail::lock_until(time, [this](detail::deadline d) noexcept { return acquire_until(d); });
     return {detail::thread_sanitizer_locked(this, status), this};
   }
   template <class Rep, class Period>
@@ -67,7 +67,7 @@ public:
   // mutex becomes not recoverable, as POSIX says.
   unlock_status unlock() noexcept {
     detail::thread_sanitizer_unlocks(this);
-    return unlock_status_of_unlock();
+    return release();
   }
 
   // Says that the data is whole again after owner_died. False, and nothing
@@ -84,10 +84,10 @@ public:
   }
 
 private:
-  lock_status lock_status_of_lock() noexcept;
-  lock_status lock_status_of_try_lock() noexcept;
-  lock_status lock_status_until(detail::deadline deadline) noexcept;
-  unlock_status unlock_status_of_unlock() noexcept;
+  lock_status acquire() noexcept;
+  lock_status try_acquire() noexcept;
+  lock_status acquire_until(detail::deadline deadline) noexcept;
+  unlock_status release() noexcept;
 
   detail::robust_node node_;
 };

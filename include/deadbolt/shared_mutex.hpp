@@ -37,7 +37,8 @@ struct shared_mutex_words {
 class [[gnu::visibility("default")]] shared_mutex {
 public:
   // Shared holds that a thread may have in one region at a time.
-  static constexpr std::uint32_t object_kind = 2; // detail::object_kind, for region::construct
+  static constexpr std::uint32_t object_kind =
+      2; // detail::object_kind, for region::find_or_construct
   static constexpr std::uint32_t most_shared_holds = 256;
 
   constexpr shared_mutex() noexcept = default;
@@ -48,20 +49,20 @@ public:
   // Exclusive. Results: acquired, owner_died, not_recoverable, deadlock (the caller
   // holds the lock, either way).
   lock_result lock() noexcept {
-    return {locked(lock_status_of_lock()), this};
+    return {locked(acquire()), this};
   }
 
   // Results: acquired, owner_died, not_recoverable, busy (also when the caller itself
   // holds the lock).
   lock_result try_lock() noexcept {
-    return {locked(lock_status_of_try_lock()), this};
+    return {locked(try_acquire()), this};
   }
 
   // Results: those of lock(), and timed_out. Times as in mutex.
   template <class Clock, class Duration>
   lock_result try_lock_until(const std::chrono::time_point<Clock, Duration>& time) {
-    const lock_status status = detail::lock_until(
-        time, [this](detail::deadline d) noexcept { return lock_status_until(d); });
+    const lock_status status =
+        detail::lock_until(time, [this](detail::deadline d) noexcept { return acquire_until(d); });
     return {locked(status), this};
   }
   template <class Rep, class Period>
@@ -73,27 +74,27 @@ public:
   // mark_consistent(), the lock becomes not recoverable.
   unlock_status unlock() noexcept {
     detail::thread_sanitizer_unlocks(this);
-    return unlock_status_of_unlock();
+    return release();
   }
 
   // Shared. Results: acquired; not_recoverable; deadlock (the caller holds the lock,
   // either way); too_many_holds; and owner_died, with which the caller holds the lock
   // alone, so that it can repair the data, call mark_consistent() and go on reading.
   lock_result lock_shared() noexcept {
-    return {locked_shared(lock_status_of_lock_shared()), this};
+    return {locked_shared(acquire_shared()), this};
   }
 
   // Results: those of lock_shared() with busy for deadlock. Also busy while another is
   // about to have the lock.
   lock_result try_lock_shared() noexcept {
-    return {locked_shared(lock_status_of_try_lock_shared()), this};
+    return {locked_shared(try_acquire_shared()), this};
   }
 
   // Results: those of lock_shared(), and timed_out.
   template <class Clock, class Duration>
   lock_result try_lock_shared_until(const std::chrono::time_point<Clock, Duration>& time) {
     const lock_status status = detail::lock_until(
-        time, [this](detail::deadline d) noexcept { return lock_shared_status_until(d); });
+        time, [this](detail::deadline d) noexcept { return acquire_shared_until(d); });
     return {locked_shared(status), this};
   }
   template <class Rep, class Period>
@@ -104,7 +105,7 @@ public:
   // Releases what a shared form acquired, with what unlock() says of owner_died.
   unlock_status unlock_shared() noexcept {
     detail::thread_sanitizer_unlocks(&words_.readers);
-    return unlock_status_of_unlock_shared();
+    return release_shared();
   }
 
   // Says that the data is whole again after owner_died. False, and nothing done,
@@ -120,14 +121,14 @@ public:
   }
 
 private:
-  lock_status lock_status_of_lock() noexcept;
-  lock_status lock_status_of_try_lock() noexcept;
-  lock_status lock_status_until(detail::deadline deadline) noexcept;
-  lock_status lock_status_of_lock_shared() noexcept;
-  lock_status lock_status_of_try_lock_shared() noexcept;
-  lock_status lock_shared_status_until(detail::deadline deadline) noexcept;
-  unlock_status unlock_status_of_unlock() noexcept;
-  unlock_status unlock_status_of_unlock_shared() noexcept;
+  lock_status acquire() noexcept;
+  lock_status try_acquire() noexcept;
+  lock_status acquire_until(detail::deadline deadline) noexcept;
+  lock_status acquire_shared() noexcept;
+  lock_status try_acquire_shared() noexcept;
+  lock_status acquire_shared_until(detail::deadline deadline) noexcept;
+  unlock_status release() noexcept;
+  unlock_status release_shared() noexcept;
   bool mark_writer_consistent() noexcept;
 
   // A writer follows writers and readers, a reader writers alone: readers order nothing

@@ -79,7 +79,7 @@ void add_doctor(CLI::App& app, int& status) {
   sub->add_flag("--json", *as_json, "Print the findings as JSON");
   sub->add_option("--region", *region,
                   "Look at this region's live members instead: would the kernel find each one's "
-                  "life word if it died now?")
+                  "liveness word if it died now?")
       ->type_name("FILE");
   sub->callback([as_json, region, &status] { status = examine(*as_json, *region); });
 }

@@ -22,7 +22,7 @@ namespace {
 constexpr const char* inspect_description =
     "Show a region's members and the owners of its locks. The file is only read, so a\n"
     "stuck program can be looked at without harm; what is shown may be a moment old.\n"
-    "Locks are those that region::construct named, those at an offset that --lock gives,\n"
+    "Locks are those that region::find_or_construct named, those at an offset that --lock gives,\n"
     "and every other word that names a member: that is a mutex inside some struct, or a\n"
     "number of the program's that looks like one.\n"
     "Exit status: 0, or 1 if the file is no region that can be used.";

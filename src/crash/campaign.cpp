@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "crash/campaign.hpp"
 
-#include "crash/world_pool.hpp"
+#include "crash/trial_pool.hpp"
 
 #include <algorithm>
 #include <dlfcn.h>

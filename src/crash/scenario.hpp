@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How crash-test attacks: what the world does around a victim, and how what is left
+// How crash-test attacks: what the trial does around a victim, and how what is left
 // is judged.
 #ifndef DEADBOLT_CRASH_SCENARIO_HPP
 #define DEADBOLT_CRASH_SCENARIO_HPP

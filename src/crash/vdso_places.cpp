@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "crash/vdso_places.hpp"
 
-#include "sys/vdso_image.hpp"
+#include "base/vdso_image.hpp"
 
 namespace deadbolt::crash {
 namespace {
 
-const sys::vdso_image& vdso() {
-  static const sys::vdso_image image = sys::this_process_vdso();
+const base::vdso_image& vdso() {
+  static const base::vdso_image image = base::this_process_vdso();
   return image;
 }
 

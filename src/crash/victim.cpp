@@ -3,9 +3,9 @@
 #include "crash/victim.hpp"
 
 #include "crash/failure.hpp"
-#include "crash/notice_board.hpp"
 #include "crash/process.hpp"
 #include "crash/quiet_program.hpp"
+#include "crash/status_page.hpp"
 #include "crash/stepped_call.hpp"
 #include "crash/vdso_places.hpp"
 
@@ -45,13 +45,13 @@ std::string death(int status) {
 
 } // namespace
 
-victim::victim(const subject& subject, const guard_driver& guard, const world_memory& memory,
+victim::victim(const subject& subject, const guard_driver& guard, const trial_memory& memory,
                const victim_plan& plan)
     : guard_{guard} {
-  void* const shared = mmap(nullptr, sizeof(notice_board), PROT_READ | PROT_WRITE,
-                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (shared == MAP_FAILED) fail_with_errno("mmap of the victim's notice board");
-  board_ = new (shared) notice_board;
+  void* const shared =
+      mmap(nullptr, sizeof(status_page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) fail_with_errno("mmap of the victim's status page");
+  board_ = new (shared) status_page;
   pid_ = fork_bound([&] { live(subject, memory, plan); });
   tid_ = plan.leader ? pid_ : 0;
   await_begin();
@@ -66,7 +66,7 @@ victim::~victim() {
       ptrace(PTRACE_CONT, tid_, nullptr, nullptr);
   }
   kill_and_reap(pid_);
-  munmap(board_, sizeof(notice_board));
+  munmap(board_, sizeof(status_page));
 }
 
 void victim::await_begin() {

@@ -4,10 +4,10 @@
 #define DEADBOLT_CRASH_VICTIM_HPP
 
 #include "crash/guard_driver.hpp"
+#include "crash/helper_process.hpp"
 #include "crash/path.hpp"
-#include "crash/puppet.hpp"
 #include "crash/subject.hpp"
-#include "crash/world_memory.hpp"
+#include "crash/trial_memory.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -35,7 +35,7 @@ struct victim_plan {
 // victim holds its locks and stands at the operation's first instruction.
 class victim {
 public:
-  victim(const subject& subject, const guard_driver& guard, const world_memory& memory,
+  victim(const subject& subject, const guard_driver& guard, const trial_memory& memory,
          const victim_plan& plan);
   victim(const victim&) = delete;
   victim& operator=(const victim&) = delete;
@@ -77,9 +77,9 @@ public:
   void reap();
 
 private:
-  [[noreturn]] void live(const subject& subject, const world_memory& memory,
+  [[noreturn]] void live(const subject& subject, const trial_memory& memory,
                          const victim_plan& plan);
-  void be_stepped(const subject& subject, const world_memory& memory, const victim_plan& plan);
+  void be_stepped(const subject& subject, const trial_memory& memory, const victim_plan& plan);
   void await_begin();
   std::uint32_t step(std::uint32_t count, path* recorded);
   std::uint32_t jump(const path& known, std::uint32_t count);
@@ -92,11 +92,11 @@ private:
   [[nodiscard]] bool has_stopped() const;
   bool await_step_or_sleep();
 
-  struct notice_board;
+  struct status_page;
 
   const guard_driver& guard_;
   strings strings_;
-  notice_board* board_;
+  status_page* board_;
   pid_t pid_ = 0;
   pid_t tid_ = 0;
   std::uint64_t ip_ = 0;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The victim's own side: what runs in the child.
 #include "crash/failure.hpp"
-#include "crash/notice_board.hpp"
 #include "crash/process.hpp"
 #include "crash/quiet_program.hpp"
+#include "crash/status_page.hpp"
 #include "crash/stepped_call.hpp"
 #include "crash/victim.hpp"
 
@@ -42,7 +42,7 @@ void call_unlock(void* argument) {
 
 } // namespace
 
-void victim::be_stepped(const subject& subject, const world_memory& memory,
+void victim::be_stepped(const subject& subject, const trial_memory& memory,
                         const victim_plan& plan) {
   subject.enter_thread(memory.scratch());
   const auto hold = [&](void* lock) {
@@ -61,7 +61,7 @@ void victim::be_stepped(const subject& subject, const world_memory& memory,
   // Not reached: the tracer kills it at the end marker, at the latest.
 }
 
-void victim::live(const subject& subject, const world_memory& memory, const victim_plan& plan) {
+void victim::live(const subject& subject, const trial_memory& memory, const victim_plan& plan) {
   handler_executes = plan.handler_executes;
   struct sigaction action {};
   action.sa_handler = handler;
@@ -74,7 +74,7 @@ void victim::live(const subject& subject, const world_memory& memory, const vict
   struct thread_argument {
     victim* self;
     const class subject& subject;
-    const world_memory& memory;
+    const trial_memory& memory;
     const victim_plan& plan;
   } argument{this, subject, memory, plan};
   const auto start = [&](void* (*body)(void*)) {

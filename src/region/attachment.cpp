@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <region/attachment.hpp>
 
+#include <base/message.hpp>
 #include <errno.h>
 #include <region/robust_node.hpp>
-#include <sys/message.hpp>
 
 namespace deadbolt::regions {
 namespace {
@@ -48,7 +48,7 @@ const attachment& require_attachment(const void* address) noexcept {
   if (found != nullptr) return *found;
   open_region* region = region_at(address);
   if (region == nullptr) {
-    sys::message{}
+    base::message{}
         .text("the mutex at ")
         .pointer(address)
         .text(" is in no region that this process has open")
@@ -59,7 +59,7 @@ const attachment& require_attachment(const void* address) noexcept {
   errno = error;
   found = find_attachment(address);
   if (status != attach_status::attached || found == nullptr) {
-    sys::message{}
+    base::message{}
         .text("the thread cannot become a member of the region of the mutex at ")
         .pointer(address)
         .text(": ")
@@ -99,7 +99,8 @@ void forget_after_fork() noexcept {
 void detach_at_exit() noexcept {
   for (attachment* own = this_thread.first; own != nullptr;) {
     attachment* next = own->next_of_thread;
-    static_cast<void>(detach_thread(*own->current_region())); // else the kernel marks the life word
+    static_cast<void>(
+        detach_thread(*own->current_region())); // else the kernel marks the liveness word
     own = next;
   }
 }

@@ -78,7 +78,7 @@ bool await_unlocks(process_state& process, const open_region& region) noexcept;
 void forget_after_fork() noexcept;
 
 // Called when a thread exits: detaches it from every region, if that can be done now;
-// else the kernel marks its life words.
+// else the kernel marks its liveness words.
 void detach_at_exit() noexcept;
 
 } // namespace deadbolt::regions

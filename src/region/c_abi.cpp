@@ -121,8 +121,9 @@ bool deadbolt_region_detach(deadbolt_region* region) {
   return as_cpp(region).detach();
 }
 
-void* deadbolt_region_begin_construct(deadbolt_region* region, const char* name, size_t size,
-                                      size_t alignment, deadbolt_object_kind kind, bool* fresh) {
+void* deadbolt_region_find_or_begin_construct(deadbolt_region* region, const char* name,
+                                              size_t size, size_t alignment,
+                                              deadbolt_object_kind kind, bool* fresh) {
   return deadbolt::region_access::begin_construct(as_cpp(region), name, size, alignment,
                                                   static_cast<deadbolt::detail::object_kind>(kind),
                                                   *fresh);

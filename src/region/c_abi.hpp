@@ -3,8 +3,8 @@
 #ifndef DEADBOLT_REGION_C_ABI_HPP
 #define DEADBOLT_REGION_C_ABI_HPP
 
+#include <base/message.hpp>
 #include <chrono>
-#include <sys/message.hpp>
 #include <time.h>
 #include <type_traits>
 
@@ -36,7 +36,7 @@ auto at_time(const void* object, clockid_t clock, const timespec* time, Lock&& l
   case CLOCK_REALTIME:
     return lock(system_clock::time_point{whole});
   default:
-    sys::message{}
+    base::message{}
         .text("a timed call for ")
         .pointer(object)
         .text(" by clock ")

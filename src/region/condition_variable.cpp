@@ -2,11 +2,11 @@
 // The protocol is models/region_condition_variable.pml.
 #include <deadbolt/condition_variable.hpp>
 
+#include <base/futex.hpp>
+#include <base/message.hpp>
 #include <errno.h>
 #include <limits.h>
 #include <region/sleep.hpp>
-#include <sys/futex.hpp>
-#include <sys/message.hpp>
 
 namespace deadbolt {
 namespace {
@@ -29,8 +29,8 @@ bool change(std::uint32_t& word, std::uint32_t& seen, std::uint32_t to) noexcept
 
 } // namespace
 
-wait_status condition_variable::wait_status_of_wait(mutex& lock,
-                                                    const detail::deadline* deadline) noexcept {
+wait_status condition_variable::wait_for_notify(mutex& lock,
+                                                const detail::deadline* deadline) noexcept {
   const std::uint32_t ticket = __atomic_fetch_or(&word_, may_sleep, __ATOMIC_RELAXED) | may_sleep;
   if (lock.unlock() != unlock_status::released) return wait_status::not_owner;
 
@@ -38,11 +38,11 @@ wait_status condition_variable::wait_status_of_wait(mutex& lock,
   // become something else once it was notified.
   // death order: whoever dies owes a wake at most, and no sleep is longer than the bound.
   const std::int64_t until = regions::sleep_end(deadline);
-  const long result = sys::futex_wait_until(&word_, ticket, {false, until});
+  const long result = base::futex_wait_until(&word_, ticket, {false, until});
   // EFAULT: unmapped since, as it may be after the notify.
   if (result < 0 && result != -EAGAIN && result != -EINTR && result != -ETIMEDOUT &&
       result != -EFAULT) {
-    sys::message{}
+    base::message{}
         .text("sleeping on the condition variable at ")
         .pointer(&word_)
         .text(" failed: error ")
@@ -66,11 +66,11 @@ void condition_variable::notify_one() noexcept {
   do {
     if ((seen & may_sleep) == 0) return;
   } while (!change(word_, seen, seen + one_notify));
-  if (sys::futex_wake(&word_, 1) > 0) return;
+  if (base::futex_wake(&word_, 1) > 0) return;
   // Nobody slept. Who has come since sleeps on the new value, and would not be seen
   // again without the bit: they are woken, and set it anew.
   std::uint32_t mine = seen + one_notify;
-  if (change(word_, mine, (mine + one_notify) & ~may_sleep)) sys::futex_wake(&word_, INT_MAX);
+  if (change(word_, mine, (mine + one_notify) & ~may_sleep)) base::futex_wake(&word_, INT_MAX);
 }
 
 void condition_variable::notify_all() noexcept {
@@ -78,7 +78,7 @@ void condition_variable::notify_all() noexcept {
   do {
     if ((seen & may_sleep) == 0) return;
   } while (!change(word_, seen, (seen + one_notify) & ~may_sleep));
-  sys::futex_wake(&word_, INT_MAX);
+  base::futex_wake(&word_, INT_MAX);
 }
 
 const char* to_string(wait_status status) noexcept {
@@ -98,7 +98,7 @@ const char* to_string(wait_status status) noexcept {
 }
 
 void detail::abort_unexamined(wait_status status, const void* lock) noexcept {
-  sys::message{}
+  base::message{}
       .text("a wait with the mutex at ")
       .pointer(lock)
       .text(" gave ")

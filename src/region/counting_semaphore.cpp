@@ -3,12 +3,12 @@
 // (format.hpp) without `inconsistent`; all ones in the owner's place: withheld.
 #include <deadbolt/counting_semaphore.hpp>
 
+#include <base/futex.hpp>
+#include <base/spin.hpp>
 #include <region/attachment.hpp>
 #include <region/mutex_wait.hpp>
 #include <region/owner.hpp>
 #include <region/sleep.hpp>
-#include <sys/futex.hpp>
-#include <sys/spin.hpp>
 
 namespace deadbolt::regions {
 namespace {
@@ -35,7 +35,7 @@ bool take_first(std::uint64_t* words, std::size_t count) noexcept {
 }
 
 // Permits that one sleep watches: each takes two of the kernel's words.
-constexpr std::size_t window = sys::most_watched_words / 2;
+constexpr std::size_t window = base::most_watched_words / 2;
 
 class permits {
 public:
@@ -92,7 +92,7 @@ public:
       // The first one is for kernels that can watch no more.
       words[used++] = {futex_of(at(i)), static_cast<std::uint32_t>(seen)};
       if (owners[i].life != nullptr) {
-        words[used++] = {futex_of(owners[i].life), owners[i].life_value};
+        words[used++] = {futex_of(owners[i].life), owners[i].liveness_value};
       }
     }
     const bool timed_out = sleep_on(words, used, sleep_end(deadline), words_);
@@ -119,7 +119,7 @@ public:
     // A sleeper watches `window` permits in a row, so one of these is among them.
     const auto first = static_cast<std::size_t>(word - words);
     for (std::size_t step = 0; step < count; step += window) {
-      if (sys::futex_wake(futex_of(words + (first + step) % count), 1) > 0) return;
+      if (base::futex_wake(futex_of(words + (first + step) % count), 1) > 0) return;
     }
   }
 
@@ -168,7 +168,7 @@ lock_status acquire_permit(std::uint64_t* words, std::size_t count,
   permits all{words, count, regions::require_attachment(words)};
   bool doubtful = false;   // nobody woke us for the whole of a sleep
   std::uint32_t spins = 0; // not remembered: the semaphore has no room for it
-  sys::spinner spinner{spins};
+  base::spinner spinner{spins};
   for (;;) {
     const permits::outcome found = all.try_all(doubtful);
     if (found == permits::outcome::acquired) return lock_status::acquired;

@@ -46,7 +46,7 @@ struct fixed_header {
 };
 static_assert(sizeof(fixed_header) == 120 && offsetof(fixed_header, slots_offset) == 32);
 
-// An object that has a name (region::construct). Changed under the directory's lock.
+// An object that has a name (region::find_or_construct). Changed under the directory's lock.
 enum class object_state : std::uint32_t { unused = 0, under_construction = 1, complete = 2 };
 struct named_object {
   char name[40];
@@ -72,20 +72,20 @@ struct region_header {
 static_assert(offsetof(region_header, directory_lock) == page_bytes);
 static_assert(sizeof(region_header) == 2 * page_bytes);
 
-// Where in its page a slot's life word is. The word is where the owner's libc
+// Where in its page a slot's liveness word is. The word is where the owner's libc
 // expects the lock word of a robust mutex whose list links are in the page behind.
-enum class life_kind : std::uint32_t {
+enum class liveness_kind : std::uint32_t {
   unset = 0,   // never used: counts as at_4072
   at_4072 = 1, // glibc, 64 bits
   at_4076 = 2, // musl, 64 bits; glibc, 32 bits
   at_4088 = 3, // musl, 32 bits
 };
 
-// One page for each member. All but the life word is written by its owner, or by
+// One page for each member. All but the liveness word is written by its owner, or by
 // who holds the slot's claim, alone.
 struct member_slot {
   std::atomic<std::uint64_t> generation; // 47 bits; advanced before the slot can be reused
-  std::atomic<std::uint32_t> kind;       // life_kind
+  std::atomic<std::uint32_t> kind;       // liveness_kind
   std::atomic<std::uint32_t> pid;        // as the member's own PID namespace counts
   std::atomic<std::uint32_t> tid;
   std::atomic<std::uint32_t> holds_bound;   // holds behind this are 0; only grows in a membership
@@ -107,17 +107,17 @@ static_assert(offsetof(member_slot, holds_bound) == 20 && offsetof(member_slot, 
 // In a hold: its writer sleeps on it and wants a wake. Locks are aligned to 8 bytes.
 inline constexpr std::uint64_t hold_awaited = 1;
 
-// The life word. Who sets what:
+// The liveness word. Who sets what:
 //   0               free: set by the detacher, last, and by nobody else
 //   TID | WAITERS   a live member: set by the attacher when its node is linked
 //   DIED | WAITERS  dead: set by the kernel's exit walk (musl's pthread_exit: DIED alone)
 //   claimed         being attached or detached by the holder of the slot's claim
 //   retired         generations used up: for ever
 // WAITERS is always there, so that the kernel wakes; waiters never write here.
-inline constexpr std::uint32_t life_free = 0;
+inline constexpr std::uint32_t liveness_free = 0;
 inline constexpr std::uint32_t least_token = std::uint32_t{1} << 22; // above every TID
-inline constexpr std::uint32_t life_claimed = FUTEX_WAITERS | (least_token + 1);
-inline constexpr std::uint32_t life_retired = FUTEX_WAITERS | (least_token + 2);
+inline constexpr std::uint32_t liveness_claimed = FUTEX_WAITERS | (least_token + 1);
+inline constexpr std::uint32_t liveness_retired = FUTEX_WAITERS | (least_token + 2);
 
 // TID bits that are a TID, and not marked: what the kernel would still mark.
 inline constexpr bool is_alive(std::uint32_t life) noexcept {
@@ -126,14 +126,14 @@ inline constexpr bool is_alive(std::uint32_t life) noexcept {
 }
 
 // nullptr when the kind is none of ours.
-inline std::atomic<std::uint32_t>* life_word(member_slot* slot, std::uint32_t kind) noexcept {
-  switch (static_cast<life_kind>(kind)) {
-  case life_kind::unset:
-  case life_kind::at_4072:
+inline std::atomic<std::uint32_t>* liveness_word(member_slot* slot, std::uint32_t kind) noexcept {
+  switch (static_cast<liveness_kind>(kind)) {
+  case liveness_kind::unset:
+  case liveness_kind::at_4072:
     return &slot->tail[0];
-  case life_kind::at_4076:
+  case liveness_kind::at_4076:
     return &slot->tail[1];
-  case life_kind::at_4088:
+  case liveness_kind::at_4088:
     return &slot->tail[4];
   }
   return nullptr;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <region/header.hpp>
 
+#include <base/file.hpp>
 #include <string.h>
-#include <sys/file.hpp>
 
 namespace deadbolt::regions {
 namespace {
@@ -53,12 +53,12 @@ bool make_header(const region_options& options, fixed_header& header) noexcept {
 }
 
 bool read_random(unsigned char (&bytes)[16]) noexcept {
-  const sys::file source{sys::open_file("/dev/urandom", O_RDONLY)};
+  const base::file source{base::open_file("/dev/urandom", O_RDONLY)};
   return source.get() >= 0 && read(source.get(), bytes, sizeof bytes) == sizeof bytes;
 }
 
 bool read_boot_id(unsigned char (&id)[16]) noexcept {
-  const sys::file source{sys::open_file("/proc/sys/kernel/random/boot_id", O_RDONLY)};
+  const base::file source{base::open_file("/proc/sys/kernel/random/boot_id", O_RDONLY)};
   char text[36];
   if (source.get() < 0 || read(source.get(), text, sizeof text) != sizeof text) return false;
   std::size_t digits = 0;

@@ -3,6 +3,11 @@
 // models/region_slot.pml; killing it at each instruction is tests/region's business.
 #include <region/attachment.hpp>
 
+#include <base/clock.hpp>
+#include <base/futex.hpp>
+#include <base/membarrier.hpp>
+#include <base/robust_list.hpp>
+#include <base/signals.hpp>
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -10,12 +15,7 @@
 #include <region/robust_node.hpp>
 #include <region/slot_claim.hpp>
 #include <sched.h>
-#include <sys/clock.hpp>
-#include <sys/futex.hpp>
-#include <sys/membarrier.hpp>
 #include <sys/mman.h>
-#include <sys/robust_list.hpp>
-#include <sys/signals.hpp>
 
 namespace deadbolt::regions {
 namespace {
@@ -56,10 +56,10 @@ bool map_life_page(const page_pair& pages, const open_region& region, std::uint3
 }
 
 attach_status find_list(robust_list_head*& head) noexcept {
-  head = sys::own_robust_list();
+  head = base::own_robust_list();
   if (head == nullptr) {
-    sys::make_libc_register_robust_list();
-    head = sys::own_robust_list();
+    base::make_libc_register_robust_list();
+    head = base::own_robust_list();
   }
   if (head == nullptr || head->futex_offset != this_libc_futex_offset) {
     return attach_status::no_robust_list;
@@ -107,18 +107,19 @@ void publish(open_region& region, const page_pair& pages, const taken_slot& take
   slot->pid.store(process.own_pid(), std::memory_order_relaxed);
   slot->tid.store(tid, std::memory_order_relaxed);
   slot->pid_namespace.store(process.own_pid_namespace(), std::memory_order_relaxed);
-  slot->since.store(sys::now(true), std::memory_order_relaxed);
+  slot->since.store(base::now(true), std::memory_order_relaxed);
   if constexpr (!is_glibc) {
     // What musl's pthread_exit reads of a mutex: its type, shared (128) and robust (4),
     // and its count of waiters.
-    std::atomic<std::uint32_t>* word = life_word(slot, static_cast<std::uint32_t>(this_libc_kind));
+    std::atomic<std::uint32_t>* word =
+        liveness_word(slot, static_cast<std::uint32_t>(this_libc_kind));
     word[-1].store(132, std::memory_order_relaxed);
     word[1].store(0, std::memory_order_relaxed);
   }
   link_node(head, node_of(pages.links()));
   // death order: linked, then named by TID: whoever dies after this is marked.
-  // order: release; who sees a live life word sees the slot's fields and generation.
-  life_word(slot, static_cast<std::uint32_t>(this_libc_kind))
+  // order: release; who sees a live liveness word sees the slot's fields and generation.
+  liveness_word(slot, static_cast<std::uint32_t>(this_libc_kind))
       ->store(tid | FUTEX_WAITERS, std::memory_order_release);
 
   attachment& record = *pages.record();
@@ -126,7 +127,7 @@ void publish(open_region& region, const page_pair& pages, const taken_slot& take
   record.length = region.length;
   record.id = owner_id(taken.number, taken.generation);
   // Again in each process: whether a child of fork is registered is not said.
-  record.plain_id = sys::register_for_barriers() == 0 ? record.id | word_plain : record.id;
+  record.plain_id = base::register_for_barriers() == 0 ? record.id | word_plain : record.id;
   record.shared_slot = region.slot(taken.number);
   record.region = &region;
   record.slot = slot;
@@ -147,7 +148,7 @@ attach_status attach_thread(open_region& region) noexcept {
   if (process == nullptr) return attach_status::system_error;
   const attach_status listed = find_list(head);
   if (listed != attach_status::attached) return listed;
-  sys::signals_blocked blocked;
+  base::signals_blocked blocked;
   process_locked locked{*process};
   static_cast<void>(find_attachment(nullptr)); // drops what a parent left
   if (attachment_to(region) != nullptr) return attach_status::attached;
@@ -176,7 +177,7 @@ attach_status attach_thread(open_region& region) noexcept {
 bool detach_thread(open_region& region) noexcept {
   process_state* process = this_process();
   if (process == nullptr) return false;
-  sys::signals_blocked blocked;
+  base::signals_blocked blocked;
   process_locked locked{*process};
   return detach_locked(*process, region);
 }
@@ -193,10 +194,12 @@ bool detach_locked(process_state& process, open_region& region) noexcept {
     sched_yield();
   }
   member_slot& slot = *own->slot;
-  std::atomic<std::uint32_t>* word = life_word(&slot, static_cast<std::uint32_t>(this_libc_kind));
+  std::atomic<std::uint32_t>* word =
+      liveness_word(&slot, static_cast<std::uint32_t>(this_libc_kind));
   std::uint32_t mine = own->tid | FUTEX_WAITERS;
   // A stranger wrote to the word if it is not ours: then the slot is not ours to free.
-  const bool whole = word->compare_exchange_strong(mine, life_claimed, std::memory_order_acq_rel);
+  const bool whole =
+      word->compare_exchange_strong(mine, liveness_claimed, std::memory_order_acq_rel);
   // death order: the token first, so that a walk from here on leaves the word alone,
   // then off the list, then free: never free while a list names it.
   unlink_node(own->head, node_of(page_pair{reinterpret_cast<std::byte*>(own->slot)}.links()));
@@ -204,7 +207,7 @@ bool detach_locked(process_state& process, open_region& region) noexcept {
   forget(process, *own);
   if (whole) {
     // Locks that are still held are abandoned: their waiters look again.
-    sys::futex_wake(reinterpret_cast<const std::uint32_t*>(word), INT_MAX);
+    base::futex_wake(reinterpret_cast<const std::uint32_t*>(word), INT_MAX);
     free_slot(slot);
   }
   munmap(own->slot, 2 * page_bytes);
@@ -213,13 +216,13 @@ bool detach_locked(process_state& process, open_region& region) noexcept {
 
 bool await_unlocks(process_state& process, const open_region& region) noexcept {
   reap(process);
-  const std::int64_t end = sys::now() + longest_unlock;
+  const std::int64_t end = base::now() + longest_unlock;
   for (const attachment* other = process.attachments; other != nullptr;
        other = other->next_of_process) {
     if (other->current_region() != &region) continue;
     // order: acquire, pairs with the end of unlock(): what it reads it has read.
     while (__atomic_load_n(&other->in_unlock, __ATOMIC_ACQUIRE) != 0) {
-      if (sys::now() >= end) return false;
+      if (base::now() >= end) return false;
       sched_yield(); // a few instructions of its are left to run
     }
   }

@@ -2,10 +2,10 @@
 // The paths that need nobody else. The protocol is models/region_mutex.pml.
 #include <deadbolt/mutex.hpp>
 
+#include <base/futex.hpp>
 #include <limits.h>
 #include <region/attachment.hpp>
 #include <region/mutex_wait.hpp>
-#include <sys/futex.hpp>
 
 namespace deadbolt {
 
@@ -22,7 +22,7 @@ inline bool take(std::uint64_t& word, const std::uint32_t& waiting) noexcept {
       __atomic_load_n(&waiting, __ATOMIC_RELAXED) == 0 ? self.plain_id : self.id;
   std::uint64_t expected = 0;
   // order: acquire, pairs with the last owner's unlock; release, so that who reads
-  // this id finds the life word that was published before.
+  // this id finds the liveness word that was published before.
   // death order: the one word holds all: dead, the thread owns it or does not.
   return __atomic_compare_exchange_n(&word, &expected, mine, false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_RELAXED);
@@ -30,25 +30,25 @@ inline bool take(std::uint64_t& word, const std::uint32_t& waiting) noexcept {
 
 } // namespace
 
-lock_status mutex::lock_status_of_lock() noexcept {
+lock_status mutex::acquire() noexcept {
   if (take(word_, waiting_)) [[likely]]
     return lock_status::acquired;
   return regions::lock_slow(&word_, &waiting_, spins_, nullptr);
 }
 
-lock_status mutex::lock_status_of_try_lock() noexcept {
+lock_status mutex::try_acquire() noexcept {
   if (take(word_, waiting_)) [[likely]]
     return lock_status::acquired;
   return regions::try_lock_slow(&word_);
 }
 
-lock_status mutex::lock_status_until(detail::deadline deadline) noexcept {
+lock_status mutex::acquire_until(detail::deadline deadline) noexcept {
   if (take(word_, waiting_)) [[likely]]
     return lock_status::acquired;
   return regions::lock_slow(&word_, &waiting_, spins_, &deadline);
 }
 
-unlock_status mutex::unlock_status_of_unlock() noexcept {
+unlock_status mutex::release() noexcept {
   const attachment* self = regions::this_thread.current;
   if (!self->covers(this)) [[unlikely]] {
     self = regions::find_attachment(this);
@@ -67,7 +67,7 @@ unlock_status mutex::unlock_status_of_unlock() noexcept {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     // Maybe somebody else's data already: at worst a wake that nobody needs.
     if (__atomic_load_n(&waiting_, __ATOMIC_RELAXED) != 0) [[unlikely]] {
-      sys::futex_wake(regions::futex_of(&word_), 1);
+      base::futex_wake(regions::futex_of(&word_), 1);
     }
     // order: release, after that look; pairs with the acquire in close().
     __atomic_store_n(&self->in_unlock, before, __ATOMIC_RELEASE);
@@ -86,7 +86,7 @@ unlock_status mutex::unlock_status_of_unlock() noexcept {
   const std::uint64_t old = __atomic_exchange_n(
       &word_, whole ? std::uint64_t{0} : regions::word_not_recoverable, __ATOMIC_RELEASE);
   if ((old & regions::word_waiters) != 0 || waited_for) {
-    sys::futex_wake(regions::futex_of(&word_), whole ? 1 : INT_MAX);
+    base::futex_wake(regions::futex_of(&word_), whole ? 1 : INT_MAX);
   }
   return unlock_status::released;
 }

@@ -2,11 +2,11 @@
 // The protocol is models/region_mutex.pml; the names of its steps are there.
 #include <region/mutex_wait.hpp>
 
+#include <base/membarrier.hpp>
+#include <base/spin.hpp>
 #include <region/attachment.hpp>
 #include <region/owner.hpp>
 #include <region/sleep.hpp>
-#include <sys/membarrier.hpp>
-#include <sys/spin.hpp>
 
 namespace deadbolt::regions {
 namespace {
@@ -30,12 +30,12 @@ bool take_over(std::uint64_t* word, std::uint64_t& seen, const attachment& self,
   return __atomic_compare_exchange_n(word, &seen, mine, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
 }
 
-// Sleeps on the lock word and on its owner's life word, and `waiting`, if there is one,
+// Sleeps on the lock word and on its owner's liveness word, and `waiting`, if there is one,
 // is set. True when it ended because the time was over.
 bool sleep_for(const std::uint64_t* word, std::uint64_t seen, const std::uint32_t* waiting,
                const owner_view& owner, const detail::deadline* deadline) noexcept {
   const watched_word lock{futex_of(word), static_cast<std::uint32_t>(seen)};
-  const watched_word life{futex_of(owner.life), owner.life_value};
+  const watched_word life{futex_of(owner.life), owner.liveness_value};
   const watched_word plain[] = {lock, {waiting, 1}, life};
   const watched_word other[] = {lock, life};
   const bool timed_out = waiting != nullptr ? sleep_on(plain, 3, sleep_end(deadline), word)
@@ -51,7 +51,7 @@ lock_status lock_slow(std::uint64_t* word, std::uint32_t* waiting, std::uint32_t
   const attachment& self = require_attachment(word);
   bool slept = false;
   bool doubtful = false; // nobody woke us for the whole of a sleep
-  sys::spinner spinner{spins};
+  base::spinner spinner{spins};
   std::uint64_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
   for (;;) {
     if (is_free(seen)) {
@@ -85,7 +85,7 @@ lock_status lock_slow(std::uint64_t* word, std::uint32_t* waiting, std::uint32_t
       // order: the owner releases, then looks at `waiting`. Where it has looked already, its
       // release is out when this returns; else it sees what was just set. Refused here, but
       // not there: the bound.
-      sys::barrier_everywhere();
+      base::barrier_everywhere();
       const std::uint64_t after = __atomic_load_n(word, __ATOMIC_ACQUIRE);
       if (after != seen) {
         seen = after;

@@ -16,7 +16,7 @@ inline const std::uint32_t* futex_of(const std::uint64_t* word) noexcept {
 
 // Acquires, by waiting until the deadline if there is one (nullptr: for ever). The
 // calling thread is made a member first if it is none. `waiting` is a mutex's; nullptr
-// where the word is never plain. `spins`: see sys::spinner.
+// where the word is never plain. `spins`: see base::spinner.
 lock_status lock_slow(std::uint64_t* word, std::uint32_t* waiting, std::uint32_t& spins,
                       const detail::deadline* deadline) noexcept;
 lock_status try_lock_slow(std::uint64_t* word) noexcept;

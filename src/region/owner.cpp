@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <region/owner.hpp>
 
+#include <base/futex.hpp>
 #include <limits.h>
 #include <region/slot_claim.hpp>
-#include <sys/futex.hpp>
 
 namespace deadbolt::regions {
 
@@ -16,7 +16,7 @@ owner_view look_at_owner(const open_region& region, std::uint64_t word) noexcept
     return {true, nullptr, nullptr, 0};
   }
   const std::atomic<std::uint32_t>* life =
-      life_word(slot, slot->kind.load(std::memory_order_acquire));
+      liveness_word(slot, slot->kind.load(std::memory_order_acquire));
   if (life == nullptr) return {true, nullptr, nullptr, 0};
   const std::uint32_t value = life->load(std::memory_order_acquire);
   const bool dead =
@@ -25,12 +25,12 @@ owner_view look_at_owner(const open_region& region, std::uint64_t word) noexcept
 }
 
 bool is_gone_unmarked(const owner_view& owner, std::uint64_t word) noexcept {
-  return is_gone(*owner.slot, generation_of(word), *owner.life, owner.life_value);
+  return is_gone(*owner.slot, generation_of(word), *owner.life, owner.liveness_value);
 }
 
 void pass_on(const owner_view& owner) noexcept {
-  if (owner.life->load(std::memory_order_acquire) != owner.life_value) {
-    sys::futex_wake(futex_of(owner.life), INT_MAX);
+  if (owner.life->load(std::memory_order_acquire) != owner.liveness_value) {
+    base::futex_wake(futex_of(owner.life), INT_MAX);
   }
 }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <region/process_state.hpp>
 
+#include <base/futex.hpp>
+#include <base/signals.hpp>
 #include <limits.h>
 #include <pthread.h>
 #include <region/attachment.hpp>
-#include <sys/futex.hpp>
 #include <sys/mman.h>
-#include <sys/signals.hpp>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,13 +36,13 @@ void give(std::uint32_t* lock) noexcept {
 // Nobody may be in the middle of an attach when the address space is copied: the
 // child would share, and so keep, a claim that is another thread's.
 void before_fork() noexcept {
-  sys::signals_blocked blocked;
+  base::signals_blocked blocked;
   process_state* state = this_process();
   if (state != nullptr) take(&state->lock);
 }
 
 void after_fork_in_parent() noexcept {
-  sys::signals_blocked blocked;
+  base::signals_blocked blocked;
   process_state* state = this_process();
   if (state != nullptr) give(&state->lock);
 }

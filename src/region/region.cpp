@@ -2,6 +2,7 @@
 // Handles, and the mappings behind them.
 #include <deadbolt/region.hpp>
 
+#include <base/signals.hpp>
 #include <errno.h>
 #include <region/attachment.hpp>
 #include <region/open_region.hpp>
@@ -9,7 +10,6 @@
 #include <region/region_access.hpp>
 #include <region/region_file.hpp>
 #include <sys/mman.h>
-#include <sys/signals.hpp>
 
 namespace deadbolt {
 
@@ -32,7 +32,7 @@ region refused(region_status status, int error = 0) noexcept {
 }
 
 // Takes the descriptor over. With the process lock held.
-region map_file(sys::file& file, const fixed_header& header) noexcept {
+region map_file(base::file& file, const fixed_header& header) noexcept {
   open_region* unused = nullptr;
   for (open_region& entry : process_regions) {
     if (entry.base.load(std::memory_order_relaxed) == nullptr) {
@@ -62,23 +62,23 @@ region map_file(sys::file& file, const fixed_header& header) noexcept {
   return region_access::make(unused, region_status::open, 0);
 }
 
-region map_file_locked(sys::file& file, const fixed_header& header) noexcept {
+region map_file_locked(base::file& file, const fixed_header& header) noexcept {
   process_state* process = this_process();
   if (process == nullptr) return refused(region_status::system_error, ENOMEM);
-  sys::signals_blocked blocked;
+  base::signals_blocked blocked;
   process_locked locked{*process};
   return map_file(file, header);
 }
 
 region finish(const file_outcome& made, const fixed_header& header) noexcept {
   if (made.status != region_status::open) return refused(made.status, made.error);
-  sys::file file{made.descriptor};
+  base::file file{made.descriptor};
   return map_file_locked(file, header);
 }
 
 // Takes the descriptor over.
 region open_file(int descriptor) noexcept {
-  sys::file file{descriptor};
+  base::file file{descriptor};
   fixed_header header;
   int error = 0;
   const region_status status = judge_file(file.get(), header, error);
@@ -100,7 +100,7 @@ region region::create_anonymous(const char* name, const region_options& options)
 }
 
 region region::open(const char* path) noexcept {
-  const int descriptor = sys::open_file(path, O_RDWR | O_NOCTTY);
+  const int descriptor = base::open_file(path, O_RDWR | O_NOCTTY);
   if (descriptor == -ENOENT) return regions::refused(region_status::not_found);
   if (descriptor == -EISDIR) return regions::refused(region_status::not_a_region);
   if (descriptor < 0) return regions::refused(region_status::system_error, -descriptor);
@@ -120,7 +120,7 @@ region region::open_or_create(const char* path, const region_options& options) n
 region region::open_descriptor(int descriptor) noexcept {
   if (descriptor < 0) return regions::refused(region_status::system_error, EBADF);
   // A description of our own, whatever the caller's may do and however it was opened.
-  const int own = sys::open_file(sys::descriptor_path{descriptor}.get(), O_RDWR | O_NOCTTY);
+  const int own = base::open_file(base::descriptor_path{descriptor}.get(), O_RDWR | O_NOCTTY);
   if (own < 0) return regions::refused(region_status::system_error, -own);
   return regions::open_file(own);
 }
@@ -153,7 +153,7 @@ bool region::close() noexcept {
   status_ = region_status::closed;
   regions::process_state* process = regions::this_process();
   if (process == nullptr) return true;
-  sys::signals_blocked blocked;
+  base::signals_blocked blocked;
   regions::process_locked locked{*process};
   if (--closing.references != 0) return true;
   regions::detach_locked(*process, closing);
@@ -168,7 +168,7 @@ bool region::close() noexcept {
   std::byte* base = closing.base.load(std::memory_order_relaxed);
   closing.base.store(nullptr, std::memory_order_release);
   if (unmap) munmap(base, closing.length);
-  sys::close_file(closing.descriptor);
+  base::close_file(closing.descriptor);
   closing.descriptor = -1;
   return unmap;
 }

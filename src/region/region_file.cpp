@@ -96,13 +96,13 @@ file_outcome create_file(const char* path, const region_options& options,
   char name[PATH_MAX];
   if (!directory_of(path, name)) return failed(ENAMETOOLONG);
   const unsigned mode = options.mode & 0777;
-  int descriptor = sys::open_file(name, O_TMPFILE | O_RDWR, mode);
+  int descriptor = base::open_file(name, O_TMPFILE | O_RDWR, mode);
   const bool named = descriptor == -EOPNOTSUPP || descriptor == -EISDIR || descriptor == -EINVAL;
   if (named) {
     if (!temporary_name(path, name)) return failed(ENAMETOOLONG);
-    descriptor = sys::open_file(name, O_RDWR | O_CREAT | O_EXCL, mode);
+    descriptor = base::open_file(name, O_RDWR | O_CREAT | O_EXCL, mode);
   }
-  sys::file file{descriptor};
+  base::file file{descriptor};
   if (file.get() < 0) return failed(-file.get());
   file_outcome outcome{region_status::open, 0, -1};
   if (is_shared_between_machines(file.get())) {
@@ -110,7 +110,7 @@ file_outcome create_file(const char* path, const region_options& options,
   } else if (const int error = fill(file.get(), header); error != 0) {
     outcome = failed(error);
   } else {
-    const sys::descriptor_path unnamed{file.get()};
+    const base::descriptor_path unnamed{file.get()};
     const int linked = named ? linkat(AT_FDCWD, name, AT_FDCWD, path, 0)
                              : linkat(AT_FDCWD, unnamed.get(), AT_FDCWD, path, AT_SYMLINK_FOLLOW);
     if (linked != 0) {
@@ -125,7 +125,7 @@ file_outcome create_file(const char* path, const region_options& options,
 file_outcome create_memfd(const char* name, const region_options& options,
                           fixed_header& header) noexcept {
   if (!make_header(options, header)) return {region_status::invalid_options, 0, -1};
-  sys::file file{
+  base::file file{
       static_cast<int>(arch::raw_syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING))};
   if (file.get() < 0) return failed(-file.get());
   if (const int error = fill(file.get(), header); error != 0) return failed(error);

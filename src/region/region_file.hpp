@@ -3,9 +3,9 @@
 #ifndef DEADBOLT_REGION_REGION_FILE_HPP
 #define DEADBOLT_REGION_REGION_FILE_HPP
 
+#include <base/file.hpp>
 #include <deadbolt/region.hpp>
 #include <region/header.hpp>
-#include <sys/file.hpp>
 
 namespace deadbolt::regions {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A node on the thread's robust list whose links are nobody else's to write.
 //
-// The life word ends a shared page; `prev` and `next`, which the kernel and the libc
+// The liveness word ends a shared page; `prev` and `next`, which the kernel and the libc
 // follow, are where this libc expects them behind a lock word, and that is in the
 // private page behind. Every libc's node has its word within one page's end:
 //   glibc 64 bits  word 4072, prev 4096, next 4104   (next - word = 32)
@@ -27,9 +27,9 @@ inline constexpr bool is_glibc = false;
 #endif
 inline constexpr bool has_back_links = is_64_bit || !is_glibc;
 
-inline constexpr life_kind this_libc_kind =
-    is_64_bit ? (is_glibc ? life_kind::at_4072 : life_kind::at_4076)
-              : (is_glibc ? life_kind::at_4076 : life_kind::at_4088);
+inline constexpr liveness_kind this_libc_kind =
+    is_64_bit ? (is_glibc ? liveness_kind::at_4072 : liveness_kind::at_4076)
+              : (is_glibc ? liveness_kind::at_4076 : liveness_kind::at_4088);
 inline constexpr long this_libc_futex_offset =
     is_64_bit ? (is_glibc ? -32 : -28) : (is_glibc ? -20 : -12);
 

@@ -18,7 +18,7 @@ lock_status lock_exclusive(detail::shared_mutex_words& words, const patience& pa
   if (self.covers(&words) && !regions::holds_shared(self, &words)) [[likely]] {
     std::uint64_t expected = 0;
     // order: acquire, pairs with the last owner's unlock; release, so that who reads this
-    // id finds the life word that was published before; and before the look at readers.
+    // id finds the liveness word that was published before; and before the look at readers.
     // death order: the one word, and `state`: who follows knows whether data was touched.
     if (__atomic_compare_exchange_n(&words.writer, &expected, self.id, false, __ATOMIC_SEQ_CST,
                                     __ATOMIC_RELAXED)) [[likely]] {
@@ -68,33 +68,33 @@ unlock_status release_exclusive(detail::shared_mutex_words& words, std::uint64_t
 
 } // namespace
 
-lock_status shared_mutex::lock_status_of_lock() noexcept {
+lock_status shared_mutex::acquire() noexcept {
   return lock_exclusive(words_, {true, nullptr});
 }
-lock_status shared_mutex::lock_status_of_try_lock() noexcept {
+lock_status shared_mutex::try_acquire() noexcept {
   return lock_exclusive(words_, {false, nullptr});
 }
-lock_status shared_mutex::lock_status_until(detail::deadline deadline) noexcept {
+lock_status shared_mutex::acquire_until(detail::deadline deadline) noexcept {
   return lock_exclusive(words_, {true, &deadline});
 }
-lock_status shared_mutex::lock_status_of_lock_shared() noexcept {
+lock_status shared_mutex::acquire_shared() noexcept {
   return lock_shared_by(words_, {true, nullptr});
 }
-lock_status shared_mutex::lock_status_of_try_lock_shared() noexcept {
+lock_status shared_mutex::try_acquire_shared() noexcept {
   return lock_shared_by(words_, {false, nullptr});
 }
-lock_status shared_mutex::lock_shared_status_until(detail::deadline deadline) noexcept {
+lock_status shared_mutex::acquire_shared_until(detail::deadline deadline) noexcept {
   return lock_shared_by(words_, {true, &deadline});
 }
 
-unlock_status shared_mutex::unlock_status_of_unlock() noexcept {
+unlock_status shared_mutex::release() noexcept {
   const attachment* self = own_attachment(this);
   const std::uint64_t seen = __atomic_load_n(&words_.writer, __ATOMIC_RELAXED);
   if (self == nullptr || regions::id_of(seen) != self->id) return unlock_status::not_owner;
   return release_exclusive(words_, seen);
 }
 
-unlock_status shared_mutex::unlock_status_of_unlock_shared() noexcept {
+unlock_status shared_mutex::release_shared() noexcept {
   const attachment* self = own_attachment(this);
   if (self == nullptr) return unlock_status::not_owner;
   const std::uint64_t name = regions::hold_name(*self, this);

@@ -4,13 +4,13 @@
 // word held, and gives the word to the next.
 #include <region/shared_mutex_wait.hpp>
 
+#include <base/futex.hpp>
+#include <base/spin.hpp>
 #include <limits.h>
 #include <region/mutex_wait.hpp>
 #include <region/owner.hpp>
 #include <region/sleep.hpp>
 #include <region/slot_claim.hpp>
-#include <sys/futex.hpp>
-#include <sys/spin.hpp>
 
 namespace deadbolt::regions {
 namespace {
@@ -28,7 +28,7 @@ lock_status wait_for_reader(member_slot& slot, std::uint64_t name, scan scan,
                             const patience& patience) noexcept {
   bool doubtful = !patience.waits; // nobody woke us for the whole of a sleep
   std::uint32_t spins = 0;         // not remembered: the lock has no room for it
-  sys::spinner spinner{spins};
+  base::spinner spinner{spins};
   for (;;) {
     // Generation, hold, life, in that order: life is this reader's or a later one's, and
     // the generation lets is_gone() see that.
@@ -37,7 +37,7 @@ lock_status wait_for_reader(member_slot& slot, std::uint64_t name, scan scan,
     hold_entry* entry = find_hold(slot, name, seen);
     if (entry == nullptr) return lock_status::acquired;
     const std::atomic<std::uint32_t>* life =
-        life_word(&slot, slot.kind.load(std::memory_order_acquire));
+        liveness_word(&slot, slot.kind.load(std::memory_order_acquire));
     const std::uint32_t value = life == nullptr ? 0 : life->load(std::memory_order_acquire);
     if (!is_alive(value) || (doubtful && is_gone(slot, generation, *life, value))) {
       if (scan == scan::look) return lock_status::acquired;
@@ -108,7 +108,7 @@ void release_writer_word(shared_mutex_words& words, bool whole) noexcept {
   const std::uint64_t old = __atomic_exchange_n(
       &words.writer, whole ? std::uint64_t{0} : word_not_recoverable, __ATOMIC_RELEASE);
   if ((old & word_waiters) != 0) {
-    sys::futex_wake(futex_of(&words.writer), whole ? 1 : INT_MAX);
+    base::futex_wake(futex_of(&words.writer), whole ? 1 : INT_MAX);
   }
 }
 
@@ -167,7 +167,7 @@ shared_entry try_enter_shared(shared_mutex_words& words, const attachment& self)
 lock_status lock_shared_slow(shared_mutex_words& words, const patience& patience) noexcept {
   const attachment& self = require_attachment(&words);
   std::uint32_t spins = 0;
-  sys::spinner spinner{spins};
+  base::spinner spinner{spins};
   do {
     const shared_entry entry = try_enter_shared(words, self);
     if (entry == shared_entry::in) return lock_status::acquired;

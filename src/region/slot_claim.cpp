@@ -11,7 +11,7 @@
 namespace deadbolt::regions {
 
 slot_claim::slot_claim(const open_region& region) noexcept
-    : file_{sys::open_file(sys::descriptor_path{region.descriptor}.get(), O_RDWR)} {
+    : file_{base::open_file(base::descriptor_path{region.descriptor}.get(), O_RDWR)} {
   struct stat status;
   if (file_.get() < 0) {
     error_ = fcntl(region.descriptor, F_GETFD) < 0 ? attach_status::descriptor_lost
@@ -25,7 +25,7 @@ slot_claim::slot_claim(const open_region& region) noexcept
 
 bool slot_claim::try_take(std::uint32_t slot) noexcept {
   const std::int64_t offset = claim_lock_offset + slot;
-  if (sys::try_lock_byte(file_.get(), offset) != 0) return false;
+  if (base::try_lock_byte(file_.get(), offset) != 0) return false;
   taken_ = offset;
   return true;
 }
@@ -34,7 +34,7 @@ bool slot_claim::try_take(std::uint32_t slot) noexcept {
 // descriptor meanwhile.
 void slot_claim::give_back() noexcept {
   if (taken_ < 0) return;
-  sys::unlock_byte(file_.get(), taken_);
+  base::unlock_byte(file_.get(), taken_);
   taken_ = -1;
 }
 
@@ -43,13 +43,13 @@ bool is_gone(const member_slot& slot, std::uint64_t generation,
   const process_state* process = this_process();
   if (process == nullptr || process->pid_namespace == 0) return false;
   if (slot.pid_namespace.load(std::memory_order_acquire) != process->pid_namespace) return false;
-  // order: acquire, so that the life word and the generation are looked at later.
+  // order: acquire, so that the liveness word and the generation are looked at later.
   const auto pid = static_cast<int>(slot.pid.load(std::memory_order_acquire));
   const auto tid = static_cast<int>(slot.tid.load(std::memory_order_acquire));
   if (pid <= 0 || tid <= 0) return false;
   if (arch::raw_syscall(SYS_tgkill, pid, tid, 0) != -ESRCH) return false;
   // order: the fields belong to one membership, for they are written before the
-  // life word is and the generation has not moved since.
+  // liveness word is and the generation has not moved since.
   return word.load(std::memory_order_acquire) == life &&
          slot.generation.load(std::memory_order_acquire) == generation;
 }
@@ -60,7 +60,7 @@ enum class pass { marked_only, gone_too };
 
 bool can_be_had(const member_slot& slot, const std::atomic<std::uint32_t>& word, std::uint32_t life,
                 pass pass) noexcept {
-  if (life == life_retired) return false;
+  if (life == liveness_retired) return false;
   if (!is_alive(life)) return true;
   return pass == pass::gone_too &&
          is_gone(slot, slot.generation.load(std::memory_order_acquire), word, life);
@@ -68,8 +68,9 @@ bool can_be_had(const member_slot& slot, const std::atomic<std::uint32_t>& word,
 
 // A kind that is none was written by a stranger.
 std::atomic<std::uint32_t>* word_of(member_slot& slot) noexcept {
-  std::atomic<std::uint32_t>* word = life_word(&slot, slot.kind.load(std::memory_order_acquire));
-  return word != nullptr ? word : life_word(&slot, 0);
+  std::atomic<std::uint32_t>* word =
+      liveness_word(&slot, slot.kind.load(std::memory_order_acquire));
+  return word != nullptr ? word : liveness_word(&slot, 0);
 }
 
 // With the claim held.
@@ -78,22 +79,24 @@ bool take(member_slot& slot, pass pass) noexcept {
   std::uint32_t life = word->load(std::memory_order_acquire);
   if (!can_be_had(slot, *word, life, pass)) return false;
   // From here on a crash leaves the token, and the next holder of the claim starts over.
-  if (!word->compare_exchange_strong(life, life_claimed, std::memory_order_acq_rel)) return false;
+  if (!word->compare_exchange_strong(life, liveness_claimed, std::memory_order_acq_rel))
+    return false;
   const std::uint64_t generation = slot.generation.load(std::memory_order_relaxed);
   if (generation >= last_generation) {
-    word->store(life_retired, std::memory_order_release);
+    word->store(liveness_retired, std::memory_order_release);
     return false;
   }
   // Before anybody is alive here again: what it announces must be its own.
   drop_all_holds(slot);
   // order: release; who reads the new generation knows that the old owner is gone,
   // and who reads what is published later reads the new generation.
-  if (life != life_free) slot.generation.store(generation + 1, std::memory_order_release);
-  std::atomic<std::uint32_t>* mine = life_word(&slot, static_cast<std::uint32_t>(this_libc_kind));
+  if (life != liveness_free) slot.generation.store(generation + 1, std::memory_order_release);
+  std::atomic<std::uint32_t>* mine =
+      liveness_word(&slot, static_cast<std::uint32_t>(this_libc_kind));
   if (mine != word) {
-    mine->store(life_claimed, std::memory_order_release);
+    mine->store(liveness_claimed, std::memory_order_release);
     slot.kind.store(static_cast<std::uint32_t>(this_libc_kind), std::memory_order_release);
-    word->store(life_free, std::memory_order_relaxed);
+    word->store(liveness_free, std::memory_order_relaxed);
   } else {
     slot.kind.store(static_cast<std::uint32_t>(this_libc_kind), std::memory_order_release);
   }
@@ -129,15 +132,16 @@ bool take_slot(open_region& region, slot_claim& claim, taken_slot& taken) noexce
 }
 
 void free_slot(member_slot& slot) noexcept {
-  std::atomic<std::uint32_t>* word = life_word(&slot, static_cast<std::uint32_t>(this_libc_kind));
+  std::atomic<std::uint32_t>* word =
+      liveness_word(&slot, static_cast<std::uint32_t>(this_libc_kind));
   const std::uint64_t generation = slot.generation.load(std::memory_order_relaxed);
   if (generation >= last_generation) {
-    word->store(life_retired, std::memory_order_release);
+    word->store(liveness_retired, std::memory_order_release);
     return;
   }
   // order: the generation moves before the slot can be had again.
   slot.generation.store(generation + 1, std::memory_order_release);
-  word->store(life_free, std::memory_order_release);
+  word->store(liveness_free, std::memory_order_release);
 }
 
 } // namespace deadbolt::regions

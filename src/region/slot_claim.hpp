@@ -3,16 +3,16 @@
 #ifndef DEADBOLT_REGION_SLOT_CLAIM_HPP
 #define DEADBOLT_REGION_SLOT_CLAIM_HPP
 
+#include <base/file.hpp>
 #include <cstdint>
 #include <region/open_region.hpp>
-#include <sys/file.hpp>
 
 namespace deadbolt::regions {
 
 // The right to change a slot's state: a lock on one byte, held by an open file
 // description of this operation alone. The kernel lets go of it when the process
 // dies, after the exit walk of each of its threads: a token that is found under
-// the claim is a crash's, and no list names that life word any more.
+// the claim is a crash's, and no list names that liveness word any more.
 class slot_claim {
 public:
   // Opens a description of the region's file; see error().
@@ -28,7 +28,7 @@ public:
   void give_back() noexcept;
 
 private:
-  sys::file file_;
+  base::file file_;
   attach_status error_ = attach_status::attached;
   std::int64_t taken_ = -1;
 };
@@ -47,7 +47,7 @@ struct taken_slot {
 };
 bool take_slot(open_region& region, slot_claim& claim, taken_slot& taken) noexcept;
 
-// Frees a slot whose life word holds the token and is on no list.
+// Frees a slot whose liveness word holds the token and is on no list.
 void free_slot(member_slot& slot) noexcept;
 
 } // namespace deadbolt::regions

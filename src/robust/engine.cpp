@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include <robust/engine.hpp>
 
+#include <base/futex.hpp>
+#include <base/message.hpp>
+#include <base/vdso_image.hpp>
 #include <deadbolt/robust_futex.h>
 #include <deadbolt/thread_sanitizer.hpp>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/futex.hpp>
-#include <sys/message.hpp>
-#include <sys/vdso_image.hpp>
 
 extern "C" {
 std::uint32_t deadbolt_local_futex_unlock(std::uint32_t* word, robust_list_head* head,
@@ -45,7 +45,7 @@ std::uint64_t* pending_slot(robust_list_head* head) noexcept {
 std::uint32_t unlock_in_kernel(std::uint32_t* word, robust_list_head* head,
                                std::uint32_t expected) noexcept {
   // WAITERS is the kernel's business now.
-  if (sys::futex_robust_unlock(word, pending_slot(head)) >= 0) return expected;
+  if (base::futex_robust_unlock(word, pending_slot(head)) >= 0) return expected;
   return deadbolt_local_futex_unlock(word, head, expected);
 }
 
@@ -60,7 +60,7 @@ int pi_unlock_in_kernel(std::uint32_t* word, std::uint32_t* expected,
   }
   long result;
   do {
-    result = sys::futex_robust_unlock_pi(word, pending_slot(head));
+    result = base::futex_robust_unlock_pi(word, pending_slot(head));
   } while (result == -EAGAIN);
   if (result == 0) return 1;
   // The caller's own FUTEX_UNLOCK_PI hears why.
@@ -74,7 +74,7 @@ std::uint32_t vdso_unlock(std::uint32_t* word, robust_list_head* head,
   if (__builtin_expect((old & FUTEX_WAITERS) != 0, 0)) {
     // The word may be another's memory by now; the kernel knows from list_op_pending
     // that this wake is owed, and clears that when it is done.
-    sys::futex_wake(word, 1);
+    base::futex_wake(word, 1);
     // death order: the wake comes first, or a death in between would lose it.
     __atomic_store_n(&head->list_op_pending, nullptr, __ATOMIC_RELEASE);
   }
@@ -106,7 +106,7 @@ constexpr engine local_engine{.name = "local",
 
 template <class Function>
 bool find(const char* name, Function& function) noexcept {
-  static const sys::vdso_image vdso = sys::this_process_vdso();
+  static const base::vdso_image vdso = base::this_process_vdso();
   function = reinterpret_cast<Function>(reinterpret_cast<std::uintptr_t>(vdso.find_function(name)));
   return function != nullptr;
 }
@@ -115,7 +115,7 @@ bool find(const char* name, Function& function) noexcept {
 bool kernel_knows_robust_unlock() noexcept {
   std::uint32_t word = 1;
   std::uint64_t pending = 1;
-  return sys::futex_robust_unlock(&word, &pending) == 0 && word == 0 && pending == 0;
+  return base::futex_robust_unlock(&word, &pending) == 0 && word == 0 && pending == 0;
 }
 
 bool make(const char* name, engine& made) noexcept {
@@ -147,7 +147,7 @@ bool make(const char* name, engine& made) noexcept {
 }
 
 void abort_bad_word(const char* function, const std::uint32_t* word) noexcept {
-  sys::message{}
+  base::message{}
       .text(function)
       .text(": the lock word's address ")
       .pointer(word)
@@ -168,7 +168,7 @@ constinit engine chosen_engine{};
   engine made{};
   if (wanted != nullptr && *wanted != '\0') {
     if (!make(wanted, made)) {
-      sys::message line;
+      base::message line;
       // The name comes last, since it may be too long for the line.
       line.text("DEADBOLT_ENGINE: the engines of this kernel are");
       for (const char* const* name = engine_names; *name != nullptr; ++name) {
@@ -194,7 +194,7 @@ bool engine_is_available(const char* name) noexcept {
 
 void deadbolt_abort_unlock_of_changed_word(const std::uint32_t* word, robust_list_head* /*head*/,
                                            std::uint32_t expected) noexcept {
-  deadbolt::sys::message{}
+  deadbolt::base::message{}
       .text("unlock of the lock word at ")
       .pointer(word)
       .text(": it holds ")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <deadbolt/lock_result.hpp>
 
-#include <sys/message.hpp>
+#include <base/message.hpp>
 
 namespace deadbolt {
 
@@ -36,7 +36,7 @@ const char* to_string(unlock_status status) noexcept {
 }
 
 void detail::abort_unexamined(lock_status status, const void* lock) noexcept {
-  sys::message{}
+  base::message{}
       .text("locking ")
       .pointer(lock)
       .text(" gave ")

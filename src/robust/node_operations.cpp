@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <robust/node_operations.hpp>
 
-#include <sys/message.hpp>
+#include <base/message.hpp>
 
 namespace deadbolt::robust {
 
@@ -15,7 +15,7 @@ bool mark_consistent(robust_node& node) noexcept {
 }
 
 void abort_misplaced(const void* address) noexcept {
-  sys::message{}
+  base::message{}
       .text("a mutex cannot be at ")
       .pointer(address)
       .text(address == nullptr ? ": the pointer is null" : ": it must be aligned to 8 bytes")
@@ -23,7 +23,7 @@ void abort_misplaced(const void* address) noexcept {
 }
 
 void abort_futex(const char* call, const std::uint32_t* word, long error) noexcept {
-  sys::message{}
+  base::message{}
       .text(call)
       .text(" on the lock word at ")
       .pointer(word)

@@ -3,12 +3,12 @@
 #ifndef DEADBOLT_ROBUST_NODE_OPERATIONS_HPP
 #define DEADBOLT_ROBUST_NODE_OPERATIONS_HPP
 
+#include <base/clock.hpp>
 #include <deadbolt/lock_result.hpp>
 #include <deadbolt/robust_node.hpp>
 #include <deadbolt/timed_lock.hpp>
 #include <robust/libc_layout.hpp>
 #include <robust/thread_identity.hpp>
-#include <sys/clock.hpp>
 
 namespace deadbolt::robust {
 
@@ -84,7 +84,7 @@ inline void give_up_unrepaired(robust_node& node) noexcept {
 }
 
 inline bool is_over(const deadline* deadline) noexcept {
-  return deadline != nullptr && sys::now(deadline->realtime) >= deadline->nanoseconds;
+  return deadline != nullptr && base::now(deadline->realtime) >= deadline->nanoseconds;
 }
 
 // mark_consistent() and owner() of both mutexes.

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include <robust/quiescence.hpp>
 
+#include <base/clock.hpp>
+#include <base/message.hpp>
+#include <base/robust_list.hpp>
 #include <cstddef>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <robust/libc_layout.hpp>
 #include <sched.h>
-#include <sys/clock.hpp>
-#include <sys/message.hpp>
 #include <sys/mman.h>
-#include <sys/robust_list.hpp>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -35,7 +35,7 @@ pid_t to_tid(const char* name) noexcept {
 bool is_pending(pid_t tid, pid_t caller, std::uintptr_t first, std::size_t length,
                 int& error) noexcept {
   robust_list_head* head = nullptr;
-  const long found = sys::get_robust_list(tid, head);
+  const long found = base::get_robust_list(tid, head);
   if (found != 0 && found != -ESRCH) error = static_cast<int>(-found);
   if (found != 0 || head == nullptr) return false;
   std::uintptr_t pending = 0;
@@ -100,7 +100,7 @@ pass look_at_threads(int directory, std::uintptr_t first, std::size_t length,
 // Looks until nobody is in flight or the time is over, and says so in `result`.
 void wait_for_threads(int directory, std::uintptr_t first, std::size_t length,
                       std::chrono::nanoseconds timeout, quiescence_result& result) noexcept {
-  const std::int64_t start = sys::now();
+  const std::int64_t start = base::now();
   // One pass is not enough: the kernel finds its place in the list by counting, so a
   // thread that exits after it was seen hides a later one. If the next pass meets the
   // same threads, none of them has exited, and the one before was complete.
@@ -121,7 +121,7 @@ void wait_for_threads(int directory, std::uintptr_t first, std::size_t length,
     nobody_was_in_flight = result.in_flight_count == 0;
     last_fingerprint = seen.fingerprint;
     if (first_clean_pass) continue;
-    if (sys::now() - start >= timeout.count()) {
+    if (base::now() - start >= timeout.count()) {
       if (result.in_flight_count == 0) result.error = EAGAIN;
       result.status =
           result.error != 0 ? quiescence_status::unavailable : quiescence_status::timed_out;
@@ -161,7 +161,7 @@ quiescence_result unmap(void* address, std::size_t length,
 void robust::await_destruction(const char* what, const void* address, std::size_t size) noexcept {
   const quiescence_result result = wait_for_unlocks(address, size);
   if (result.status != quiescence_status::timed_out) return;
-  sys::message line;
+  base::message line;
   line.text(what).text(" at ").pointer(address).text(" while in use by ");
   line.number(result.in_flight_count).text(" thread(s) of this process:");
   for (std::uint32_t i = 0; i < result.in_flight_count && i < quiescence_result::max_reported;

@@ -33,16 +33,16 @@ inline unlock_status unlock_as(thread_identity self, robust_node& node) noexcept
 
 } // namespace
 
-lock_status robust_mutex::lock_status_of_lock() noexcept {
+lock_status robust_mutex::acquire() noexcept {
   return is_ready(node_) ? lock_as(known_thread(), node_, nullptr) : first_lock(node_);
 }
 
-lock_status robust_mutex::lock_status_until(detail::deadline deadline) noexcept {
+lock_status robust_mutex::acquire_until(detail::deadline deadline) noexcept {
   return lock_as(first_use(node_), node_, &deadline);
 }
 
 // Never spins, never sleeps, and takes a free word whatever its flags say.
-lock_status robust_mutex::lock_status_of_try_lock() noexcept {
+lock_status robust_mutex::try_acquire() noexcept {
   const thread_identity self = first_use(node_);
   announce(self, links(node_));
   std::uint32_t seen = __atomic_load_n(&node_.word, __ATOMIC_RELAXED);
@@ -58,7 +58,7 @@ lock_status robust_mutex::lock_status_of_try_lock() noexcept {
   return lock_status::busy;
 }
 
-unlock_status robust_mutex::unlock_status_of_unlock() noexcept {
+unlock_status robust_mutex::release() noexcept {
   return is_ready(node_) ? unlock_as(known_thread(), node_) : first_unlock(node_);
 }
 

@@ -2,9 +2,9 @@
 // Waiting for a robust_mutex, and taking it over from the dead.
 #include <robust/robust_mutex_operations.hpp>
 
+#include <base/futex.hpp>
+#include <base/spin.hpp>
 #include <errno.h>
-#include <sys/futex.hpp>
-#include <sys/spin.hpp>
 
 namespace deadbolt::robust {
 namespace {
@@ -19,11 +19,11 @@ void sleep_on(const std::uint32_t* word, std::uint32_t expected,
               const deadline* deadline) noexcept {
   std::int64_t longest = longest_sleep;
   if (deadline != nullptr) {
-    const std::int64_t left = deadline->nanoseconds - sys::now(deadline->realtime);
+    const std::int64_t left = deadline->nanoseconds - base::now(deadline->realtime);
     if (left < longest) longest = left < 0 ? 0 : left;
   }
-  const long result = sys::futex_wait_until(
-      word, expected, {.realtime = false, .nanoseconds = sys::now() + longest});
+  const long result = base::futex_wait_until(
+      word, expected, {.realtime = false, .nanoseconds = base::now() + longest});
   if (result != 0 && result != -EAGAIN && result != -EINTR && result != -ETIMEDOUT) {
     abort_futex("FUTEX_WAIT_BITSET", word, result);
   }
@@ -44,7 +44,7 @@ lock_status lock_slow(thread_identity self, robust_node& node, const deadline* d
   std::uint32_t* word = &node.word;
   // Whoever slept may have left others asleep, so it owns the word with WAITERS.
   std::uint32_t keep_waiters = 0;
-  sys::spinner spinner{node.spins};
+  base::spinner spinner{node.spins};
   std::uint32_t seen = __atomic_load_n(word, __ATOMIC_RELAXED);
   for (;;) {
     if (is_free(seen)) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <deadbolt/robust_pi_mutex.hpp>
 
+#include <base/futex_pi.hpp>
 #include <errno.h>
 #include <robust/engine.hpp>
 #include <robust/node_operations.hpp>
 #include <robust/quiescence.hpp>
-#include <sys/futex_pi.hpp>
 
 namespace deadbolt {
 
@@ -33,7 +33,7 @@ robust_list* list_entry(robust_node& node) noexcept {
       // would take it from the waiters whom the kernel knows.
       long result;
       do {
-        result = sys::futex_unlock_pi(&node.word);
+        result = base::futex_unlock_pi(&node.word);
       } while (result == -EAGAIN);
       // death order: nothing is retracted on a failure: the word is still ours.
       if (result != 0) abort_futex("FUTEX_UNLOCK_PI", &node.word, result);
@@ -89,7 +89,7 @@ lock_status settle_given(thread_identity self, robust_node& node) noexcept {
 [[gnu::noinline]] lock_status lock_slow(thread_identity self, robust_node& node,
                                         const deadline* deadline) noexcept {
   for (;;) {
-    const long result = sys::futex_lock_pi(&node.word, deadline);
+    const long result = base::futex_lock_pi(&node.word, deadline);
     switch (result) {
     case 0:
       return settle_given(self, node);
@@ -134,28 +134,28 @@ inline unlock_status unlock_as(thread_identity self, robust_node& node) noexcept
 
 } // namespace
 
-lock_status robust_pi_mutex::lock_status_of_lock() noexcept {
+lock_status robust_pi_mutex::acquire() noexcept {
   return is_ready(node_) ? lock_as(known_thread(), node_, nullptr) : first_lock(node_);
 }
 
-lock_status robust_pi_mutex::lock_status_until(detail::deadline deadline) noexcept {
+lock_status robust_pi_mutex::acquire_until(detail::deadline deadline) noexcept {
   return lock_as(first_use(node_), node_, &deadline);
 }
 
-lock_status robust_pi_mutex::lock_status_of_try_lock() noexcept {
+lock_status robust_pi_mutex::try_acquire() noexcept {
   const thread_identity self = first_use(node_);
   announce(self, pending_entry(node_));
   if (take_free_word(self, node_)) return settle(self, node_, false);
   // A word that is free but marked may have waiters whom the kernel knows.
   if (is_free(__atomic_load_n(&node_.word, __ATOMIC_RELAXED)) &&
-      sys::futex_trylock_pi(&node_.word) == 0) {
+      base::futex_trylock_pi(&node_.word) == 0) {
     return settle_given(self, node_);
   }
   retract(self);
   return lock_status::busy;
 }
 
-unlock_status robust_pi_mutex::unlock_status_of_unlock() noexcept {
+unlock_status robust_pi_mutex::release() noexcept {
   return is_ready(node_) ? unlock_as(known_thread(), node_) : first_unlock(node_);
 }
 

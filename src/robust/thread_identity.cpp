@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <robust/thread_identity.hpp>
 
+#include <base/message.hpp>
+#include <base/robust_list.hpp>
 #include <robust/engine.hpp>
 #include <robust/libc_layout.hpp>
-#include <sys/message.hpp>
 #include <sys/mman.h>
-#include <sys/robust_list.hpp>
 
 namespace deadbolt::robust {
 
@@ -31,7 +31,7 @@ std::uint32_t mark_process() noexcept {
     void* mapped =
         mmap(nullptr, mark_page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapped == MAP_FAILED || madvise(mapped, mark_page_size, MADV_WIPEONFORK) != 0) {
-      sys::message{}
+      base::message{}
           .text("cannot map a page that is wiped on fork (MADV_WIPEONFORK, Linux 4.14): locks "
                 "could not tell a child from its parent")
           .abort();
@@ -75,7 +75,7 @@ bool is_owned_by(robust_list* entry, std::uint32_t tid) noexcept {
 // there are none of the child's own.
 void drop_inherited_entries(robust_list_head* head, std::uint32_t tid) noexcept {
   robust_list* last = &head->list;
-  if (sys::own_robust_list() == head) {
+  if (base::own_robust_list() == head) {
     int left = 2048; // the most that the kernel would walk
     while (left-- > 0 && !is_head(head, last->next) && is_owned_by(last->next, tid)) {
       last = without_pi_bit(last->next);
@@ -87,17 +87,17 @@ void drop_inherited_entries(robust_list_head* head, std::uint32_t tid) noexcept 
 
 // `inherited` is the head that this thread had before a fork, if there was one.
 robust_list_head* find_head(robust_list_head* inherited) noexcept {
-  robust_list_head* head = sys::own_robust_list();
+  robust_list_head* head = base::own_robust_list();
   if (head != nullptr) return head;
   if constexpr (libc_registers_on_first_use) {
-    sys::make_libc_register_robust_list();
-    head = sys::own_robust_list();
+    base::make_libc_register_robust_list();
+    head = base::own_robust_list();
   }
   if (head == nullptr && inherited != nullptr) {
     // A child that the libc's fork did not make: the head is still the libc's, only
     // the kernel has to be told again.
     arch::raw_syscall(SYS_set_robust_list, inherited, sizeof *inherited);
-    head = sys::own_robust_list();
+    head = base::own_robust_list();
   }
   return head;
 }
@@ -114,7 +114,7 @@ thread_identity look_up_identity(const void* lock) noexcept {
   if (inherited != nullptr) drop_inherited_entries(inherited, tid);
   robust_list_head* head = find_head(inherited);
   if (head == nullptr) {
-    sys::message{}
+    base::message{}
         .text("the mutex at ")
         .pointer(lock)
         .text(": thread ")
@@ -124,7 +124,7 @@ thread_identity look_up_identity(const void* lock) noexcept {
         .abort();
   }
   if (head->futex_offset != libc_futex_offset) {
-    sys::message{}
+    base::message{}
         .text("the mutex at ")
         .pointer(lock)
         .text(": the robust list of thread ")

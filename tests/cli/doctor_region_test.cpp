@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Whether doctor sees a life word that the kernel would not find.
+// Whether doctor sees a liveness word that the kernel would not find.
 #include "cli/doctor/checks.hpp"
 
 #include <command_output.hpp>
@@ -20,16 +20,16 @@
 namespace {
 
 using deadbolt::region;
-using deadbolt::cli::doctor::gather_life_word_facts;
-using deadbolt::cli::doctor::judge_life_word;
+using deadbolt::cli::doctor::gather_liveness_word_facts;
+using deadbolt::cli::doctor::judge_liveness_word;
 using deadbolt::cli::doctor::level;
-using deadbolt::cli::doctor::life_word_facts;
+using deadbolt::cli::doctor::liveness_word_facts;
 using deadbolt::testing::child_process;
 using deadbolt::testing::command_output;
 using deadbolt::testing::gate;
 using deadbolt::testing::run_command;
 
-// A member with this many pthread robust mutexes that are newer than its life word.
+// A member with this many pthread robust mutexes that are newer than its liveness word.
 class member_with_mutexes {
 public:
   explicit member_with_mutexes(int newer)
@@ -64,25 +64,25 @@ private:
   child_process child_;
 };
 
-TEST(doctor_region, life_word_in_front_is_found) {
+TEST(doctor_region, liveness_word_in_front_is_found) {
   const member_with_mutexes member{0};
-  const life_word_facts facts = gather_life_word_facts(member.pid(), member.pid());
+  const liveness_word_facts facts = gather_liveness_word_facts(member.pid(), member.pid());
   ASSERT_EQ(facts.failure, "");
   EXPECT_EQ(facts.position, 1u);
-  EXPECT_EQ(judge_life_word(facts).severity, level::ok);
+  EXPECT_EQ(judge_liveness_word(facts).severity, level::ok);
 }
 
-TEST(doctor_region, life_word_is_found_as_the_last_that_the_kernel_looks_at) {
+TEST(doctor_region, liveness_word_is_found_as_the_last_that_the_kernel_looks_at) {
   const member_with_mutexes member{2047};
-  const life_word_facts facts = gather_life_word_facts(member.pid(), member.pid());
+  const liveness_word_facts facts = gather_liveness_word_facts(member.pid(), member.pid());
   EXPECT_EQ(facts.position, 2048u);
 }
 
-TEST(doctor_region, life_word_behind_more_is_hidden) {
+TEST(doctor_region, liveness_word_behind_more_is_hidden) {
   const member_with_mutexes member{2048};
-  const life_word_facts facts = gather_life_word_facts(member.pid(), member.pid());
+  const liveness_word_facts facts = gather_liveness_word_facts(member.pid(), member.pid());
   EXPECT_EQ(facts.position, std::nullopt);
-  EXPECT_EQ(judge_life_word(facts).severity, level::broken);
+  EXPECT_EQ(judge_liveness_word(facts).severity, level::broken);
   const command_output result =
       run_command(DEADBOLT_COMMAND " doctor --region " + member.path() + " 2>&1");
   EXPECT_EQ(result.status, 1) << result.text;
@@ -99,10 +99,10 @@ TEST(doctor_region, members_that_the_kernel_finds_are_fine) {
 }
 
 TEST(doctor_region, bad_entry_in_front_hides_it) {
-  const life_word_facts facts{
+  const liveness_word_facts facts{
       .pid = 1, .tid = 1, .failure = {}, .position = std::nullopt, .broken_at = 7};
-  EXPECT_NE(judge_life_word(facts).what.find("entry 7"), std::string::npos);
-  EXPECT_EQ(judge_life_word(facts).severity, level::broken);
+  EXPECT_NE(judge_liveness_word(facts).what.find("entry 7"), std::string::npos);
+  EXPECT_EQ(judge_liveness_word(facts).severity, level::broken);
 }
 
 TEST(doctor_region, file_that_is_no_region_is_said_to_be_none) {

@@ -69,7 +69,7 @@ protected:
 };
 
 TEST_F(inspect, free_lock_and_the_member_that_made_it) {
-  ASSERT_NE(shared.construct<deadbolt::mutex>("lock"), nullptr);
+  ASSERT_NE(shared.find_or_construct<deadbolt::mutex>("lock"), nullptr);
   const json view = look();
   ASSERT_EQ(view["members"].size(), 1u) << view;
   EXPECT_EQ(view["members"][0]["pid"], getpid());
@@ -80,7 +80,7 @@ TEST_F(inspect, free_lock_and_the_member_that_made_it) {
 }
 
 TEST_F(inspect, owner_and_waiters_of_a_held_lock) {
-  auto* lock = shared.construct<deadbolt::mutex>("lock");
+  auto* lock = shared.find_or_construct<deadbolt::mutex>("lock");
   const deadbolt::lock_result held = lock->lock();
   ASSERT_TRUE(held);
   child_process waiter{[&] {
@@ -104,7 +104,7 @@ TEST_F(inspect, owner_and_waiters_of_a_held_lock) {
 }
 
 TEST_F(inspect, lock_of_a_killed_owner_is_abandoned_and_then_inconsistent) {
-  auto* lock = shared.construct<deadbolt::mutex>("lock");
+  auto* lock = shared.find_or_construct<deadbolt::mutex>("lock");
   pid_t owner = 0;
   {
     child_process holder{[&] {
@@ -132,7 +132,7 @@ TEST_F(inspect, lock_inside_a_struct_is_found_where_it_is_held_or_asked_for) {
     long cents;
     deadbolt::mutex lock;
   };
-  auto* its = shared.construct<account>("account");
+  auto* its = shared.find_or_construct<account>("account");
   const json nobody = look();
   EXPECT_EQ(nobody["locks"].size(), 0u) << nobody;
   EXPECT_EQ(nobody["objects"][0]["name"], "account");
@@ -148,7 +148,7 @@ TEST_F(inspect, lock_inside_a_struct_is_found_where_it_is_held_or_asked_for) {
 }
 
 TEST_F(inspect, readers_and_the_writer_of_a_shared_mutex) {
-  auto* lock = shared.construct<deadbolt::shared_mutex>("table");
+  auto* lock = shared.find_or_construct<deadbolt::shared_mutex>("table");
   const json nobody = lock_named(look(), "table");
   EXPECT_EQ(nobody["kind"], "shared_mutex") << nobody;
   EXPECT_EQ(nobody["state"], "free");
@@ -177,7 +177,7 @@ TEST_F(inspect, readers_and_the_writer_of_a_shared_mutex) {
 }
 
 TEST_F(inspect, permits_of_a_semaphore_and_who_holds_them) {
-  auto* permits = shared.construct<deadbolt::counting_semaphore<3>>("permits", 2);
+  auto* permits = shared.find_or_construct<deadbolt::counting_semaphore<3>>("permits", 2);
   ASSERT_TRUE(permits->acquire());
   const json one = lock_named(look(), "permits");
   EXPECT_EQ(one["kind"], "counting_semaphore") << one;
@@ -192,8 +192,8 @@ TEST_F(inspect, permits_of_a_semaphore_and_who_holds_them) {
 }
 
 TEST_F(inspect, whether_anybody_may_sleep_on_a_condition_variable) {
-  auto* lock = shared.construct<deadbolt::mutex>("lock");
-  auto* arrived = shared.construct<deadbolt::condition_variable>("arrived");
+  auto* lock = shared.find_or_construct<deadbolt::mutex>("lock");
+  auto* arrived = shared.find_or_construct<deadbolt::condition_variable>("arrived");
   const auto arrived_object = [&] {
     const json view = look();
     for (const json& object : view["objects"])
@@ -211,7 +211,7 @@ TEST_F(inspect, whether_anybody_may_sleep_on_a_condition_variable) {
 }
 
 TEST_F(inspect, looking_changes_nothing) {
-  ASSERT_NE(shared.construct<deadbolt::mutex>("lock"), nullptr);
+  ASSERT_NE(shared.find_or_construct<deadbolt::mutex>("lock"), nullptr);
   constexpr std::size_t table = 2ul * 4096 + 8ul * 4096; // the header's pages and the slots'
   const auto whole = [&] {
     return std::string(reinterpret_cast<const char*>(shared.data() - table), table + 2ul * 4096);
@@ -229,7 +229,7 @@ TEST_F(inspect, watch_looks_as_often_as_it_is_told) {
 }
 
 TEST_F(inspect, text_names_the_owner) {
-  auto* lock = shared.construct<deadbolt::mutex>("till");
+  auto* lock = shared.find_or_construct<deadbolt::mutex>("till");
   const deadbolt::lock_result held = lock->lock();
   ASSERT_TRUE(held);
   const command_output result = run_command(DEADBOLT_COMMAND " inspect " + path);
@@ -259,10 +259,10 @@ TEST_F(inspect, offset_that_no_lock_can_have_is_refused) {
 
 // Names are whatever somebody wrote into the file.
 TEST_F(inspect, hostile_names_are_json_and_tell_the_terminal_nothing) {
-  ASSERT_NE(shared.construct<deadbolt::mutex>("qu\"o\\te"), nullptr);
-  ASSERT_NE(shared.construct<deadbolt::mutex>("\x1b[2J\n\x07"), nullptr);
-  ASSERT_NE(shared.construct<int>("\xff\xfe\xc2\x9b"), nullptr);
-  ASSERT_NE(shared.construct<int>("gr\u00fcn"), nullptr);
+  ASSERT_NE(shared.find_or_construct<deadbolt::mutex>("qu\"o\\te"), nullptr);
+  ASSERT_NE(shared.find_or_construct<deadbolt::mutex>("\x1b[2J\n\x07"), nullptr);
+  ASSERT_NE(shared.find_or_construct<int>("\xff\xfe\xc2\x9b"), nullptr);
+  ASSERT_NE(shared.find_or_construct<int>("gr\u00fcn"), nullptr);
   const json view = look();
   EXPECT_EQ(lock_named(view, "qu\"o\\te")["state"], "free") << view;
   EXPECT_EQ(lock_named(view, "\x1b[2J\n\x07")["state"], "free") << view;
@@ -302,7 +302,7 @@ TEST_F(inspect, fifo_is_refused_and_not_waited_for) {
 TEST_F(inspect, data_full_of_owners_is_cut_off) {
   region large = region::create_anonymous("deadbolt-inspect", {.size = 8 << 20, .members = 1});
   ASSERT_TRUE(large) << to_string(large.status());
-  ASSERT_NE(large.construct<int>("one"), nullptr); // makes this thread a member
+  ASSERT_NE(large.find_or_construct<int>("one"), nullptr); // makes this thread a member
   auto* words = reinterpret_cast<std::uint64_t*>(large.data());
   for (std::size_t i = 8; i < (8 << 20) / sizeof *words; ++i)
     words[i] = deadbolt::regions::owner_id(0, 0);

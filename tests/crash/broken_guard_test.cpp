@@ -3,7 +3,7 @@
 #include "attack.hpp"
 #include "guard/windows/known_libcs.hpp"
 #include "guard/windows/measure.hpp"
-#include "twin_guard.hpp"
+#include "mutant_guard.hpp"
 
 #include <functional>
 #include <optional>

@@ -1,35 +1,35 @@
 // SPDX-License-Identifier: MIT
 // The harness finds what is wrong with a shared_mutex, and nothing where nothing is wrong.
 #include "attack.hpp"
-#include "twin_shared_mutex.hpp"
+#include "mutant_shared_mutex.hpp"
 
 namespace deadbolt::crash {
 namespace {
 
-// A row points to its subject: the twins live as long as the tests.
+// A row points to its subject: the mutants live as long as the tests.
 template <side Victim, shared_fault Fault>
-row attack_twin(std::string_view scenario) {
-  static constexpr twin_shared_mutex twin{Victim, Fault};
-  return attack(twin, scenario, guard_named("none"));
+row attack_mutant(std::string_view scenario) {
+  static constexpr mutant_shared_mutex mutant{Victim, Fault};
+  return attack(mutant, scenario, guard_named("none"));
 }
 
 TEST(healthy_shared_mutex, is_clean) {
   for (const std::string_view scenario : {"reuse", "waiter"}) {
-    const row row = attack_twin<side::reader, shared_fault::none>(scenario);
+    const row row = attack_mutant<side::reader, shared_fault::none>(scenario);
     EXPECT_EQ(row.judge(), standing::clean) << describe(row);
     EXPECT_GT(row.kill_points(), 20u);
   }
 }
 
 TEST(broken_shared_mutex, count_of_readers_loses_the_lock) {
-  const row row = attack_twin<side::reader, shared_fault::counts_readers>("reuse");
+  const row row = attack_mutant<side::reader, shared_fault::counts_readers>("reuse");
   EXPECT_EQ(row.judge(), standing::unclean);
   EXPECT_GT(row.count(outcome::lost), 0u) << describe(row);
   EXPECT_EQ(row.count(outcome::corrupted), 0u) << describe(row);
 }
 
 TEST(broken_shared_mutex, writers_death_that_is_not_told_is_found) {
-  const row row = attack_twin<side::writer, shared_fault::forgets_writer>("reuse");
+  const row row = attack_mutant<side::writer, shared_fault::forgets_writer>("reuse");
   EXPECT_EQ(row.judge(), standing::unclean);
   EXPECT_GT(row.count(outcome::lost), 0u) << describe(row);
   EXPECT_EQ(row.count(outcome::owner_died), 0u) << describe(row);

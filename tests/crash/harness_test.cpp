@@ -5,9 +5,9 @@
 #include "crash/process.hpp"
 #include "crash/report.hpp"
 #include "crash/scenarios/judge.hpp"
+#include "crash/trial_memory.hpp"
 #include "crash/vdso_places.hpp"
 #include "crash/victim.hpp"
-#include "crash/world_memory.hpp"
 
 #include <algorithm>
 #include <array>
@@ -20,7 +20,7 @@ namespace deadbolt::crash {
 namespace {
 
 TEST(find_damage, sees_one_bit_anywhere_in_the_lock_s_pages) {
-  const world_memory memory{subject_named("glibc")};
+  const trial_memory memory{subject_named("glibc")};
   fill_with_tid(memory.lock(), memory.lock_length(), 4711);
   EXPECT_EQ(find_damage(memory.lock(), memory.lock_length(), 4711), "");
   auto* const bytes = static_cast<unsigned char*>(memory.lock());
@@ -41,10 +41,10 @@ TEST(last_new_place, is_the_last_that_a_breakpoint_meets_only_once) {
 TEST(victim, runs_through_the_clock_as_one_instruction) {
   if (clock_in_vdso() == 0) GTEST_SKIP() << "the vDSO of this process has no clock";
   const subject& target = subject_named("robust_mutex");
-  const world_memory memory{target};
+  const trial_memory memory{target};
   target.create(memory.lock());
-  for (std::size_t i = 0; i < world_memory::companions; ++i) target.create(memory.companion(i));
-  const puppet owner{target};
+  for (std::size_t i = 0; i < trial_memory::companions; ++i) target.create(memory.companion(i));
+  const helper_process owner{target};
   ASSERT_EQ(owner.on().make(deed::try_lock, memory.lock()), grant::acquired);
   victim waiter{target, guard_named("none"), memory, {.operation = stepped_operation::lock}};
   const path_store store{1};

@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// src/arch/x86_64/robust_futex_unlock.S
+// src/robust/arch/x86_64/robust_futex_unlock.S
 extern "C" {
 std::uint32_t deadbolt_local_futex_unlock(void* word, robust_list_head* head,
                                           std::uint32_t expected);

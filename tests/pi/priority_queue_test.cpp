@@ -9,6 +9,8 @@
 
 #include <array>
 #include <atomic>
+#include <base/robust_list.hpp>
+#include <base/vdso_image.hpp>
 #include <cerrno>
 #include <cstring>
 #include <gtest/gtest.h>
@@ -18,9 +20,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/robust_list.hpp>
 #include <sys/user.h>
-#include <sys/vdso_image.hpp>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -98,10 +98,10 @@ bool is_exit_stop(int status) {
 bool unlock_is_in_kernels_hands(pid_t owner) {
   user_regs_struct registers{};
   EXPECT_EQ(ptrace(PTRACE_GETREGS, owner, nullptr, &registers), 0);
-  const sys::vdso_image vdso = sys::this_process_vdso();
+  const base::vdso_image vdso = base::this_process_vdso();
   if (registers.rip - reinterpret_cast<std::uint64_t>(vdso.base) < vdso.size) return true;
   robust_list_head* head = nullptr;
-  if (sys::get_robust_list(owner, head) != 0 || head == nullptr) return false;
+  if (base::get_robust_list(owner, head) != 0 || head == nullptr) return false;
   errno = 0;
   const long pending = ptrace(PTRACE_PEEKDATA, owner, &head->list_op_pending, nullptr);
   constexpr long need_action = 2;

@@ -58,21 +58,21 @@ static void files(const char* path) {
 
 static void named_objects(struct deadbolt_region* region) {
   bool fresh = false;
-  CHECK(deadbolt_region_begin_construct(region, "bad", 8, 3, DEADBOLT_OBJECT_OTHER, &fresh) ==
-        NULL);
-  CHECK(deadbolt_region_begin_construct(region, "bad", 8, 0, DEADBOLT_OBJECT_OTHER, &fresh) ==
-        NULL);
-  unsigned long* first = deadbolt_region_begin_construct(
+  CHECK(deadbolt_region_find_or_begin_construct(region, "bad", 8, 3, DEADBOLT_OBJECT_OTHER,
+                                                &fresh) == NULL);
+  CHECK(deadbolt_region_find_or_begin_construct(region, "bad", 8, 0, DEADBOLT_OBJECT_OTHER,
+                                                &fresh) == NULL);
+  unsigned long* first = deadbolt_region_find_or_begin_construct(
       region, "number", sizeof *first, _Alignof(unsigned long), DEADBOLT_OBJECT_OTHER, &fresh);
   CHECK(first != NULL && fresh && *first == 0);
   *first = 7;
   deadbolt_region_end_construct(region, "number", false); /* it cannot be made after all */
-  first = deadbolt_region_begin_construct(region, "number", sizeof *first, _Alignof(unsigned long),
-                                          DEADBOLT_OBJECT_OTHER, &fresh);
+  first = deadbolt_region_find_or_begin_construct(
+      region, "number", sizeof *first, _Alignof(unsigned long), DEADBOLT_OBJECT_OTHER, &fresh);
   CHECK(first != NULL && fresh && *first == 0);
   *first = 8;
   deadbolt_region_end_construct(region, "number", true);
-  const unsigned long* second = deadbolt_region_begin_construct(
+  const unsigned long* second = deadbolt_region_find_or_begin_construct(
       region, "number", sizeof *first, _Alignof(unsigned long), DEADBOLT_OBJECT_OTHER, &fresh);
   CHECK(second == first && !fresh && *second == 8);
 }
@@ -187,7 +187,7 @@ int main(void) {
   struct deadbolt_region region = DEADBOLT_REGION_INIT;
   CHECK(deadbolt_region_create_anonymous(&region, "c", &small) == DEADBOLT_REGION_OPEN);
   bool fresh = false;
-  struct board* board = deadbolt_region_begin_construct(
+  struct board* board = deadbolt_region_find_or_begin_construct(
       &region, "board", sizeof *board, _Alignof(struct board), DEADBOLT_OBJECT_OTHER, &fresh);
   CHECK(board != NULL && fresh);
   deadbolt_region_end_construct(&region, "board", true);

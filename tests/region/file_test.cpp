@@ -212,21 +212,21 @@ TEST_F(region_file, named_objects_are_made_once_and_checked) {
     std::uint64_t y = 0;
   };
   region made = region::create(path.c_str(), small);
-  auto* first = made.construct<point>("first");
+  auto* first = made.find_or_construct<point>("first");
   ASSERT_NE(first, nullptr);
   EXPECT_EQ(first->x, 7u);
   first->x = 8;
-  EXPECT_EQ(made.construct<point>("first"), first);
+  EXPECT_EQ(made.find_or_construct<point>("first"), first);
   EXPECT_EQ(first->x, 8u) << "made once";
-  EXPECT_EQ(made.construct<std::uint32_t>("first"), nullptr) << "another size";
-  EXPECT_NE(made.construct<std::uint32_t>("second", 3u), nullptr);
-  EXPECT_EQ(*made.construct<std::uint32_t>("second"), 3u);
+  EXPECT_EQ(made.find_or_construct<std::uint32_t>("first"), nullptr) << "another size";
+  EXPECT_NE(made.find_or_construct<std::uint32_t>("second", 3u), nullptr);
+  EXPECT_EQ(*made.find_or_construct<std::uint32_t>("second"), 3u);
   struct big {
     std::byte bytes[90];
   };
-  EXPECT_EQ(made.construct<big>("big"), nullptr) << "no room";
-  EXPECT_EQ(made.construct<point>(""), nullptr);
-  EXPECT_EQ(made.construct<point>(std::string(40, 'n').c_str()), nullptr);
+  EXPECT_EQ(made.find_or_construct<big>("big"), nullptr) << "no room";
+  EXPECT_EQ(made.find_or_construct<point>(""), nullptr);
+  EXPECT_EQ(made.find_or_construct<point>(std::string(40, 'n').c_str()), nullptr);
   EXPECT_EQ(made.at<point>(96), nullptr);
   EXPECT_EQ(made.at<point>(4), nullptr) << "misaligned";
 }
@@ -240,9 +240,9 @@ TEST_F(region_file, maker_that_dies_in_a_constructor_is_replaced) {
     }
   };
   region made = region::create(path.c_str(), small);
-  EXPECT_EQ(run_in_child([&] { static_cast<void>(made.construct<fragile>("it", true)); }),
+  EXPECT_EQ(run_in_child([&] { static_cast<void>(made.find_or_construct<fragile>("it", true)); }),
             killed_by(SIGKILL));
-  auto* it = made.construct<fragile>("it", false);
+  auto* it = made.find_or_construct<fragile>("it", false);
   ASSERT_NE(it, nullptr);
   EXPECT_EQ(it->value, 2u);
 }

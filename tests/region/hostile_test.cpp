@@ -40,7 +40,7 @@ std::uint64_t forged(std::mt19937_64& random) {
   case 2:
     return any >> 32 & 0x3fff; // a free generation
   case 3:
-    return regions::life_claimed;
+    return regions::liveness_claimed;
   case 4:
     return FUTEX_OWNER_DIED | FUTEX_WAITERS;
   case 5:

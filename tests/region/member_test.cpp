@@ -43,12 +43,12 @@ TEST(region_member, attach_and_detach_are_counted_once) {
   EXPECT_EQ(live_members(shared.handle()), 0u);
 }
 
-TEST(region_member, life_word_is_the_threads_tid_and_on_its_list) {
+TEST(region_member, liveness_word_is_the_threads_tid_and_on_its_list) {
   region_of<board> shared;
   ASSERT_EQ(name(shared.handle().attach()), "attached");
   for (std::uint32_t slot = 0; slot < 16; ++slot) {
-    if (regions::is_alive(life_at(shared.handle(), slot))) {
-      EXPECT_EQ(life_at(shared.handle(), slot),
+    if (regions::is_alive(liveness_at(shared.handle(), slot))) {
+      EXPECT_EQ(liveness_at(shared.handle(), slot),
                 static_cast<std::uint32_t>(gettid()) | FUTEX_WAITERS);
       EXPECT_EQ(slot_at(shared.handle(), slot).pid, static_cast<std::uint32_t>(getpid()));
     }
@@ -330,8 +330,8 @@ TEST(region_member, closing_waits_for_another_threads_unlock_for_a_second) {
   }
 }
 
-// Newer pthread mutexes go in front of the life word: the kernel walks 2,048 entries.
-TEST(region_member, life_word_is_seen_behind_2047_newer_pthread_mutexes) {
+// Newer pthread mutexes go in front of the liveness word: the kernel walks 2,048 entries.
+TEST(region_member, liveness_word_is_seen_behind_2047_newer_pthread_mutexes) {
   constexpr int newer = 2047;
   region_of<board> shared;
   EXPECT_EQ(run_in_child([&] {

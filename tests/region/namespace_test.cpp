@@ -93,7 +93,7 @@ TEST_F(region_namespace, locks_pass_between_namespaces) {
 }
 
 // The naive protocols' trap: A is in the middle of attach or detach, its namesake B
-// takes the only slot, A dies, and the kernel takes B's life word for A's.
+// takes the only slot, A dies, and the kernel takes B's liveness word for A's.
 class namesakes : public region_namespace, public ::testing::WithParamInterface<bool> {};
 
 TEST_P(namesakes, stranger_in_the_slot_is_not_marked_wherever_its_namesake_dies) {
@@ -121,7 +121,7 @@ TEST_P(namesakes, stranger_in_the_slot_is_not_marked_wherever_its_namesake_dies)
         known.add(dying.instruction_pointer());
         const bool calls = dying.is_at_system_call();
         if (!dying.step(1)) return;
-        const std::uint64_t now = dying.list_state() ^ life_at(shared.handle(), 0);
+        const std::uint64_t now = dying.list_state() ^ liveness_at(shared.handle(), 0);
         if (calls || now != seen) points->push_back(at);
         seen = now;
       }
@@ -136,7 +136,7 @@ TEST_P(namesakes, stranger_in_the_slot_is_not_marked_wherever_its_namesake_dies)
       shared->held[0].open();
       shared->go[1].pass("the death");
       CHILD_EXPECT(name(shared.handle().attach()) == "attached");
-      CHILD_EXPECT(life_at(shared.handle(), 0) == (1 | FUTEX_WAITERS));
+      CHILD_EXPECT(liveness_at(shared.handle(), 0) == (1 | FUTEX_WAITERS));
       CHILD_EXPECT(name(shared->lock[0].lock()) == "acquired");
       CHILD_EXPECT(name(shared->lock[0].unlock()) == "released");
     }};

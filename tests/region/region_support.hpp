@@ -48,15 +48,15 @@ inline regions::member_slot& slot_at(region& region, std::uint32_t slot) {
   return *regions::region_at(region.data())->slot(slot);
 }
 
-inline std::uint32_t life_at(region& region, std::uint32_t slot) {
+inline std::uint32_t liveness_at(region& region, std::uint32_t slot) {
   regions::member_slot& member = slot_at(region, slot);
-  return regions::life_word(&member, member.kind)->load();
+  return regions::liveness_word(&member, member.kind)->load();
 }
 
 inline std::uint32_t live_members(region& region) {
   std::uint32_t count = 0;
   for (std::uint32_t slot = 0; slot < region.members(); ++slot) {
-    if (regions::is_alive(life_at(region, slot))) ++count;
+    if (regions::is_alive(liveness_at(region, slot))) ++count;
   }
   return count;
 }

@@ -20,7 +20,7 @@ protected:
   static constexpr std::uint32_t members = 3;
   region_of<board> shared{members};
 
-  // What the operations write, as one number: slots' beginnings and life words, the data.
+  // What the operations write, as one number: slots' beginnings and liveness words, the data.
   [[nodiscard]] std::uint64_t everything() {
     std::uint64_t state = 0;
     const auto add = [&](const void* from, std::size_t count) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The table of examples/kv_table.hpp under load, its users killed one after the other, and
 // looked at after each kill: every value is whole, none goes back in time, no key is lost.
-// Usage: kv_storm [KILLS [SEED [twin]]]: the twin's users write without the journal. Exit status 0,
-// 1 for a violation, 2 for bad usage.
+// Usage: kv_storm [KILLS [SEED [mutant]]]: the mutant's users write without the journal. Exit
+// status 0, 1 for a violation, 2 for bad usage.
 #include "../../examples/kv_table.hpp"
 
 #include <deadbolt/region.hpp>
@@ -68,7 +68,7 @@ int main(int count, char** arguments) {
   const long kills = count > 1 ? std::strtol(arguments[1], nullptr, 10) : 10'000;
   const std::uint64_t seed =
       count > 2 ? std::strtoull(arguments[2], nullptr, 10) : std::random_device{}();
-  const bool twin = count > 3 && std::strcmp(arguments[3], "twin") == 0;
+  const bool mutant = count > 3 && std::strcmp(arguments[3], "mutant") == 0;
   if (kills <= 0) return 2;
   std::printf("kv_storm: seed %llu (given after the number of kills, it replays them)\n",
               static_cast<unsigned long long>(seed));
@@ -77,13 +77,13 @@ int main(int count, char** arguments) {
   deadbolt::region region =
       deadbolt::region::create_anonymous("kv_storm", {.size = sizeof(kv::table), .members = 64});
   if (!region) return 2;
-  auto& table = *region.construct<kv::table>("table");
+  auto& table = *region.find_or_construct<kv::table>("table");
 
   pid_t pids[users];
   const auto start = [&](pid_t& pid) {
     const std::uint64_t its_seed = random();
     pid = fork();
-    if (pid == 0) use(table, its_seed, twin);
+    if (pid == 0) use(table, its_seed, mutant);
     return pid > 0;
   };
   for (pid_t& pid : pids) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Says on stdout how often a waiter looks at a held lock before it sleeps, here.
-#include <sys/spin.hpp>
+#include <base/spin.hpp>
 
 #include <cstdio>
 
 int main() {
   std::uint32_t estimate = 0;
-  deadbolt::sys::spinner spinner{estimate};
+  deadbolt::base::spinner spinner{estimate};
   int looks = 0;
   while (spinner.again()) ++looks;
   std::printf("%d\n", looks);

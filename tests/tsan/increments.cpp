@@ -112,7 +112,7 @@ struct board {
 // Whoever comes first makes it.
 int construct_in(deadbolt::region& region) {
   by_two([&] {
-    auto* const shared = region.construct<board>("board", 42L);
+    auto* const shared = region.find_or_construct<board>("board", 42L);
     want(shared != nullptr && shared->written == 42);
   });
   return 0;
@@ -132,7 +132,7 @@ int run(std::string_view kind) {
     deadbolt::counting_semaphore<2> permits{1};
   };
   auto region = deadbolt::region::create_anonymous("increments", {.size = 4096, .members = 8});
-  auto* const in = region.construct<objects>("objects");
+  auto* const in = region.find_or_construct<objects>("objects");
   if (in == nullptr) return 1;
   if (kind == "mutex") return increment_with(in->lock);
   if (kind == "timed_mutex") return increment_with(timed_mutex{in->lock});

@@ -79,8 +79,8 @@ static void* with_condition_variable(void* mine) {
 /* Whoever comes first makes it. */
 static void* constructing(void* region) {
   bool fresh = false;
-  long* made = deadbolt_region_begin_construct(region, "number", sizeof *made, _Alignof(long),
-                                               DEADBOLT_OBJECT_OTHER, &fresh);
+  long* made = deadbolt_region_find_or_begin_construct(
+      region, "number", sizeof *made, _Alignof(long), DEADBOLT_OBJECT_OTHER, &fresh);
   want(made != NULL);
   if (fresh) {
     *made = 42;

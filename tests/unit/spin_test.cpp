@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A waiter spins for a short time that follows what has helped of late, and not at all
 // where the owner could not run meanwhile.
-#include <sys/spin.hpp>
+#include <base/spin.hpp>
 
 #include <command_output.hpp>
 
@@ -13,12 +13,12 @@
 namespace deadbolt::testing {
 namespace {
 
-using sys::spinner;
+using base::spinner;
 
 // As on a machine with several CPUs, whatever this one has.
 struct spin : ::testing::Test {
-  spin() : before_{sys::more_than_one_cpu} { sys::more_than_one_cpu = true; }
-  ~spin() override { sys::more_than_one_cpu = before_; }
+  spin() : before_{base::more_than_one_cpu} { base::more_than_one_cpu = true; }
+  ~spin() override { base::more_than_one_cpu = before_; }
 
 private:
   bool before_;

@@ -2,7 +2,7 @@
 // Looking up vDSO functions: found in whole images, and in damaged ones either found
 // or not, but never with a read outside the image. Each image ends at an unreadable
 // page.
-#include <sys/vdso_image.hpp>
+#include <base/vdso_image.hpp>
 
 #include <vdso_image_builder.hpp>
 
@@ -19,7 +19,7 @@
 namespace deadbolt::testing {
 namespace {
 
-using sys::vdso_image;
+using base::vdso_image;
 
 // Room for images that end where the room does.
 class guarded_room {
@@ -90,7 +90,7 @@ TEST_F(vdso_images, image_without_tables_or_functions_has_none) {
 }
 
 TEST_F(vdso_images, this_machines_vdso_has_clock_gettime) {
-  const vdso_image image = sys::this_process_vdso();
+  const vdso_image image = base::this_process_vdso();
   if (image.size == 0) GTEST_SKIP() << "this process has no vDSO (AT_SYSINFO_EHDR)";
   const void* found = image.find_function("__vdso_clock_gettime");
   ASSERT_NE(found, nullptr);

@@ -48,16 +48,16 @@ struct live_facts {
 [[nodiscard]] live_facts gather_live_facts();
 [[nodiscard]] finding judge_live_check(const live_facts& facts);
 
-// Where the life word of a region's member is on its thread's robust list.
-struct life_word_facts {
+// Where the liveness word of a region's member is on its thread's robust list.
+struct liveness_word_facts {
   pid_t pid;
   pid_t tid;
   std::string failure;                    // what kept it from being looked for; empty: nothing
   std::optional<std::uint32_t> position;  // from 1; empty: the kernel would not find it
   std::optional<std::uint32_t> broken_at; // the entry at which the kernel would give up
 };
-[[nodiscard]] life_word_facts gather_life_word_facts(pid_t pid, pid_t tid);
-[[nodiscard]] finding judge_life_word(const life_word_facts& facts);
+[[nodiscard]] liveness_word_facts gather_liveness_word_facts(pid_t pid, pid_t tid);
+[[nodiscard]] finding judge_liveness_word(const liveness_word_facts& facts);
 // Every live member of the region in this file.
 [[nodiscard]] std::vector<finding> examine_region(const std::string& path);
 

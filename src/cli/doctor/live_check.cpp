@@ -2,8 +2,8 @@
 // A child that holds a mutex is killed: does its death reach the next owner?
 #include "cli/doctor/checks.hpp"
 
+#include "base/robust_list.hpp"
 #include "guard/unique_descriptor.hpp"
-#include "sys/robust_list.hpp"
 
 #include <deadbolt/robust_mutex.hpp>
 #include <fmt/core.h>
@@ -67,7 +67,7 @@ char await_child(int held) {
 live_facts gather_live_facts() {
   live_facts facts;
   // A lock would end this process, as it should any other.
-  if (sys::own_robust_list() == nullptr) {
+  if (base::own_robust_list() == nullptr) {
     facts.failure = "this thread has no robust list";
     return facts;
   }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "cli/doctor/checks.hpp"
 
+#include "base/robust_list.hpp"
 #include "guard/ptrace/permission.hpp"
 #include "robust/engine.hpp"
-#include "sys/robust_list.hpp"
 
 #include <deadbolt/robust_futex.h>
 #include <fmt/core.h>
@@ -41,7 +41,7 @@ finding check_processors() {
 // Every lock of this library lives on the list that the libc registered.
 finding check_robust_list() {
   finding found{.check = "robust list", .severity = level::broken, .what = {}, .what_to_do = {}};
-  const robust_list_head* head = sys::own_robust_list();
+  const robust_list_head* head = base::own_robust_list();
   if (head == nullptr) {
     found.what = "this thread has none: the kernel or a sandbox does not let the libc register it";
     found.what_to_do = "allow set_robust_list and get_robust_list; boot a kernel with CONFIG_FUTEX";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Whether the kernel would find a member's life word, were its thread to die now. The
+// Whether the kernel would find a member's liveness word, were its thread to die now. The
 // walk at a thread's exit gives up after 2,048 entries and at the first bad one; a life
 // word behind that is hidden.
 #include "cli/doctor/checks.hpp"
@@ -29,15 +29,15 @@ bool read_from(pid_t pid, std::uintptr_t address, Value& value) {
   return ::process_vm_readv(pid, &to, 1, &from, 1, 0) == static_cast<ssize_t>(sizeof value);
 }
 
-bool is_life_word(std::uintptr_t address, std::uint32_t value, std::uint32_t tid) {
+bool is_liveness_word(std::uintptr_t address, std::uint32_t value, std::uint32_t tid) {
   const std::uintptr_t in_page = address % regions::page_bytes;
   return (in_page == 4072 || in_page == 4076 || in_page == 4088) && value == (tid | FUTEX_WAITERS);
 }
 
 } // namespace
 
-life_word_facts gather_life_word_facts(pid_t pid, pid_t tid) {
-  life_word_facts facts{
+liveness_word_facts gather_liveness_word_facts(pid_t pid, pid_t tid) {
+  liveness_word_facts facts{
       .pid = pid, .tid = tid, .failure = {}, .position = std::nullopt, .broken_at = std::nullopt};
   robust_list_head* head = nullptr;
   std::size_t length = 0;
@@ -63,7 +63,7 @@ life_word_facts gather_life_word_facts(pid_t pid, pid_t tid) {
       facts.broken_at = number;
       return facts;
     }
-    if (is_life_word(address, word, static_cast<std::uint32_t>(tid))) {
+    if (is_liveness_word(address, word, static_cast<std::uint32_t>(tid))) {
       facts.position = number;
       return facts;
     }
@@ -75,7 +75,7 @@ life_word_facts gather_life_word_facts(pid_t pid, pid_t tid) {
   return facts;
 }
 
-finding judge_life_word(const life_word_facts& facts) {
+finding judge_liveness_word(const liveness_word_facts& facts) {
   finding found{.check = "region member",
                 .severity = level::ok,
                 .what = fmt::format("pid {} tid {}: ", facts.pid, facts.tid),
@@ -85,16 +85,18 @@ finding judge_life_word(const life_word_facts& facts) {
     found.what += facts.failure;
     found.what_to_do = "run doctor as root, or as the member's own user, in its PID namespace";
   } else if (facts.position) {
-    found.what += fmt::format("the kernel finds its life word as entry {} of {} on its robust list",
-                              *facts.position, longest_walk);
+    found.what +=
+        fmt::format("the kernel finds its liveness word as entry {} of {} on its robust list",
+                    *facts.position, longest_walk);
   } else {
     found.severity = level::broken;
-    found.what += facts.broken_at
-                      ? fmt::format("entry {} of its robust list is bad, and hides its life word",
-                                    *facts.broken_at)
-                      : fmt::format("its life word is not among the {} entries that the kernel "
-                                    "looks at",
-                                    longest_walk);
+    found.what +=
+        facts.broken_at
+            ? fmt::format("entry {} of its robust list is bad, and hides its liveness word",
+                          *facts.broken_at)
+            : fmt::format("its liveness word is not among the {} entries that the kernel "
+                          "looks at",
+                          longest_walk);
     found.what_to_do = "its locks would be taken over up to 100 ms late, and in other PID "
                        "namespaces never: unlock newer robust mutexes, or attach after them";
   }
@@ -114,8 +116,8 @@ std::vector<finding> examine_region(const std::string& path) {
                           "run doctor --region there"});
       continue;
     }
-    findings.push_back(judge_life_word(
-        gather_life_word_facts(static_cast<pid_t>(member.pid), static_cast<pid_t>(member.tid))));
+    findings.push_back(judge_liveness_word(gather_liveness_word_facts(
+        static_cast<pid_t>(member.pid), static_cast<pid_t>(member.tid))));
   }
   if (findings.empty()) findings.push_back({"region", level::ok, path + ": no live member", {}});
   return findings;

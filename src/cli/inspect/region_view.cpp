@@ -51,11 +51,11 @@ const char* advice(region_status status) {
 }
 
 member_state state_of(const regions::member_slot& slot, std::uint32_t life) {
-  if (life == regions::life_retired) return member_state::retired;
-  if (life == regions::life_claimed) return member_state::attaching;
+  if (life == regions::liveness_retired) return member_state::retired;
+  if (life == regions::liveness_claimed) return member_state::attaching;
   if (!regions::is_alive(life)) return member_state::dead;
   const std::atomic<std::uint32_t>* word =
-      regions::life_word(const_cast<regions::member_slot*>(&slot), slot.kind);
+      regions::liveness_word(const_cast<regions::member_slot*>(&slot), slot.kind);
   return regions::is_gone(slot, slot.generation, *word, life) ? member_state::gone
                                                               : member_state::alive;
 }
@@ -191,9 +191,9 @@ std::vector<member> region_file::read_members(std::vector<shared_hold>& holds) c
   for (std::uint32_t number = 0; number < slots_; ++number) {
     // In one read, so that a slot's fields mostly belong together.
     read(slot.get(), sizeof *slot, slots_offset_ + std::uint64_t{number} * sizeof *slot);
-    const std::atomic<std::uint32_t>* word = regions::life_word(slot.get(), slot->kind);
-    const std::uint32_t life = word == nullptr ? regions::life_claimed : word->load();
-    if (life == regions::life_free) continue;
+    const std::atomic<std::uint32_t>* word = regions::liveness_word(slot.get(), slot->kind);
+    const std::uint32_t life = word == nullptr ? regions::liveness_claimed : word->load();
+    if (life == regions::liveness_free) continue;
     const member_state state = word == nullptr ? member_state::attaching : state_of(*slot, life);
     for (std::uint32_t i = 0; i < std::min(slot->holds_bound.load(), regions::most_holds); ++i) {
       const std::uint64_t name = slot->holds[i] & ~regions::hold_awaited;

@@ -3,7 +3,7 @@
 #ifndef DEADBOLT_CRASH_SCENARIOS_JUDGE_HPP
 #define DEADBOLT_CRASH_SCENARIOS_JUDGE_HPP
 
-#include "crash/puppet.hpp"
+#include "crash/helper_process.hpp"
 
 #include <cstddef>
 #include <string>

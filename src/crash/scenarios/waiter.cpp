@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "crash/scenarios/waiter.hpp"
 
-#include "crash/puppet.hpp"
+#include "crash/helper_process.hpp"
 #include "crash/scenarios/judge.hpp"
+#include "crash/trial_memory.hpp"
 #include "crash/victim.hpp"
-#include "crash/world_memory.hpp"
 
 #include <array>
 #include <fmt/format.h>
@@ -21,11 +21,11 @@ std::span<const std::string_view> waiter_scenario::operations() const {
 }
 
 verdict waiter_scenario::run(const point& at) const {
-  const world_memory memory{at.target};
+  const trial_memory memory{at.target};
   at.target.create(memory.lock());
-  for (std::size_t i = 0; i < world_memory::companions; ++i) at.target.create(memory.companion(i));
-  puppet waiter{at.target};
-  puppet prober{at.target};
+  for (std::size_t i = 0; i < trial_memory::companions; ++i) at.target.create(memory.companion(i));
+  helper_process waiter{at.target};
+  helper_process prober{at.target};
   const bool locks = at.operation == 0;
   victim dying{at.target,
                at.guard,
@@ -60,7 +60,7 @@ verdict waiter_scenario::run(const point& at) const {
           release_and_take_again(waiter.on(), prober.on(), memory.lock(), *answer);
       !trouble.empty())
     return say(outcome::lost, "after the waiter had it: " + trouble);
-  for (std::size_t i = 0; i < world_memory::companions; ++i) {
+  for (std::size_t i = 0; i < trial_memory::companions; ++i) {
     const std::string trouble =
         find_lost(prober.on(), memory.companion(i), at.target.heir_is_told(memory.companion(i)));
     if (!trouble.empty()) return say(outcome::lost, "another lock that it held: " + trouble);

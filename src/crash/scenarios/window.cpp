@@ -3,11 +3,11 @@
 
 #include "crash/descriptor.hpp"
 #include "crash/failure.hpp"
-#include "crash/puppet.hpp"
+#include "crash/helper_process.hpp"
 #include "crash/quiet_program.hpp"
 #include "crash/scenarios/judge.hpp"
+#include "crash/trial_memory.hpp"
 #include "crash/victim.hpp"
-#include "crash/world_memory.hpp"
 
 #include <array>
 #include <chrono>
@@ -54,15 +54,15 @@ std::span<const std::string_view> window_scenario::operations() const {
 }
 
 verdict window_scenario::run(const point& at) const {
-  const world_memory memory{at.target};
+  const trial_memory memory{at.target};
   at.target.create(memory.lock());
-  for (std::size_t i = 0; i < world_memory::companions; ++i) at.target.create(memory.companion(i));
+  for (std::size_t i = 0; i < trial_memory::companions; ++i) at.target.create(memory.companion(i));
   const bool executes = plan_.death == death_by::execve_in_handler;
   const descriptor program{executes || plan_.death == death_by::execve ? open_quiet_program() : -1};
   std::optional<mapped_file> file;
   if (plan_.reuse == reuse_by::victims_thread) file.emplace(memory.lock_length());
-  puppet other{at.target};
-  std::optional<puppet> waiter;
+  helper_process other{at.target};
+  std::optional<helper_process> waiter;
   if (unlocks[at.operation] != unlocks.front()) waiter.emplace(at.target);
 
   victim dying{at.target,
@@ -136,7 +136,7 @@ verdict window_scenario::run(const point& at) const {
     return say(outcome::lost, "the lock: " + trouble);
   }
   // Where the kernel finds no lock at all, these would say that once more at every point.
-  for (std::size_t i = 0; !is_limited(*this, at.target) && i < world_memory::companions; ++i) {
+  for (std::size_t i = 0; !is_limited(*this, at.target) && i < trial_memory::companions; ++i) {
     const std::string trouble =
         find_lost(other.on(), memory.companion(i), at.target.heir_is_told(memory.companion(i)));
     if (!trouble.empty()) return say(outcome::lost, "another lock that it held: " + trouble);

@@ -9,8 +9,8 @@
 namespace deadbolt::crash {
 
 class victim;
-class puppet;
-class world_memory;
+class helper_process;
+class trial_memory;
 
 // What becomes of the lock once it is released.
 enum class reuse_by : std::uint8_t {

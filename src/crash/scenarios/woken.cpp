@@ -2,11 +2,11 @@
 #include "crash/scenarios/woken.hpp"
 
 #include "crash/failure.hpp"
+#include "crash/helper_process.hpp"
 #include "crash/process.hpp"
-#include "crash/puppet.hpp"
 #include "crash/scenarios/judge.hpp"
+#include "crash/trial_memory.hpp"
 #include "crash/victim.hpp"
-#include "crash/world_memory.hpp"
 
 #include <array>
 #include <fmt/format.h>
@@ -22,12 +22,12 @@ constexpr std::array<std::string_view, 1> way_back{"lock, from the wake on"};
 constexpr int attempts = 50;
 
 std::optional<verdict> attempt(const point& at) {
-  const world_memory memory{at.target};
+  const trial_memory memory{at.target};
   at.target.create(memory.lock());
-  for (std::size_t i = 0; i < world_memory::companions; ++i) at.target.create(memory.companion(i));
-  puppet owner{at.target};
-  puppet third{at.target};
-  puppet other{at.target};
+  for (std::size_t i = 0; i < trial_memory::companions; ++i) at.target.create(memory.companion(i));
+  helper_process owner{at.target};
+  helper_process third{at.target};
+  helper_process other{at.target};
 
   if (owner.on().make(deed::try_lock, memory.lock()) != grant::acquired)
     throw failure{"a new lock cannot be taken"};
@@ -66,7 +66,7 @@ std::optional<verdict> attempt(const point& at) {
           release_and_take_again(other.on(), third.on(), memory.lock(), *answer);
       !trouble.empty())
     return say(outcome::lost, "after the waiter had it: " + trouble);
-  for (std::size_t i = 0; i < world_memory::companions; ++i) {
+  for (std::size_t i = 0; i < trial_memory::companions; ++i) {
     const std::string trouble =
         find_lost(third.on(), memory.companion(i), at.target.heir_is_told(memory.companion(i)));
     if (!trouble.empty())

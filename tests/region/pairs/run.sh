@@ -10,8 +10,8 @@ trap 'rm -rf "$scratch" "$region"' EXIT INT TERM
 multiarch=$(g++ -print-multiarch)
 common="-std=c++20 -O1 -fno-exceptions -fno-rtti -fno-threadsafe-statics -fvisibility=hidden
   -I$source/include -I$source/src"
-units="$source/src/region/*.cpp $source/src/sys/file.cpp $source/src/sys/message.cpp $source/src/sys/spin.cpp
-  $source/src/sys/robust_list.cpp $source/src/robust/lock_result.cpp $source/tests/region/pairs/pair_member.cpp"
+units="$source/src/region/*.cpp $source/src/base/file.cpp $source/src/base/message.cpp $source/src/base/spin.cpp
+  $source/src/base/robust_list.cpp $source/src/robust/lock_result.cpp $source/tests/region/pairs/pair_member.cpp"
 kinds=""
 failed=0
 echo "int main() {}" > "$scratch/empty.cpp"
@@ -42,7 +42,7 @@ headers=$scratch/linux_headers
 mkdir "$headers"
 ln -s /usr/include/linux /usr/include/asm-generic "/usr/include/$multiarch/asm" "$headers/"
 version=$(g++ -dumpversion)
-x86_64="-I$source/src/arch/x86_64"
+x86_64="-I$source/src/base/arch/x86_64"
 build glibc64 "$x86_64" gcc -pthread
 build glibc32 "-m32 -D_FILE_OFFSET_BITS=64 -I$source/tests/region/pairs/i386" gcc -m32 -pthread
 build musl64 "$x86_64 -specs=/usr/lib/$(echo "$multiarch" | sed 's/-gnu$/-musl/')/musl-gcc.specs

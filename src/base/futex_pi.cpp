@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#include <base/futex_pi.hpp>
+
+#include <errno.h>
+
+namespace deadbolt::base {
+namespace {
+
+// Linux 5.14. Its number is in uapi headers since then.
+constexpr int lock_pi2 = 13;
+
+// FUTEX_LOCK_PI knows absolute CLOCK_REALTIME alone.
+long lock_pi_by_realtime(std::uint32_t* word, const absolute_time* until) noexcept {
+  if (until == nullptr) return arch::raw_syscall(SYS_futex, word, FUTEX_LOCK_PI);
+  const std::int64_t realtime =
+      until->realtime ? until->nanoseconds : now(true) + (until->nanoseconds - now());
+  const timespec time = to_timespec(realtime > 0 ? realtime : 0);
+  return arch::raw_syscall(SYS_futex, word, FUTEX_LOCK_PI, 0, &time);
+}
+
+} // namespace
+
+long futex_lock_pi(std::uint32_t* word, const absolute_time* until) noexcept {
+  timespec time{};
+  if (until != nullptr) time = to_timespec(until->nanoseconds);
+  const bool realtime = until != nullptr && until->realtime;
+  const long result =
+      arch::raw_syscall(SYS_futex, word, lock_pi2 | (realtime ? FUTEX_CLOCK_REALTIME : 0), 0,
+                        until != nullptr ? &time : nullptr);
+  // A kernel with PI futexes but without this operation answers ENOSYS; one
+  // without PI futexes answers that to the other too.
+  return result == -ENOSYS ? lock_pi_by_realtime(word, until) : result;
+}
+
+} // namespace deadbolt::base

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// membarrier(2), the global expedited kind (Linux 4.16). Results are -errno.
+#ifndef DEADBOLT_BASE_MEMBARRIER_HPP
+#define DEADBOLT_BASE_MEMBARRIER_HPP
+
+#include <linux/membarrier.h>
+#include <raw_syscall.hpp>
+#include <sys/syscall.h>
+
+namespace deadbolt::base {
+
+// From here on every thread of this process, until it calls execve, makes a full barrier
+// wherever it is when anybody on this machine asks for one.
+inline long register_for_barriers() noexcept {
+  return arch::raw_syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
+}
+
+// Returns when every running thread of every registered process has made a full barrier.
+// Those that do not run have made one when they were taken off their CPU.
+inline long barrier_everywhere() noexcept {
+  return arch::raw_syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
+}
+
+} // namespace deadbolt::base
+#endif

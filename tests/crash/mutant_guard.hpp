@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// Guards that get it wrong.
+#ifndef DEADBOLT_TESTS_CRASH_MUTANT_GUARD_HPP
+#define DEADBOLT_TESTS_CRASH_MUTANT_GUARD_HPP
+
+#include "crash/guard_driver.hpp"
+#include "crash/ptrace_guard.hpp"
+
+namespace deadbolt::crash {
+
+// Says that it protects and does nothing.
+class idle_guard final : public guard_driver {
+public:
+  [[nodiscard]] std::string_view name() const override { return "idle"; }
+  [[nodiscard]] bool protects() const override { return true; }
+  [[nodiscard]] bool stops_at_exit() const override { return true; }
+};
+
+// The real one, but blind to deaths, or to signals.
+class half_guard final : public guard_driver {
+public:
+  explicit half_guard(bool sees_deaths) : sees_deaths_{sees_deaths} {}
+  [[nodiscard]] std::string_view name() const override { return "half"; }
+  [[nodiscard]] bool protects() const override { return true; }
+  [[nodiscard]] bool stops_at_exit() const override { return sees_deaths_; }
+  void prepare() const override { real_.prepare(); }
+  void at_exit(pid_t tid, int status) const override;
+  void at_signal(pid_t tid, int status) const override;
+
+private:
+  ptrace_guard real_;
+  bool sees_deaths_;
+};
+
+// Clears the pending entry of every thread that dies or takes a signal, wherever
+// it stands.
+class eager_guard final : public guard_driver {
+public:
+  [[nodiscard]] std::string_view name() const override { return "eager"; }
+  [[nodiscard]] bool protects() const override { return true; }
+  [[nodiscard]] bool stops_at_exit() const override { return true; }
+  void at_exit(pid_t tid, int status) const override;
+  void at_signal(pid_t tid, int status) const override;
+};
+
+} // namespace deadbolt::crash
+#endif
