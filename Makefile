@@ -13,7 +13,7 @@ TEST_JOBS ?= $(shell expr $(JOBS) + 1)
 tool_packages := g++ cmake ninja-build libcli11-dev libfmt-dev nlohmann-json3-dev
 bpf_packages := clang bpftool libbpf-dev liblmdb-dev libtdb-dev
 test_packages := $(tool_packages) libgtest-dev libbenchmark-dev pkg-config musl-tools \
-  clang libclang-rt-14-dev g++-multilib $(bpf_packages)
+  clang libclang-rt-CLANG-dev g++-multilib $(bpf_packages)
 guest_packages := $(test_packages) qemu-system-x86 busybox-static cpio
 bench_packages := $(tool_packages) libbenchmark-dev musl-tools libboost-dev gnuplot-nox
 lint_packages := $(test_packages) clang-format clang-tidy shellcheck git
@@ -35,6 +35,7 @@ help:
 	@echo "make storm       kill processes at random for 10 minutes (STORM_SECONDS=600)"
 	@echo "make evidence    run the check of every promise of the README (ONLY=word: of some)"
 	@echo "make lint        clang-format, clang-tidy, shellcheck, and a build with clang++"
+	@echo "make test-debian run demo and test in a fresh chroot of a Debian release (SUITE=trixie)"
 	@echo "make test-dev    the tests of the debug build alone; so test-musl, test-asan, test-tsan, test-valgrind"
 	@echo "make install     into PREFIX=/usr/local, from the release build"
 	@echo "make clean       remove build/"
@@ -106,6 +107,13 @@ ONLY ?=
 .PHONY: evidence
 evidence: build-dev
 	scripts/evidence.sh $(ONLY)
+
+# README's two commands in a fresh chroot of another Debian release; COMMAND= runs another.
+SUITE ?= trixie
+COMMAND ?= make demo && make test
+.PHONY: test-debian
+test-debian:
+	scripts/test_debian.sh $(SUITE) "$(COMMAND)"
 
 .PHONY: test-valgrind
 test-valgrind: build-dev

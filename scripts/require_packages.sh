@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: MIT
 # Usage: require_packages.sh PACKAGE...
 #
+# "CLANG" in a PACKAGE stands for the version of Clang that this Debian release has, as in
+# libclang-rt-CLANG-dev.
+#
 # Sees to it that the Debian packages are there. As root, missing ones are
 # installed; otherwise the one command that installs them is printed and the
 # exit status is 1. On a machine without dpkg it names the packages and goes on:
@@ -12,6 +15,30 @@ if ! command -v dpkg-query >/dev/null 2>&1; then
   echo "require_packages: not a Debian machine; the equivalents of these are needed: $*" >&2
   exit 0
 fi
+
+# The number in the name of the package that "clang" depends on.
+clang_version() {
+  { dpkg-query --show --showformat '${Depends}\n' clang ||
+    apt-cache show --no-all-versions clang; } 2>/dev/null |
+    sed -n 's/.*\<clang-\([0-9][0-9]*\).*/\1/p' | head -n 1
+}
+
+case "$*" in
+*CLANG*)
+  version=$(clang_version)
+  if [ -z "$version" ] && [ "$(id -u)" -eq 0 ]; then
+    apt-get -o DPkg::Lock::Timeout=300 update </dev/null >&2
+    version=$(clang_version)
+  fi
+  if [ -z "$version" ]; then
+    echo "The package lists do not name Clang. As root, run: apt-get update" >&2
+    exit 1
+  fi
+  for package in "$@"; do
+    shift
+    set -- "$@" "$(echo "$package" | sed "s/CLANG/$version/")"
+  done ;;
+esac
 
 installed=$(dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' 2>/dev/null)
 missing=

@@ -9,7 +9,7 @@ script=$1 scratch=$2
 rm -rf "$scratch"
 mkdir -p "$scratch/bin" "$scratch/bare"
 cd "$scratch"
-for tool in sh cat; do
+for tool in sh cat sed head; do
   ln -s "$(command -v $tool)" bin/
   ln -s "$(command -v $tool)" bare/
 done
@@ -18,8 +18,9 @@ fake() {
   printf '#!/bin/sh\n%s\n' "$2" >"bin/$1"
   chmod +x "bin/$1"
 }
-fake dpkg-query 'echo installed libhere; echo not-installed libgone'
-fake apt-cache "[ -e $scratch/lists ]"
+fake dpkg-query 'case "$*" in *" clang") exit 1 ;; esac
+echo installed libhere; echo not-installed libgone'
+fake apt-cache "[ -e $scratch/lists ] && echo 'Depends: clang-77 (>= 77~)'"
 fake apt-get "echo \"\$*\" >>$scratch/asked
 case \"\$*\" in *update*) : >$scratch/lists ;; esac"
 
@@ -53,6 +54,17 @@ run 0 libhere libgone
 
 run 0 libgone
 [ "$(wc -l <asked)" -eq 1 ] || fail "with package lists at hand there is no need for an update"
+
+rm -f lists
+run 0 libhere lib-CLANG-dev
+[ "$(sed -n 's/.* //p' asked | tr '\n' ' ')" = "update lib-77-dev " ] ||
+  fail "the release has Clang 77, so lib-77-dev was to be installed: $(cat asked)"
+
+rm -f lists
+run 1000 lib-CLANG-dev
+if [ "$status" -ne 1 ] || ! grep -q 'apt-get update' out; then
+  fail "without package lists nobody knows Clang's version: status $status"
+fi
 
 status=0
 PATH=$scratch/bare "$script" libhere libgone >out 2>&1 || status=$?

@@ -1,0 +1,72 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Usage: test_debian.sh SUITE [COMMAND]
+#
+# Runs COMMAND, by default README's two commands, as a user with a fresh Debian SUITE
+# (bookworm, trixie, sid) would: in a chroot that debootstrap has just made, on a clone of
+# what is committed here. Needs root. The bare system and the downloaded packages are kept
+# in the cache; a run writes into an overlay of its own, which goes when the run ends.
+set -eu
+
+suite=$1
+command=${2:-"make demo && make test"}
+source=$(cd "$(dirname "$0")/.." && pwd)
+: "${DEADBOLT_CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/deadbolt}"
+cache=$DEADBOLT_CACHE/debian
+base=$cache/$suite
+archives=$cache/$suite-archives
+
+if [ "$(id -u)" -ne 0 ]; then
+  echo "test_debian: a chroot can be made by root alone: run it as root" >&2
+  exit 1
+fi
+"$source/scripts/require_packages.sh" debootstrap git
+
+if [ ! -e "$base/.complete" ]; then
+  # The mirror that this machine uses.
+  # shellcheck disable=SC2016 # apt expands it
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -v security | head -n 1)
+  rm -rf "$base"
+  mkdir -p "$base" "$archives/partial"
+  debootstrap --variant=minbase "$suite" "$base" "$mirror" >"$cache/$suite.log" 2>&1 || {
+    tail -n 5 "$cache/$suite.log" >&2
+    echo "test_debian: debootstrap failed; $cache/$suite.log has it all" >&2
+    exit 1
+  }
+  : >"$base/.complete"
+fi
+
+# An overlay cannot lie on another overlay, so it is not in /tmp.
+run=$(mktemp -d "$cache/run.XXXXXX")
+trap 'rm -rf "$run"' EXIT INT TERM
+mkdir "$run/upper" "$run/work" "$run/root"
+git clone --quiet "$source" "$run/clone"
+
+# Everything is mounted in a mount namespace, which ends with its last process: nothing is
+# left mounted, whatever ends the run.
+status=0
+# shellcheck disable=SC2016 # the inner shell expands it
+unshare --mount --fork sh -eu -c '
+  base=$1 run=$2 archives=$3 command=$4
+  root=$run/root
+  mount -t overlay overlay -o "lowerdir=$base,upperdir=$run/upper,workdir=$run/work" "$root"
+  mount --rbind /proc "$root/proc"
+  mount --rbind /sys "$root/sys"
+  mount --rbind /dev "$root/dev"
+  mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
+  mkdir -p "$root/srv/deadbolt"
+  mount --bind "$run/clone" "$root/srv/deadbolt"
+  mount --bind "$archives" "$root/var/cache/apt/archives"
+  echo "APT::Keep-Downloaded-Packages true;" >"$root/etc/apt/apt.conf.d/keep"
+  cp /etc/resolv.conf "$root/etc/resolv.conf"
+  exec chroot "$root" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+    ${http_proxy:+http_proxy="$http_proxy"} sh -eu -c "
+      apt-get -q update && apt-get -q install --yes --no-install-recommends make
+      cd /srv/deadbolt && $command"
+' sh "$base" "$run" "$archives" "$command" </dev/null || status=$?
+if [ "$status" -eq 0 ]; then
+  echo "test_debian: $suite: passed: $command"
+else
+  echo "test_debian: $suite: status $status: $command" >&2
+fi
+exit "$status"
