@@ -3,6 +3,12 @@
 #ifndef DEADBOLT_BENCH_BENCHMARKS_HPP
 #define DEADBOLT_BENCH_BENCHMARKS_HPP
 
+#include "disturbance.hpp"
+
+#include <benchmark/benchmark.h>
+#include <string>
+#include <utility>
+
 namespace bench {
 
 inline constexpr const char* uncontended_group = "uncontended";
@@ -10,6 +16,21 @@ inline constexpr const char* uncontended_group = "uncontended";
 // A counter: the time's ratio to that of the group's reference, where a benchmark measures
 // both by turns. Says more than a ratio of two medians.
 inline constexpr const char* paired_ratio = "paired_ratio";
+
+// A counter of every sample: the share of the machine that other programs used meanwhile.
+inline constexpr const char* disturbance_counter = "disturbance";
+
+// Registers `body`, which takes a benchmark::State&, with the counter above. Called again
+// for more iterations, the body is measured anew.
+template <class Body>
+benchmark::internal::Benchmark* add_benchmark(const std::string& name, Body&& body) {
+  return benchmark::RegisterBenchmark(name.c_str(),
+                                      [body = std::forward<Body>(body)](benchmark::State& state) {
+                                        const disturbance_meter meter;
+                                        body(state);
+                                        state.counters[disturbance_counter] = meter.share();
+                                      });
+}
 
 void register_uncontended();
 void register_contended();

@@ -55,8 +55,8 @@ void compete(benchmark::State& state, int processes, int steps) {
 template <class Rival>
 void add(int processes, const section_length& length) {
   const int steps = length.steps;
-  benchmark::RegisterBenchmark(
-      contended_name(processes, length, Rival::name).c_str(),
+  add_benchmark(
+      contended_name(processes, length, Rival::name),
       [processes, steps](benchmark::State& state) { compete<Rival>(state, processes, steps); })
       ->Iterations(1)
       ->UseManualTime();

@@ -42,7 +42,7 @@ void thread_attached(benchmark::State& state) {
 
 void add(const char* name, void (*body)(benchmark::State&)) {
   // The threads' too.
-  benchmark::RegisterBenchmark(name, body)->MeasureProcessCPUTime();
+  add_benchmark(name, body)->MeasureProcessCPUTime();
 }
 
 } // namespace

@@ -49,9 +49,7 @@ void compete(benchmark::State& state, const std::string& kind, int processes, in
 
 template <class Body>
 void add(const std::string& name, Body&& body) {
-  benchmark::RegisterBenchmark(name.c_str(), std::forward<Body>(body))
-      ->Iterations(1)
-      ->UseManualTime();
+  add_benchmark(name, std::forward<Body>(body))->Iterations(1)->UseManualTime();
 }
 
 } // namespace

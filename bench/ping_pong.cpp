@@ -84,7 +84,7 @@ void compete(benchmark::State& state) {
 
 template <class Rival>
 void add() {
-  benchmark::RegisterBenchmark((std::string{"ping_pong/"} + Rival::name).c_str(), compete<Rival>)
+  add_benchmark(std::string{"ping_pong/"} + Rival::name, compete<Rival>)
       ->Iterations(1)
       ->UseManualTime();
 }

@@ -3,8 +3,10 @@
 
 #include "benchmarks.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <limits>
 
 namespace bench {
 namespace {
@@ -68,6 +70,13 @@ void print_ratio(const estimate& ratio) {
   }
 }
 
+// `Rows` is ratio_table's group.
+template <class Rows>
+bool has_counter(const Rows& rows, const char* name) {
+  return std::any_of(rows.begin(), rows.end(),
+                     [name](const auto& each) { return each.second.counters.contains(name); });
+}
+
 double median_counter(const std::map<std::string, std::vector<double>>& counters,
                       const char* name) {
   return median_of(counters.at(name)).value;
@@ -90,7 +99,12 @@ void ratio_table::ReportRuns(const std::vector<Run>& runs) {
     const std::size_t slash = name.rfind('/');
     row& its_row = groups_[name.substr(0, slash)][run.family_index];
     its_row.rival = name.substr(slash + 1);
-    const bool wall_time = !run.counters.empty();
+    if (run.counters.at(disturbance_counter).value > most_disturbance) {
+      ++its_row.disturbed;
+      continue;
+    }
+    // Those that count something else too measure wall time.
+    const bool wall_time = run.counters.size() > 1;
     its_row.nanoseconds.push_back(wall_time ? run.GetAdjustedRealTime() : run.GetAdjustedCPUTime());
     for (const auto& [counter, value] : run.counters)
       its_row.counters[counter].push_back(value.value);
@@ -100,6 +114,17 @@ void ratio_table::ReportRuns(const std::vector<Run>& runs) {
 void ratio_table::Finalize() {
   for (const auto& [name, rows] : groups_) print(name, rows);
   std::printf("\n");
+  unsigned discarded = 0;
+  std::size_t kept = 0;
+  for (const auto& [name, rows] : groups_) {
+    for (const auto& [family, each] : rows) {
+      discarded += each.disturbed;
+      kept += each.nanoseconds.size();
+    }
+  }
+  std::printf("discarded: %u of %zu samples, during which other programs used more than %.0f%% of "
+              "the machine\n",
+              discarded, kept + discarded, 100 * most_disturbance);
   for (const auto& [name, rows] : groups_) judge(name, rows);
 }
 
@@ -119,6 +144,9 @@ const ratio_table::row* ratio_table::reference_of(const group& rows) {
 }
 
 estimate ratio_table::ratio_to(const row& ours, const row& theirs) {
+  if (ours.nanoseconds.empty() || theirs.nanoseconds.empty()) {
+    return {0, 0, std::numeric_limits<double>::infinity()};
+  }
   const auto paired = ours.counters.find(paired_ratio);
   if (paired != ours.counters.end() && theirs.rival == reference) return median_of(paired->second);
   return ratio_of(median_of(ours.nanoseconds), median_of(theirs.nanoseconds));
@@ -130,17 +158,22 @@ void ratio_table::print(const std::string& name, const group& rows) {
   for (const row* to : {reference_of(rows), find(rows, one_floor), find(rows, two_floor)}) {
     if (to != nullptr) references.push_back(to);
   }
-  const bool kills = !rows.empty() && rows.begin()->second.counters.contains("p99_us");
+  const bool kills = has_counter(rows, "p99_us");
   std::printf("\n%-32s %10s %7s", name.c_str(),
               kills || find(rows, "thread") != nullptr ? "ns" : "ns/pair", "spread");
   for (const row* to : references) std::printf("  time / %-14s", to->rival.c_str());
   if (kills) {
     std::printf("  %12s", "p99");
-  } else if (rows.begin()->second.counters.contains("pairs_per_second")) {
+  } else if (has_counter(rows, "pairs_per_second")) {
     std::printf("  %12s %8s %12s", "pairs/s", "least", "longest gap");
   }
   std::printf("\n");
   for (const auto& [family, row] : rows) {
+    if (row.nanoseconds.empty()) {
+      std::printf("  %-30s other programs ran during all %u samples\n", row.rival.c_str(),
+                  row.disturbed);
+      continue;
+    }
     const estimate time = median_of(row.nanoseconds);
     std::printf("  %-30s %10.2f %6.1f%%", row.rival.c_str(), time.value,
                 100 * spread_of(row.nanoseconds));
@@ -162,7 +195,8 @@ void ratio_table::write_medians(const std::string& path) const {
   for (const auto& [name, rows] : groups_) {
     const row* to = reference_of(rows);
     for (const auto& [family, its] : rows) {
-      const estimate time = median_of(its.nanoseconds);
+      const estimate time =
+          its.nanoseconds.empty() ? estimate{0, 0, 0} : median_of(its.nanoseconds);
       file << name << '\t' << its.rival << '\t' << time.value;
       if (to == nullptr) {
         file << "\t-\t-\t-\n";

@@ -31,7 +31,8 @@ public:
 private:
   struct row {
     std::string rival;
-    std::vector<double> nanoseconds; // a sample for each repetition
+    std::vector<double> nanoseconds; // a sample for each repetition that was not disturbed
+    unsigned disturbed = 0;          // samples discarded because other programs ran
     std::map<std::string, std::vector<double>> counters;
   };
   // Rows in the order of registration.

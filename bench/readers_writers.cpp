@@ -94,10 +94,10 @@ template <class Rival>
 void add(int processes, std::uint64_t writes_per_cent) {
   const std::string name = "readers_writers/procs:" + std::to_string(processes) +
                            "/writes:" + std::to_string(writes_per_cent) + "%/" + Rival::name;
-  benchmark::RegisterBenchmark(name.c_str(),
-                               [processes, writes_per_cent](benchmark::State& state) {
-                                 compete<Rival>(state, processes, writes_per_cent);
-                               })
+  add_benchmark(name,
+                [processes, writes_per_cent](benchmark::State& state) {
+                  compete<Rival>(state, processes, writes_per_cent);
+                })
       ->Iterations(1)
       ->UseManualTime();
 }

@@ -42,8 +42,7 @@ template <class Rival>
 void add(int processes, unsigned permits) {
   const std::string name = "semaphore/procs:" + std::to_string(processes) +
                            "/permits:" + std::to_string(permits) + "/" + Rival::name;
-  benchmark::RegisterBenchmark(
-      name.c_str(), [=](benchmark::State& state) { compete<Rival>(state, processes, permits); })
+  add_benchmark(name, [=](benchmark::State& state) { compete<Rival>(state, processes, permits); })
       ->Iterations(1)
       ->UseManualTime();
 }

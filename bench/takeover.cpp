@@ -144,8 +144,7 @@ void take_over(benchmark::State& state) {
 
 template <class Rival>
 void add() {
-  benchmark::RegisterBenchmark((std::string{"takeover/"} + Rival::name).c_str(),
-                               take_over<dying_glibc<glibc_robust>, Rival>)
+  add_benchmark(std::string{"takeover/"} + Rival::name, take_over<dying_glibc<glibc_robust>, Rival>)
       ->Iterations(1)
       ->UseManualTime();
 }

@@ -33,8 +33,7 @@ void lock_and_unlock(benchmark::State& state) {
 
 template <class... Rivals>
 void add() {
-  (benchmark::RegisterBenchmark((std::string{uncontended_group} + "/" + Rivals::name).c_str(),
-                                lock_and_unlock<Rivals>),
+  (add_benchmark(std::string{uncontended_group} + "/" + Rivals::name, lock_and_unlock<Rivals>),
    ...);
 }
 
