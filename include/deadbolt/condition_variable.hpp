@@ -3,10 +3,10 @@
 #ifndef DEADBOLT_CONDITION_VARIABLE_HPP
 #define DEADBOLT_CONDITION_VARIABLE_HPP
 
+#include <deadbolt/detail/thread_sanitizer.hpp>
+#include <deadbolt/detail/timed_lock.hpp>
 #include <deadbolt/lock_result.hpp>
 #include <deadbolt/mutex.hpp>
-#include <deadbolt/thread_sanitizer.hpp>
-#include <deadbolt/timed_lock.hpp>
 
 #include <chrono>
 #include <cstdint>

@@ -3,9 +3,9 @@
 #ifndef DEADBOLT_COUNTING_SEMAPHORE_HPP
 #define DEADBOLT_COUNTING_SEMAPHORE_HPP
 
+#include <deadbolt/detail/thread_sanitizer.hpp>
+#include <deadbolt/detail/timed_lock.hpp>
 #include <deadbolt/lock_result.hpp>
-#include <deadbolt/thread_sanitizer.hpp>
-#include <deadbolt/timed_lock.hpp>
 
 #include <chrono>
 #include <cstddef>

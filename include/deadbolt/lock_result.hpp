@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
-// What a lock operation came to.
+// The results of lock operations.
 #ifndef DEADBOLT_LOCK_RESULT_HPP
 #define DEADBOLT_LOCK_RESULT_HPP
 
+#include <deadbolt/detail/thread_safety.h>
+
 #include <cstdint>
+#include <utility>
 
 namespace deadbolt {
 
@@ -12,40 +15,41 @@ enum class lock_status : std::uint32_t {
   owner_died, // the caller holds the lock; its last owner died and the data may be half-written
   not_recoverable, // not held: an owner that was told owner_died unlocked without mark_consistent()
   busy,            // not held: another thread holds it (try_lock)
-  timed_out,       // not held: the time came first
-  deadlock,        // not held anew: the caller holds it already
-  too_many_holds,  // not held: the caller has as many shared holds as it may (shared_mutex)
+  timed_out,       // not held: the deadline passed first
+  deadlock,        // not acquired again: the caller holds it already
+  too_many_holds,  // not held: the caller has the most shared holds it may have (shared_mutex)
 };
 
 enum class unlock_status : std::uint32_t {
-  released,  // the lock is free, or the next owner's
+  released,  // the caller no longer holds the lock
   not_owner, // nothing was done: the caller does not hold it
 };
 
-// Names as written above; for messages.
+// The names as written above; for messages.
 [[nodiscard, gnu::visibility("default")]] const char* to_string(lock_status status) noexcept;
 [[nodiscard, gnu::visibility("default")]] const char* to_string(unlock_status status) noexcept;
 
 namespace detail {
-// Ends the process: a result that must be looked at was dropped.
+// Ends the process: a result was destroyed whose status() nobody had called.
 [[noreturn, gnu::visibility("default")]] void abort_unexamined(lock_status status,
                                                                const void* lock) noexcept;
 } // namespace detail
 
-// A lock_status that cannot be dropped unless it is `acquired`, or a plain
-// "busy" or "timed_out" from a try.
+// A lock_status that the caller must examine, unless it is acquired, busy or timed_out.
 //
-// Standard wrappers (std::unique_lock, std::scoped_lock) look at a lock's result
-// as a bool or not at all. For them the conversion to bool says "held", and a
-// result that says something more - owner_died first of all - ends the process
-// with a message when it is destroyed before anyone called status(). A program
-// that wants to go on after its owner died either looks at the result or wraps
-// the lock in deadbolt::with_recovery.
+// Standard wrappers (std::unique_lock, std::scoped_lock) convert a lock's result to bool or
+// ignore it. For them the conversion means "held". Any other result, owner_died above all,
+// ends the process with a message if it is destroyed before status() was called. A program
+// that is to continue after an owner's death calls status(), or wraps the lock in
+// deadbolt::with_recovery.
 class [[nodiscard]] lock_result {
 public:
   lock_result(lock_status status, const void* lock) noexcept
       : status_{status}, examined_{may_be_dropped(status)}, lock_{lock} {}
-  lock_result(const lock_result&) = delete;
+  // The duty to examine the result moves with it.
+  lock_result(lock_result&& other) noexcept
+      : status_{other.status_}, examined_{std::exchange(other.examined_, true)}, lock_{
+                                                                                     other.lock_} {}
   lock_result& operator=(const lock_result&) = delete;
   ~lock_result() {
     if (!examined_) detail::abort_unexamined(status_, lock_);
@@ -55,7 +59,7 @@ public:
     examined_ = true;
     return status_;
   }
-  // Held: acquired or owner_died. Does not count as looking at an owner's death.
+  // Held: acquired or owner_died. Does not count as examining an owner's death.
   operator bool() const noexcept {
     return status_ == lock_status::acquired || status_ == lock_status::owner_died;
   }
@@ -72,6 +76,15 @@ private:
   lock_status status_;
   mutable bool examined_;
   const void* lock_;
+};
+
+// The same, of a function that may return without the lock. A type of its own so that
+// clang's -Wthread-safety understands `if (lock.try_lock())`.
+class [[nodiscard]] DEADBOLT_CAPABILITY("mutex") try_lock_result : public lock_result {
+public:
+  using lock_result::lock_result;
+  operator bool() const& noexcept { return lock_result::operator bool(); }
+  operator bool() && noexcept DEADBOLT_TRY_ACQUIRES(true) { return lock_result::operator bool(); }
 };
 
 } // namespace deadbolt

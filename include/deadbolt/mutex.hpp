@@ -4,9 +4,9 @@
 #ifndef DEADBOLT_MUTEX_HPP
 #define DEADBOLT_MUTEX_HPP
 
+#include <deadbolt/detail/thread_sanitizer.hpp>
+#include <deadbolt/detail/timed_lock.hpp>
 #include <deadbolt/lock_result.hpp>
-#include <deadbolt/thread_sanitizer.hpp>
-#include <deadbolt/timed_lock.hpp>
 
 #include <chrono>
 #include <cstdint>

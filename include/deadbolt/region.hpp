@@ -3,7 +3,7 @@
 #ifndef DEADBOLT_REGION_HPP
 #define DEADBOLT_REGION_HPP
 
-#include <deadbolt/thread_sanitizer.hpp>
+#include <deadbolt/detail/thread_sanitizer.hpp>
 
 #include <cstddef>
 #include <cstdint>

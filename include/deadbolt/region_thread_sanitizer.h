@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * For C under ThreadSanitizer: the lock functions of region.h, and what they order told to
- * it, as <deadbolt/thread_sanitizer.hpp> does for C++. region.h includes this file; a pointer
- * to one of its functions is the plain function still.
+ * it, as <deadbolt/detail/thread_sanitizer.hpp> does for C++. region.h includes this file; a
+ * pointer to one of its functions is the plain function still.
  */
 #ifndef DEADBOLT_REGION_THREAD_SANITIZER_H
 #define DEADBOLT_REGION_THREAD_SANITIZER_H

@@ -4,7 +4,7 @@
 #define DEADBOLT_BASE_CLOCK_HPP
 
 #include <cstdint>
-#include <deadbolt/timed_lock.hpp>
+#include <deadbolt/detail/timed_lock.hpp>
 #include <time.h>
 
 namespace deadbolt::base {

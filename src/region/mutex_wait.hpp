@@ -4,8 +4,8 @@
 #define DEADBOLT_REGION_MUTEX_WAIT_HPP
 
 #include <cstdint>
+#include <deadbolt/detail/timed_lock.hpp>
 #include <deadbolt/lock_result.hpp>
-#include <deadbolt/timed_lock.hpp>
 
 namespace deadbolt::regions {
 

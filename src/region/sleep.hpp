@@ -5,7 +5,7 @@
 
 #include <base/futex_waitv.hpp>
 #include <cstdint>
-#include <deadbolt/timed_lock.hpp>
+#include <deadbolt/detail/timed_lock.hpp>
 
 namespace deadbolt::regions {
 

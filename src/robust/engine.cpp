@@ -4,8 +4,8 @@
 #include <base/futex.hpp>
 #include <base/message.hpp>
 #include <base/vdso_image.hpp>
+#include <deadbolt/detail/thread_sanitizer.hpp>
 #include <deadbolt/robust_futex.h>
-#include <deadbolt/thread_sanitizer.hpp>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

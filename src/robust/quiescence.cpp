@@ -8,7 +8,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <robust/libc_layout.hpp>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
@@ -50,9 +49,9 @@ bool is_pending(pid_t tid, pid_t caller, std::uintptr_t first, std::size_t lengt
   }
   // The entry is at the end of the lock, its word at the beginning: either inside
   // means that the lock is.
-  const std::uintptr_t entry = pending & ~robust::pi_bit;
+  const std::uintptr_t entry = pending & ~base::pi_bit;
   if (entry == 0) return false;
-  const std::uintptr_t word = entry + static_cast<std::uintptr_t>(robust::libc_futex_offset);
+  const std::uintptr_t word = entry + static_cast<std::uintptr_t>(base::libc_futex_offset);
   return entry - first < length || word - first < length;
 }
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The paths without contention; robust_mutex_slow.cpp has the other.
 #include <deadbolt/robust_mutex.hpp>
 
+#include <base/futex.hpp>
+#include <base/spin.hpp>
+#include <errno.h>
+#include <robust/engine.hpp>
 #include <robust/quiescence.hpp>
-#include <robust/robust_mutex_operations.hpp>
+#include <robust/robust_lock.hpp>
 
 namespace deadbolt {
 
@@ -11,34 +14,94 @@ using namespace robust;
 
 namespace {
 
-inline lock_status lock_as(thread_identity self, robust_node& node,
-                           const deadline* deadline) noexcept {
-  announce(self, links(node));
-  if (__builtin_expect(take_free_word(self, node), 1)) return settle(self, node, false);
-  return lock_slow(self, node, deadline);
-}
-[[gnu::noinline, gnu::cold]] lock_status first_lock(robust_node& node) noexcept {
-  return lock_as(first_use(node), node, nullptr);
+struct plain_kind {
+  static robust_list* pending_entry(robust_node& node) noexcept { return links(node); }
+  static robust_list* list_entry(robust_node& node) noexcept { return links(node); }
+  static void release_word(thread_identity self, robust_node& node) noexcept {
+    chosen_engine.unlock(&node.word, self.head, self.tid);
+  }
+  static lock_status wait(thread_identity self, robust_node& node,
+                          const deadline* deadline) noexcept;
+};
+using operations = lock_operations<plain_kind>;
+
+// A sleeping waiter looks at the word again this often even if nobody wakes it: some
+// kernels do not pass on a wake whose receiver then died.
+constexpr std::int64_t longest_sleep = 100'000'000;
+
+// Sleeps until woken, but never past the deadline or the longest sleep. By the monotonic
+// clock also when the deadline is not: a clock that is set back must not stretch a sleep.
+void sleep_on(const std::uint32_t* word, std::uint32_t expected,
+              const deadline* deadline) noexcept {
+  std::int64_t longest = longest_sleep;
+  if (deadline != nullptr) {
+    const std::int64_t left = deadline->nanoseconds - base::now(deadline->realtime);
+    if (left < longest) longest = left < 0 ? 0 : left;
+  }
+  const long result = base::futex_wait_until(
+      word, expected, {.realtime = false, .nanoseconds = base::now() + longest});
+  if (result != 0 && result != -EAGAIN && result != -EINTR && result != -ETIMEDOUT) {
+    abort_futex("FUTEX_WAIT_BITSET", word, result);
+  }
 }
 
-inline unlock_status unlock_as(thread_identity self, robust_node& node) noexcept {
-  if (!holds(self, node, links(node))) return unlock_status::not_owner;
-  give_up_unrepaired(node);
-  release(self, node);
-  return unlock_status::released;
-}
-[[gnu::noinline, gnu::cold]] unlock_status first_unlock(robust_node& node) noexcept {
-  return unlock_as(first_use(node), node);
+// A waiter that dies in here with a wake that it was given loses none: the kernel wakes
+// another for a pending entry whose word is free.
+[[gnu::noinline]] lock_status plain_kind::wait(thread_identity self, robust_node& node,
+                                               const deadline* deadline) noexcept {
+  std::uint32_t* word = &node.word;
+  // A waiter that slept cannot know whether others still sleep, so it takes the word with
+  // WAITERS set.
+  std::uint32_t keep_waiters = 0;
+  base::spinner spinner{node.spins};
+  std::uint32_t seen = __atomic_load_n(word, __ATOMIC_RELAXED);
+  for (;;) {
+    if (is_free(seen)) {
+      const std::uint32_t mine = self.tid | (seen & FUTEX_WAITERS) | keep_waiters;
+      // order: acquire, pairs with the release of the last owner's unlock, or with
+      // the kernel's mark in its name.
+      if (__atomic_compare_exchange_n(word, &seen, mine, false, __ATOMIC_ACQUIRE,
+                                      __ATOMIC_RELAXED)) {
+        spinner.remember();
+        return operations::settle(self, node, (seen & FUTEX_OWNER_DIED) != 0);
+      }
+      continue;
+    }
+    if (is_owned_by(seen, self)) {
+      retract(self);
+      return lock_status::deadlock;
+    }
+    if (keep_waiters == 0 && spinner.again()) {
+      seen = __atomic_load_n(word, __ATOMIC_RELAXED);
+      continue;
+    }
+    // Set also by a waiter that is about to give up: the wake that it may have been given
+    // is then passed on by the next unlock, which sees WAITERS.
+    if ((seen & FUTEX_WAITERS) == 0) {
+      if (!__atomic_compare_exchange_n(word, &seen, seen | FUTEX_WAITERS, false, __ATOMIC_RELAXED,
+                                       __ATOMIC_RELAXED)) {
+        continue;
+      }
+      seen |= FUTEX_WAITERS;
+    }
+    if (is_over(deadline)) {
+      retract(self);
+      return lock_status::timed_out;
+    }
+    sleep_on(word, seen, deadline);
+    keep_waiters = FUTEX_WAITERS;
+    seen = __atomic_load_n(word, __ATOMIC_RELAXED);
+  }
 }
 
 } // namespace
 
 lock_status robust_mutex::acquire() noexcept {
-  return is_ready(node_) ? lock_as(known_thread(), node_, nullptr) : first_lock(node_);
+  return operations::lock(node_);
 }
 
 lock_status robust_mutex::acquire_until(detail::deadline deadline) noexcept {
-  return lock_as(first_use(node_), node_, &deadline);
+  return operations::lock_until(node_, deadline);
 }
 
 // Never spins, never sleeps, and takes a free word whatever its flags say.
@@ -51,7 +114,7 @@ lock_status robust_mutex::try_acquire() noexcept {
     // order: acquire, pairs with the release of the last owner's unlock.
     if (__atomic_compare_exchange_n(&node_.word, &seen, mine, false, __ATOMIC_ACQUIRE,
                                     __ATOMIC_RELAXED)) {
-      return settle(self, node_, (seen & FUTEX_OWNER_DIED) != 0);
+      return operations::settle(self, node_, (seen & FUTEX_OWNER_DIED) != 0);
     }
   }
   retract(self);
@@ -59,15 +122,7 @@ lock_status robust_mutex::try_acquire() noexcept {
 }
 
 unlock_status robust_mutex::release() noexcept {
-  return is_ready(node_) ? unlock_as(known_thread(), node_) : first_unlock(node_);
-}
-
-bool robust_mutex::mark_consistent() noexcept {
-  return robust::mark_consistent(node_);
-}
-
-pid_t robust_mutex::owner() const noexcept {
-  return static_cast<pid_t>(__atomic_load_n(&node_.word, __ATOMIC_RELAXED) & FUTEX_TID_MASK);
+  return operations::unlock(node_);
 }
 
 robust_mutex::~robust_mutex() {

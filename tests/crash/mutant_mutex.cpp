@@ -7,13 +7,13 @@
 #include <cstdlib>
 #include <deadbolt/robust_futex.h>
 #include <new>
-#include <robust/node_operations.hpp>
+#include <robust/robust_lock.hpp>
 #include <unistd.h>
 
 namespace deadbolt::crash {
 namespace {
 
-using detail::robust_node;
+using robust::robust_node;
 
 robust_node& node_at(void* lock) noexcept {
   return *static_cast<robust_node*>(lock);
@@ -31,7 +31,7 @@ std::size_t mutant_mutex::size() const {
   return sizeof(robust_node);
 }
 void mutant_mutex::create(void* lock) const {
-  new (lock) robust_node;
+  new (lock) robust_node DEADBOLT_ROBUST_NODE_INIT;
 }
 void mutant_mutex::destroy(void* lock) const {
   std::destroy_at(&node_at(lock));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // From the standard library's times to the two clocks that a futex knows.
-#ifndef DEADBOLT_TIMED_LOCK_HPP
-#define DEADBOLT_TIMED_LOCK_HPP
+#ifndef DEADBOLT_DETAIL_TIMED_LOCK_HPP
+#define DEADBOLT_DETAIL_TIMED_LOCK_HPP
 
 #include <deadbolt/lock_result.hpp>
 

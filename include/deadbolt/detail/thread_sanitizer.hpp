@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Telling ThreadSanitizer what a lock orders.
-#ifndef DEADBOLT_THREAD_SANITIZER_HPP
-#define DEADBOLT_THREAD_SANITIZER_HPP
+#ifndef DEADBOLT_DETAIL_THREAD_SANITIZER_HPP
+#define DEADBOLT_DETAIL_THREAD_SANITIZER_HPP
 
 #include <deadbolt/lock_result.hpp>
 
