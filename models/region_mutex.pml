@@ -2,7 +2,7 @@
 /*
  * The region mutex: one lock word, a member table with liveness words, sleep on two words,
  * takeover from a dead owner, and the reuse of the dead owner's slot. The steps are
- * those of src/region/mutex.cpp and mutex_wait.cpp. Without PLAIN the same for a
+ * those of src/region/mutex.cpp and waiting.cpp. Without PLAIN the same for a
  * shared_mutex's writer word, and for a mutex whose owner has not registered for membarrier.
  *
  * Threads 0 and 1 are members, thread 0 locks ROUNDS times, the others once. Thread 2 (if

@@ -6,7 +6,7 @@
 #include <base/message.hpp>
 #include <errno.h>
 #include <limits.h>
-#include <region/sleep.hpp>
+#include <region/waiting.hpp>
 
 namespace deadbolt {
 namespace {

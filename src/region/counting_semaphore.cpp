@@ -5,10 +5,9 @@
 
 #include <base/futex.hpp>
 #include <base/spin.hpp>
-#include <region/attachment.hpp>
-#include <region/mutex_wait.hpp>
-#include <region/owner.hpp>
-#include <region/sleep.hpp>
+#include <region/membership.hpp>
+#include <region/slots.hpp>
+#include <region/waiting.hpp>
 
 namespace deadbolt::regions {
 namespace {
@@ -135,7 +134,7 @@ private:
     if (is_free(seen)) return true;
     if (is_not_recoverable(seen) || is_own(seen)) return false;
     const owner_view owner = look_at_owner(*self_.region, seen);
-    return owner.dead || (ask && is_gone_unmarked(owner, seen));
+    return owner.dead || (ask && is_gone_unmarked(*self_.region, owner, seen));
   }
 
   // `seen` is not free. False, and `seen` is new, when the word has changed.

@@ -107,6 +107,27 @@ static_assert(offsetof(member_slot, holds_bound) == 20 && offsetof(member_slot, 
 // In a hold: its writer sleeps on it and wants a wake. Locks are aligned to 8 bytes.
 inline constexpr std::uint64_t hold_awaited = 1;
 
+using hold_entry = std::atomic<std::uint64_t>;
+
+// The half of a hold that the kernel compares: the low one (little-endian).
+inline const std::uint32_t* futex_of(const hold_entry& entry) noexcept {
+  return reinterpret_cast<const std::uint32_t*>(&entry);
+}
+
+// Any member's hold of this name, nullptr if it has none. What stands in the slot
+// may be a stranger's: the bound is loaded once and checked.
+inline hold_entry* find_hold(member_slot& slot, std::uint64_t name, std::uint64_t& seen) noexcept {
+  // order: sequentially consistent, here and below: a writer that took its word, and a
+  // reader that announced itself, must not both miss the other.
+  std::uint32_t bound = slot.holds_bound.load(std::memory_order_seq_cst);
+  if (bound > most_holds) bound = most_holds;
+  for (std::uint32_t i = 0; i < bound; ++i) {
+    seen = slot.holds[i].load(std::memory_order_seq_cst);
+    if ((seen & ~hold_awaited) == name) return &slot.holds[i];
+  }
+  return nullptr;
+}
+
 // The liveness word. Who sets what:
 //   0               free: set by the detacher, last, and by nobody else
 //   TID | WAITERS   a live member: set by the attacher when its node is linked

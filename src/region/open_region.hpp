@@ -37,6 +37,12 @@ struct deadbolt::detail::open_region {
                                                    slots_offset) +
            slot;
   }
+  // Slots below this have been taken at least once.
+  [[nodiscard]] std::uint32_t slots_used() const noexcept {
+    // order: sequentially consistent, for a shared_mutex: its writer took the writer word before.
+    const std::uint32_t used = header()->slots_used.load(std::memory_order_seq_cst);
+    return used < members ? used : members;
+  }
   [[nodiscard]] std::byte* data() const noexcept {
     return base.load(std::memory_order_relaxed) + data_offset;
   }
@@ -57,4 +63,22 @@ extern constinit open_region closed_region;
 open_region* region_at(const void* address) noexcept;
 
 } // namespace deadbolt::regions
+namespace deadbolt {
+
+// What the library itself may do with a handle.
+struct region_access {
+  static region make(detail::open_region* mapping, region_status status, int error) noexcept {
+    return {mapping, status, error};
+  }
+  static void* begin_construct(region& in, const char* name, std::size_t size,
+                               std::size_t alignment, detail::object_kind kind,
+                               bool& fresh) noexcept {
+    return in.begin_construct(name, size, alignment, kind, fresh);
+  }
+  static void end_construct(region& in, const char* name, bool made) noexcept {
+    in.end_construct(name, made);
+  }
+};
+
+} // namespace deadbolt
 #endif

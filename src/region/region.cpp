@@ -4,11 +4,10 @@
 
 #include <base/signals.hpp>
 #include <errno.h>
-#include <region/attachment.hpp>
+#include <region/file.hpp>
+#include <region/membership.hpp>
 #include <region/open_region.hpp>
-#include <region/process_state.hpp>
-#include <region/region_access.hpp>
-#include <region/region_file.hpp>
+#include <region/process.hpp>
 #include <sys/mman.h>
 
 namespace deadbolt {

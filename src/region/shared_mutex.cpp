@@ -1,101 +1,370 @@
 // SPDX-License-Identifier: MIT
-// The paths that need nobody else. The protocol is models/region_shared_mutex.pml.
+// The protocol is models/region_shared_mutex.pml. A thread that cannot have the lock at once
+// waits for the writer word as for a mutex (waiting.cpp). A reader that comes to own the word
+// announces its hold with the word held, and then releases the word.
 #include <deadbolt/shared_mutex.hpp>
 
-#include <region/attachment.hpp>
-#include <region/shared_mutex_wait.hpp>
+#include <base/futex.hpp>
+#include <base/spin.hpp>
+#include <limits.h>
+#include <region/membership.hpp>
+#include <region/slots.hpp>
+#include <region/waiting.hpp>
 
-namespace deadbolt {
+namespace deadbolt::regions {
 namespace {
 
-static_assert(shared_mutex::most_shared_holds == regions::most_holds);
+static_assert(shared_mutex::most_shared_holds == most_holds);
 
-using regions::attachment;
-using regions::patience;
+using detail::shared_mutex_words;
 
-lock_status lock_exclusive(detail::shared_mutex_words& words, const patience& patience) noexcept {
-  const attachment& self = *regions::this_thread.current;
-  if (self.covers(&words) && !regions::holds_shared(self, &words)) [[likely]] {
-    std::uint64_t expected = 0;
-    // order: acquire, pairs with the last owner's unlock; release, so that who reads this
-    // id finds the liveness word that was published before; and before the look at readers.
-    // death order: the one word, and `state`: who follows knows whether data was touched.
-    if (__atomic_compare_exchange_n(&words.writer, &expected, self.id, false, __ATOMIC_SEQ_CST,
-                                    __ATOMIC_RELAXED)) [[likely]] {
-      if (__atomic_load_n(&words.readers, __ATOMIC_SEQ_CST) != 0) {
-        return regions::settle_exclusive(words, self, patience);
+// How long an operation may take: one try, until a time, or without a limit.
+struct patience {
+  bool waits;
+  const detail::deadline* deadline; // nullptr: none
+};
+
+// ---- the caller's own holds ----
+
+// How a lock is named in a slot: by its offset in the region.
+std::uint64_t hold_name(const attachment& self, const void* lock) noexcept {
+  return reinterpret_cast<std::uintptr_t>(lock) - self.begin;
+}
+
+bool holds_shared(const attachment& self, const void* lock) noexcept {
+  std::uint64_t seen = 0;
+  return find_hold(*self.shared_slot, hold_name(self, lock), seen) != nullptr;
+}
+
+enum class announcement : std::uint32_t { made, held_already, too_many };
+
+// Enters the name in the caller's own slot. A signal handler may do the same at any point of
+// this function.
+announcement announce(const attachment& self, std::uint64_t name, hold_entry*& entry) noexcept {
+  member_slot& slot = *self.shared_slot;
+  for (;;) {
+    std::uint32_t bound = slot.holds_bound.load(std::memory_order_relaxed);
+    if (bound > most_holds) bound = most_holds;
+    entry = nullptr;
+    for (std::uint32_t i = 0; i < bound; ++i) {
+      const std::uint64_t seen = slot.holds[i].load(std::memory_order_relaxed);
+      if ((seen & ~hold_awaited) == name) return announcement::held_already;
+      if (seen == 0 && entry == nullptr) entry = &slot.holds[i];
+    }
+    if (entry == nullptr) {
+      if (bound == most_holds) return announcement::too_many;
+      // order: before the announcement itself.
+      if (!slot.holds_bound.compare_exchange_strong(bound, bound + 1, std::memory_order_seq_cst)) {
+        continue;
       }
-      __atomic_store_n(&words.state, regions::state_writes, __ATOMIC_RELAXED);
-      return lock_status::acquired;
+      entry = &slot.holds[bound];
+    }
+    std::uint64_t none = 0;
+    // order: the fence between the announcement and the look at the writer word.
+    // death order: from here on the hold ends when the liveness word says so.
+    if (entry->compare_exchange_strong(none, name, std::memory_order_seq_cst)) {
+      return announcement::made;
     }
   }
-  return regions::lock_exclusive_slow(words, patience);
 }
 
-lock_status lock_shared_by(detail::shared_mutex_words& words, const patience& patience) noexcept {
-  const attachment& self = *regions::this_thread.current;
-  if (self.covers(&words)) [[likely]] {
-    // try_enter_shared() for who has been here before and holds nothing else.
-    const std::uint32_t group = std::uint32_t{1} << self.slot_number % regions::slot_groups;
-    regions::hold_entry* entry = nullptr;
-    if (regions::is_free(__atomic_load_n(&words.writer, __ATOMIC_RELAXED)) &&
-        (__atomic_load_n(&words.readers, __ATOMIC_SEQ_CST) & group) != 0 &&
-        regions::announce_only_hold(self, regions::hold_name(self, &words), entry)) [[likely]] {
-      // order: as there.
-      if (regions::is_free(__atomic_load_n(&words.writer, __ATOMIC_SEQ_CST))) [[likely]]
-        return lock_status::acquired;
-      regions::withdraw(*entry);
-    } else if (regions::try_enter_shared(words, self) == regions::shared_entry::in) {
-      return lock_status::acquired;
+// The next two are for a thread that has never held more than one lock at a time here: no other
+// entry need be looked at. They return false for all other threads, and when they find
+// anything else in the entry.
+bool announce_only_hold(const attachment& self, std::uint64_t name, hold_entry*& entry) noexcept {
+  member_slot& slot = *self.shared_slot;
+  entry = &slot.holds[0];
+  std::uint64_t none = 0;
+  // order, death order: as in announce().
+  return slot.holds_bound.load(std::memory_order_relaxed) == 1 &&
+         entry->compare_exchange_strong(none, name, std::memory_order_seq_cst);
+}
+bool withdraw_only_hold(const attachment& self, std::uint64_t name) noexcept {
+  member_slot& slot = *self.shared_slot;
+  // order, death order: as in withdraw(). Nobody waits for a hold without hold_awaited.
+  return slot.holds_bound.load(std::memory_order_relaxed) == 1 &&
+         slot.holds[0].compare_exchange_strong(name, 0, std::memory_order_release,
+                                               std::memory_order_relaxed);
+}
+
+std::uint32_t group_of(const attachment& self) noexcept {
+  return std::uint32_t{1} << self.slot_number % slot_groups;
+}
+
+// ---- waiting for readers ----
+
+// Removes a hold that is no member's any more: its owner withdrew it or died. With the writer
+// word held: a new owner of the slot that announces this lock withdraws by itself.
+void drop_hold(hold_entry& entry, std::uint64_t seen) noexcept {
+  entry.compare_exchange_strong(seen, 0, std::memory_order_acq_rel);
+}
+
+enum class scan : std::uint8_t { look, drop }; // without, with the writer word held
+
+// Returns `acquired` when the member holds the lock no longer; else busy or timed_out.
+lock_status wait_for_reader(open_region& region, member_slot& slot, std::uint64_t name, scan scan,
+                            const patience& patience) noexcept {
+  bool doubtful = !patience.waits; // the last sleep lasted its whole bound
+  std::uint32_t spins = 0;         // not remembered: the lock has no room for it
+  base::spinner spinner{spins};
+  for (;;) {
+    // Generation, hold, liveness word, in that order: the liveness word is this reader's or a
+    // later one's, and the generation lets is_gone() tell which.
+    const std::uint64_t generation = slot.generation.load(std::memory_order_acquire);
+    std::uint64_t seen = 0;
+    hold_entry* entry = find_hold(slot, name, seen);
+    if (entry == nullptr) return lock_status::acquired;
+    const std::atomic<std::uint32_t>* life =
+        liveness_word(&slot, slot.kind.load(std::memory_order_acquire));
+    const std::uint32_t value = life == nullptr ? 0 : life->load(std::memory_order_acquire);
+    if (!is_alive(value) ||
+        (doubtful && is_gone(region.descriptor, slot, generation, *life, value))) {
+      if (scan == scan::look) return lock_status::acquired;
+      drop_hold(*entry, seen);
+      continue;
+    }
+    if (!patience.waits) return lock_status::busy;
+    if (spinner.again()) continue;
+    if (is_over(patience.deadline)) return lock_status::timed_out;
+    if ((seen & hold_awaited) == 0) {
+      if (!entry->compare_exchange_strong(seen, seen | hold_awaited, std::memory_order_acq_rel)) {
+        continue;
+      }
+      seen |= hold_awaited;
+    }
+    const watched_word words[] = {{futex_of(*entry), static_cast<std::uint32_t>(seen)},
+                                  {futex_of(life), value}};
+    doubtful = sleep_on(words, 2, sleep_end(patience.deadline), entry);
+    pass_on({false, &slot, life, value});
+  }
+}
+
+// Waits for every member's hold but the caller's own.
+lock_status wait_for_readers(const shared_mutex_words& words, const attachment& self, scan scan,
+                             const patience& patience) noexcept {
+  open_region& region = *self.region;
+  const std::uint64_t name = hold_name(self, &words);
+  // order: after the writer word was taken; see find_hold().
+  std::uint32_t groups = __atomic_load_n(&words.readers, __ATOMIC_SEQ_CST);
+  const std::uint32_t used = region.slots_used();
+  for (; groups != 0; groups &= groups - 1) {
+    const auto first = static_cast<std::uint32_t>(__builtin_ctz(groups));
+    for (std::uint32_t number = first; number < used; number += slot_groups) {
+      if (number == self.slot_number) continue;
+      const lock_status status =
+          wait_for_reader(region, *region.slot(number), name, scan, patience);
+      if (status != lock_status::acquired) return status;
     }
   }
-  return regions::lock_shared_slow(words, patience);
+  return lock_status::acquired;
 }
 
-const attachment* own_attachment(const void* lock) noexcept {
-  const attachment* self = regions::this_thread.current;
-  return self->covers(lock) ? self : regions::find_attachment(lock);
+// ---- the writer word ----
+
+lock_status held_already(const patience& patience) noexcept {
+  return patience.waits ? lock_status::deadlock : lock_status::busy;
 }
 
-unlock_status release_exclusive(detail::shared_mutex_words& words, std::uint64_t seen) noexcept {
-  const bool whole = (seen & regions::word_inconsistent) == 0;
-  // death order: a death from here on is not told, before the word is free and after. If the
-  // data is not whole, the state stays: the word says the rest.
-  if (whole) __atomic_store_n(&words.state, regions::state_outside, __ATOMIC_RELAXED);
-  regions::release_writer_word(words, whole);
+lock_status take_writer_word(shared_mutex_words& words, const patience& patience) noexcept {
+  std::uint32_t spins = 0;
+  return patience.waits ? lock_contended(&words.writer, nullptr, spins, patience.deadline)
+                        : try_lock_contended(&words.writer);
+}
+
+// With the word taken over from a dead owner: whether that one was inside. If not, it changed
+// no data, and the word is marked consistent.
+bool died_inside(shared_mutex_words& words) noexcept {
+  if (__atomic_load_n(&words.state, __ATOMIC_RELAXED) != state_outside) return true;
+  __atomic_fetch_and(&words.writer, ~word_inconsistent, __ATOMIC_RELAXED);
+  return false;
+}
+
+// Nothing of the lock is touched after this.
+void release_writer_word(shared_mutex_words& words, bool consistent) noexcept {
+  // order: release, pairs with the next owner's acquire, and with a reader that finds
+  // the word free.
+  // death order: after this one write nothing that the kernel reads for a dying thread names
+  // the lock. The memory may be reused from here on; a wake reads and writes nothing there.
+  const std::uint64_t old = __atomic_exchange_n(
+      &words.writer, consistent ? std::uint64_t{0} : word_not_recoverable, __ATOMIC_RELEASE);
+  if ((old & word_waiters) != 0) {
+    base::futex_wake(futex_of(&words.writer), consistent ? 1 : INT_MAX);
+  }
+}
+
+unlock_status release_exclusive(shared_mutex_words& words, std::uint64_t seen) noexcept {
+  const bool consistent = (seen & word_inconsistent) == 0;
+  // death order: a death after this store is not reported to the next owner, whether or not
+  // the word is released yet. If the data is inconsistent, `state` stays as it is.
+  if (consistent) __atomic_store_n(&words.state, state_outside, __ATOMIC_RELAXED);
+  release_writer_word(words, consistent);
   return unlock_status::released;
 }
 
+// With the writer word taken from nobody: acquires the lock, or releases the word.
+lock_status settle_exclusive(shared_mutex_words& words, const attachment& self,
+                             const patience& patience) noexcept {
+  const lock_status status = wait_for_readers(words, self, scan::drop, patience);
+  if (status != lock_status::acquired) {
+    release_writer_word(words, true);
+    return status;
+  }
+  // death order: before the data is touched.
+  __atomic_store_n(&words.state, state_writes, __ATOMIC_RELAXED);
+  return lock_status::acquired;
+}
+
+lock_status lock_exclusive_contended(shared_mutex_words& words, const patience& patience) noexcept {
+  const attachment& self = require_attachment(&words);
+  if (holds_shared(self, &words)) return held_already(patience);
+  if (!patience.waits) {
+    // Looks before it takes the word, so that failing tries do not stop the readers.
+    const lock_status status = wait_for_readers(words, self, scan::look, patience);
+    if (status != lock_status::acquired) return status;
+  }
+  const lock_status taken = take_writer_word(words, patience);
+  if (taken == lock_status::owner_died && died_inside(words)) {
+    // No reader has come in since the owner's death.
+    __atomic_store_n(&words.state, state_writes, __ATOMIC_RELAXED);
+    return lock_status::owner_died;
+  }
+  if (taken != lock_status::acquired && taken != lock_status::owner_died) return taken;
+  return settle_exclusive(words, self, patience);
+}
+
+enum class shared_entry : std::uint32_t { in, blocked, held_already, too_many };
+
+// Becomes a reader if nobody owns the writer word.
+shared_entry try_enter_shared(shared_mutex_words& words, const attachment& self) noexcept {
+  if (!is_free(__atomic_load_n(&words.writer, __ATOMIC_RELAXED))) return shared_entry::blocked;
+  const std::uint32_t group = group_of(self);
+  // order: before the announcement. The bit is never cleared, so that later reads of the same
+  // member write nothing to the lock.
+  if ((__atomic_load_n(&words.readers, __ATOMIC_SEQ_CST) & group) == 0) {
+    __atomic_fetch_or(&words.readers, group, __ATOMIC_SEQ_CST);
+  }
+  hold_entry* entry = nullptr;
+  switch (announce(self, hold_name(self, &words), entry)) {
+  case announcement::held_already:
+    return shared_entry::held_already;
+  case announcement::too_many:
+    return shared_entry::too_many;
+  case announcement::made:
+    break;
+  }
+  // order: acquire, pairs with the last writer's release; and after the announcement.
+  if (is_free(__atomic_load_n(&words.writer, __ATOMIC_SEQ_CST))) return shared_entry::in;
+  withdraw(*entry);
+  return shared_entry::blocked;
+}
+
+lock_status lock_shared_contended(shared_mutex_words& words, const patience& patience) noexcept {
+  const attachment& self = require_attachment(&words);
+  std::uint32_t spins = 0;
+  base::spinner spinner{spins};
+  do {
+    const shared_entry entry = try_enter_shared(words, self);
+    if (entry == shared_entry::in) return lock_status::acquired;
+    if (entry == shared_entry::held_already) return held_already(patience);
+    if (entry == shared_entry::too_many) return lock_status::too_many_holds;
+  } while (patience.waits && spinner.again());
+  // try_enter_shared() returns `blocked` before it looks at the caller's own holds.
+  if (holds_shared(self, &words)) return held_already(patience);
+  const lock_status taken = take_writer_word(words, patience);
+  if (taken == lock_status::owner_died && died_inside(words)) {
+    __atomic_store_n(&words.state, state_reads_alone, __ATOMIC_RELAXED);
+    return lock_status::owner_died;
+  }
+  if (taken != lock_status::acquired && taken != lock_status::owner_died) return taken;
+  __atomic_fetch_or(&words.readers, group_of(self), __ATOMIC_SEQ_CST);
+  hold_entry* entry = nullptr;
+  const announcement made = announce(self, hold_name(self, &words), entry);
+  release_writer_word(words, true);
+  return made == announcement::made ? lock_status::acquired : lock_status::too_many_holds;
+}
+
+// ---- uncontended paths ----
+
+lock_status lock_exclusive(shared_mutex_words& words, const patience& patience) noexcept {
+  const attachment& self = *this_thread.current;
+  if (self.covers(&words) && !holds_shared(self, &words)) [[likely]] {
+    std::uint64_t expected = 0;
+    // order: acquire, pairs with the last owner's unlock; release, so that a thread that reads
+    // this id finds the liveness word that was published before it; and before the look at the
+    // readers.
+    // death order: the writer word and `state` are all: the next owner learns from them whether
+    // data may be half-written.
+    if (__atomic_compare_exchange_n(&words.writer, &expected, self.id, false, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_RELAXED)) [[likely]] {
+      if (__atomic_load_n(&words.readers, __ATOMIC_SEQ_CST) != 0) {
+        return settle_exclusive(words, self, patience);
+      }
+      __atomic_store_n(&words.state, state_writes, __ATOMIC_RELAXED);
+      return lock_status::acquired;
+    }
+  }
+  return lock_exclusive_contended(words, patience);
+}
+
+lock_status lock_shared(shared_mutex_words& words, const patience& patience) noexcept {
+  const attachment& self = *this_thread.current;
+  if (self.covers(&words)) [[likely]] {
+    // try_enter_shared() for a thread that has read under this lock before and holds nothing.
+    hold_entry* entry = nullptr;
+    if (is_free(__atomic_load_n(&words.writer, __ATOMIC_RELAXED)) &&
+        (__atomic_load_n(&words.readers, __ATOMIC_SEQ_CST) & group_of(self)) != 0 &&
+        announce_only_hold(self, hold_name(self, &words), entry)) [[likely]] {
+      // order: as there.
+      if (is_free(__atomic_load_n(&words.writer, __ATOMIC_SEQ_CST))) [[likely]]
+        return lock_status::acquired;
+      withdraw(*entry);
+    } else if (try_enter_shared(words, self) == shared_entry::in) {
+      return lock_status::acquired;
+    }
+  }
+  return lock_shared_contended(words, patience);
+}
+
+const attachment* own_attachment(const void* lock) noexcept {
+  const attachment* self = this_thread.current;
+  return self->covers(lock) ? self : find_attachment(lock);
+}
+
 } // namespace
+} // namespace deadbolt::regions
+
+namespace deadbolt {
+
+using regions::attachment;
 
 lock_status shared_mutex::acquire() noexcept {
-  return lock_exclusive(words_, {true, nullptr});
+  return regions::lock_exclusive(words_, {true, nullptr});
 }
 lock_status shared_mutex::try_acquire() noexcept {
-  return lock_exclusive(words_, {false, nullptr});
+  return regions::lock_exclusive(words_, {false, nullptr});
 }
 lock_status shared_mutex::acquire_until(detail::deadline deadline) noexcept {
-  return lock_exclusive(words_, {true, &deadline});
+  return regions::lock_exclusive(words_, {true, &deadline});
 }
 lock_status shared_mutex::acquire_shared() noexcept {
-  return lock_shared_by(words_, {true, nullptr});
+  return regions::lock_shared(words_, {true, nullptr});
 }
 lock_status shared_mutex::try_acquire_shared() noexcept {
-  return lock_shared_by(words_, {false, nullptr});
+  return regions::lock_shared(words_, {false, nullptr});
 }
 lock_status shared_mutex::acquire_shared_until(detail::deadline deadline) noexcept {
-  return lock_shared_by(words_, {true, &deadline});
+  return regions::lock_shared(words_, {true, &deadline});
 }
 
 unlock_status shared_mutex::release() noexcept {
-  const attachment* self = own_attachment(this);
+  const attachment* self = regions::own_attachment(this);
   const std::uint64_t seen = __atomic_load_n(&words_.writer, __ATOMIC_RELAXED);
   if (self == nullptr || regions::id_of(seen) != self->id) return unlock_status::not_owner;
-  return release_exclusive(words_, seen);
+  return regions::release_exclusive(words_, seen);
 }
 
 unlock_status shared_mutex::release_shared() noexcept {
-  const attachment* self = own_attachment(this);
+  const attachment* self = regions::own_attachment(this);
   if (self == nullptr) return unlock_status::not_owner;
   const std::uint64_t name = regions::hold_name(*self, this);
   if (regions::withdraw_only_hold(*self, name)) [[likely]]
@@ -106,17 +375,17 @@ unlock_status shared_mutex::release_shared() noexcept {
     regions::withdraw(*entry);
     return unlock_status::released;
   }
-  // A reader that was told owner_died has the lock alone.
+  // A reader that was told owner_died owns the writer word.
   const std::uint64_t seen = __atomic_load_n(&words_.writer, __ATOMIC_RELAXED);
   if (regions::id_of(seen) != self->id ||
       __atomic_load_n(&words_.state, __ATOMIC_RELAXED) != regions::state_reads_alone) {
     return unlock_status::not_owner;
   }
-  return release_exclusive(words_, seen);
+  return regions::release_exclusive(words_, seen);
 }
 
 bool shared_mutex::mark_writer_consistent() noexcept {
-  const attachment* self = own_attachment(this);
+  const attachment* self = regions::own_attachment(this);
   const std::uint64_t seen = __atomic_load_n(&words_.writer, __ATOMIC_RELAXED);
   if (self == nullptr || regions::id_of(seen) != self->id ||
       (seen & regions::word_inconsistent) == 0) {

@@ -7,7 +7,7 @@
 #include <cli/inspect/region_view.hpp>
 #include <cli/json_text.hpp>
 #include <region/format.hpp>
-#include <region/region_file.hpp>
+#include <region/file.hpp>
 
 #include <algorithm>
 #include <cstddef>

@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <region/attachment.hpp>
+#include <region/membership.hpp>
 #include <string>
 
 namespace deadbolt::testing {

@@ -4,7 +4,7 @@
 #include <region_support.hpp>
 
 #include <futex_thread.hpp>
-#include <region/attachment.hpp>
+#include <region/membership.hpp>
 
 #include <csignal>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
 #define DEADBOLT_TESTS_SHARED_SUPPORT_HPP
 
 #include <deadbolt/shared_mutex.hpp>
-#include <region/holds.hpp>
+#include <region/format.hpp>
 #include <region_support.hpp>
 
 namespace deadbolt::testing {

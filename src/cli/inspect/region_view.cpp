@@ -6,8 +6,8 @@
 #include <deadbolt/shared_mutex.hpp>
 #include <fmt/core.h>
 #include <region/format.hpp>
-#include <region/region_file.hpp>
-#include <region/slot_claim.hpp>
+#include <region/file.hpp>
+#include <region/slots.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -56,7 +56,7 @@ member_state state_of(const regions::member_slot& slot, std::uint32_t life) {
   if (!regions::is_alive(life)) return member_state::dead;
   const std::atomic<std::uint32_t>* word =
       regions::liveness_word(const_cast<regions::member_slot*>(&slot), slot.kind);
-  return regions::is_gone(slot, slot.generation, *word, life) ? member_state::gone
+  return regions::is_gone(-1, slot, slot.generation, *word, life) ? member_state::gone
                                                               : member_state::alive;
 }
 

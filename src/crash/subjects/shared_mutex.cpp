@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "crash/subjects/shared_mutex.hpp"
 
-#include "region/holds.hpp"
+#include "region/open_region.hpp"
 
 #include <deadbolt/shared_mutex.hpp>
 #include <memory>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The protocol is models/region_slot.pml.
-#include <region/slot_claim.hpp>
+// The protocols are models/region_slot.pml and, for the holds, models/region_shared_mutex.pml.
+#include <region/slots.hpp>
 
+#include <base/futex.hpp>
 #include <errno.h>
-#include <region/holds.hpp>
-#include <region/process_state.hpp>
-#include <region/robust_node.hpp>
+#include <limits.h>
+#include <region/process.hpp>
 #include <sys/stat.h>
 
 namespace deadbolt::regions {
@@ -38,7 +38,7 @@ void slot_claim::give_back() noexcept {
   taken_ = -1;
 }
 
-bool is_gone(const member_slot& slot, std::uint64_t generation,
+bool is_gone(int /*descriptor*/, const member_slot& slot, std::uint64_t generation,
              const std::atomic<std::uint32_t>& word, std::uint32_t life) noexcept {
   const process_state* process = this_process();
   if (process == nullptr || process->pid_namespace == 0) return false;
@@ -58,12 +58,13 @@ namespace {
 
 enum class pass { marked_only, gone_too };
 
-bool can_be_had(const member_slot& slot, const std::atomic<std::uint32_t>& word, std::uint32_t life,
-                pass pass) noexcept {
+bool can_be_had(const open_region& region, const member_slot& slot,
+                const std::atomic<std::uint32_t>& word, std::uint32_t life, pass pass) noexcept {
   if (life == liveness_retired) return false;
   if (!is_alive(life)) return true;
   return pass == pass::gone_too &&
-         is_gone(slot, slot.generation.load(std::memory_order_acquire), word, life);
+         is_gone(region.descriptor, slot, slot.generation.load(std::memory_order_acquire), word,
+                 life);
 }
 
 // A kind that is none was written by a stranger.
@@ -74,10 +75,10 @@ std::atomic<std::uint32_t>* word_of(member_slot& slot) noexcept {
 }
 
 // With the claim held.
-bool take(member_slot& slot, pass pass) noexcept {
+bool take(const open_region& region, member_slot& slot, pass pass) noexcept {
   std::atomic<std::uint32_t>* word = word_of(slot);
   std::uint32_t life = word->load(std::memory_order_acquire);
-  if (!can_be_had(slot, *word, life, pass)) return false;
+  if (!can_be_had(region, slot, *word, life, pass)) return false;
   // From here on a crash leaves the token, and the next holder of the claim starts over.
   if (!word->compare_exchange_strong(life, liveness_claimed, std::memory_order_acq_rel))
     return false;
@@ -118,9 +119,9 @@ bool take_slot(open_region& region, slot_claim& claim, taken_slot& taken) noexce
     for (std::uint32_t number = 0; number < region.members; ++number) {
       member_slot& slot = *region.slot(number);
       const std::atomic<std::uint32_t>* word = word_of(slot);
-      if (!can_be_had(slot, *word, word->load(std::memory_order_relaxed), pass)) continue;
+      if (!can_be_had(region, slot, *word, word->load(std::memory_order_relaxed), pass)) continue;
       if (!claim.try_take(number)) continue;
-      if (take(slot, pass)) {
+      if (take(region, slot, pass)) {
         raise_slots_used(region.header()->slots_used, number + 1);
         taken = {number, slot.generation.load(std::memory_order_relaxed)};
         return true;
@@ -142,6 +143,58 @@ void free_slot(member_slot& slot) noexcept {
   // order: the generation moves before the slot can be had again.
   slot.generation.store(generation + 1, std::memory_order_release);
   word->store(liveness_free, std::memory_order_release);
+}
+
+// ---- owners ----
+
+owner_view look_at_owner(const open_region& region, std::uint64_t word) noexcept {
+  const std::uint32_t number = slot_of(word);
+  if (number >= region.members) return {true, nullptr, nullptr, 0}; // no member writes that
+  member_slot* slot = region.slot(number);
+  const std::uint64_t generation = generation_of(word);
+  if (slot->generation.load(std::memory_order_acquire) != generation) {
+    return {true, nullptr, nullptr, 0};
+  }
+  const std::atomic<std::uint32_t>* life =
+      liveness_word(slot, slot->kind.load(std::memory_order_acquire));
+  if (life == nullptr) return {true, nullptr, nullptr, 0};
+  const std::uint32_t value = life->load(std::memory_order_acquire);
+  const bool dead =
+      !is_alive(value) || slot->generation.load(std::memory_order_acquire) != generation;
+  return {dead, slot, life, value};
+}
+
+bool is_gone_unmarked(const open_region& region, const owner_view& owner,
+                      std::uint64_t word) noexcept {
+  return is_gone(region.descriptor, *owner.slot, generation_of(word), *owner.life,
+                 owner.liveness_value);
+}
+
+void pass_on(const owner_view& owner) noexcept {
+  if (owner.life->load(std::memory_order_acquire) != owner.liveness_value) {
+    base::futex_wake(futex_of(owner.life), INT_MAX);
+  }
+}
+
+// ---- shared holds ----
+
+void withdraw(hold_entry& entry) noexcept {
+  // order: release, pairs with the writer that finds the hold gone.
+  // death order: the one word; a wake reads and writes nothing of the lock.
+  if ((entry.exchange(0, std::memory_order_release) & hold_awaited) != 0) {
+    base::futex_wake(futex_of(entry), INT_MAX);
+  }
+}
+
+void drop_all_holds(member_slot& slot) noexcept {
+  std::uint32_t bound = slot.holds_bound.load(std::memory_order_relaxed);
+  if (bound > most_holds) bound = most_holds;
+  // A writer that read a liveness word before the last owner's death, and finds the same
+  // value under the next owner, sleeps on the hold alone: hence with a wake.
+  for (std::uint32_t i = 0; i < bound; ++i) {
+    if (slot.holds[i].load(std::memory_order_relaxed) != 0) withdraw(slot.holds[i]);
+  }
+  slot.holds_bound.store(0, std::memory_order_relaxed);
 }
 
 } // namespace deadbolt::regions

@@ -1,22 +1,70 @@
 // SPDX-License-Identifier: MIT
-// The protocol is models/region_mutex.pml; the names of its steps are there.
-#include <region/mutex_wait.hpp>
+// The protocol of lock_contended() is models/region_mutex.pml, which names the same steps.
+#include <region/waiting.hpp>
 
+#include <base/clock.hpp>
+#include <base/futex.hpp>
 #include <base/membarrier.hpp>
+#include <base/message.hpp>
 #include <base/spin.hpp>
-#include <region/attachment.hpp>
-#include <region/owner.hpp>
-#include <region/sleep.hpp>
+#include <errno.h>
+#include <region/membership.hpp>
+#include <region/slots.hpp>
 
 namespace deadbolt::regions {
 namespace {
 
-// The acquisitions. `slept`: others may be asleep, so the word keeps its waiters bit.
+// Set when the kernel refuses futex_waitv: sleeps are on the first word alone from then on.
+constinit bool no_waitv = false;
+
+} // namespace
+
+std::int64_t sleep_end(const detail::deadline* deadline) noexcept {
+  const std::int64_t now = base::now();
+  std::int64_t longest = longest_sleep;
+  if (deadline != nullptr) {
+    const std::int64_t left = deadline->nanoseconds - (deadline->realtime ? base::now(true) : now);
+    if (left < longest) longest = left < 0 ? 0 : left;
+  }
+  return now + longest;
+}
+
+bool is_over(const detail::deadline* deadline) noexcept {
+  return deadline != nullptr && base::now(deadline->realtime) >= deadline->nanoseconds;
+}
+
+bool sleep_on(const watched_word* words, unsigned count, std::int64_t until,
+              const void* lock) noexcept {
+  long result = -ENOSYS;
+  if (!__atomic_load_n(&no_waitv, __ATOMIC_RELAXED)) {
+    result = base::futex_wait_any(words, count, until);
+  }
+  if (result == -ENOSYS || result == -EPERM) {
+    __atomic_store_n(&no_waitv, true, __ATOMIC_RELAXED);
+    result = base::futex_wait_until(
+        reinterpret_cast<const std::uint32_t*>(static_cast<std::uintptr_t>(words[0].address)),
+        static_cast<std::uint32_t>(words[0].value), {false, until});
+  }
+  if (result < 0 && result != -EAGAIN && result != -EINTR && result != -ETIMEDOUT) {
+    base::message{}
+        .text("sleeping on the lock at ")
+        .pointer(lock)
+        .text(" failed: error ")
+        .number(-result)
+        .abort();
+  }
+  return result == -ETIMEDOUT;
+}
+
+namespace {
+
+// `slept`: the caller has slept for this word, so other threads may still be asleep on it; the
+// word keeps its waiters bit.
 // NOLINTNEXTLINE(readability-non-const-parameter): the builtin writes
 bool take_free(std::uint64_t* word, std::uint64_t& seen, const attachment& self,
                bool slept) noexcept {
   const std::uint64_t mine = self.id | (seen & word_waiters) | (slept ? word_waiters : 0);
-  // order: as in mutex::lock; a shared_mutex looks at its readers' holds after it.
+  // order: as in mutex::acquire(); a shared_mutex looks at its readers' holds after it.
   return __atomic_compare_exchange_n(word, &seen, mine, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
 }
 
@@ -25,13 +73,13 @@ bool take_over(std::uint64_t* word, std::uint64_t& seen, const attachment& self,
                bool slept) noexcept {
   const std::uint64_t mine =
       self.id | word_inconsistent | (seen & word_waiters) | (slept ? word_waiters : 0);
-  // order: acquire, with the kernel's mark or the detacher's token, which the owner's
-  // last writes came before; else as in take_free().
+  // order: acquire, pairs with the kernel's mark or the detacher's token, which the dead
+  // owner's last writes came before; else as in take_free().
   return __atomic_compare_exchange_n(word, &seen, mine, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
 }
 
-// Sleeps on the lock word and on its owner's liveness word, and `waiting`, if there is one,
-// is set. True when it ended because the time was over.
+// Sleeps while the lock word, its owner's liveness word, and `waiting` where there is one, stay
+// as they are. True when it ended because the time was over.
 bool sleep_for(const std::uint64_t* word, std::uint64_t seen, const std::uint32_t* waiting,
                const owner_view& owner, const detail::deadline* deadline) noexcept {
   const watched_word lock{futex_of(word), static_cast<std::uint32_t>(seen)};
@@ -46,11 +94,11 @@ bool sleep_for(const std::uint64_t* word, std::uint64_t seen, const std::uint32_
 
 } // namespace
 
-lock_status lock_slow(std::uint64_t* word, std::uint32_t* waiting, std::uint32_t& spins,
-                      const detail::deadline* deadline) noexcept {
+lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uint32_t& spins,
+                           const detail::deadline* deadline) noexcept {
   const attachment& self = require_attachment(word);
   bool slept = false;
-  bool doubtful = false; // nobody woke us for the whole of a sleep
+  bool doubtful = false; // the last sleep lasted its whole bound and nobody woke us
   base::spinner spinner{spins};
   std::uint64_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
   for (;;) {
@@ -69,22 +117,24 @@ lock_status lock_slow(std::uint64_t* word, std::uint32_t* waiting, std::uint32_t
     }
     owner_view owner = look_at_owner(*self.region, seen);
     if (!owner.dead && doubtful) {
-      owner.dead = is_gone_unmarked(owner, seen);
+      owner.dead = is_gone_unmarked(*self.region, owner, seen);
     }
     if (owner.dead) {
       if (take_over(word, seen, self, slept)) return lock_status::owner_died;
       continue;
     }
-    // Before the clock is asked: a waiter that gives up may have been given a wake, and
-    // the waiters bit is how the next unlock knows that others sleep.
+    // The word must say that somebody waits before this waiter looks at the clock: a waiter
+    // that gives up may have been given a wake, and the next unlock learns from the word that
+    // other threads sleep.
     const bool plain = waiting != nullptr && (seen & word_plain) != 0;
     if (plain) {
-      // Who has not slept has been given no wake, and need not pay for the barrier.
+      // A thread that has not slept has been given no wake, and can leave without the barrier.
       if (!slept && is_over(deadline)) return lock_status::timed_out;
       __atomic_store_n(waiting, 1, __ATOMIC_SEQ_CST);
-      // order: the owner releases, then looks at `waiting`. Where it has looked already, its
-      // release is out when this returns; else it sees what was just set. Refused here, but
-      // not there: the bound.
+      // order: the owner releases, then loads `waiting`. Where it has loaded already, its
+      // release is visible when this call returns; else it sees what was just stored. If
+      // membarrier is refused to this process but the owner registered, the bounded sleep is
+      // the fallback.
       base::barrier_everywhere();
       const std::uint64_t after = __atomic_load_n(word, __ATOMIC_ACQUIRE);
       if (after != seen) {
@@ -105,7 +155,7 @@ lock_status lock_slow(std::uint64_t* word, std::uint32_t* waiting, std::uint32_t
   }
 }
 
-lock_status try_lock_slow(std::uint64_t* word) noexcept {
+lock_status try_lock_contended(std::uint64_t* word) noexcept {
   const attachment& self = require_attachment(word);
   std::uint64_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
   for (;;) {
@@ -116,9 +166,10 @@ lock_status try_lock_slow(std::uint64_t* word) noexcept {
     } else if (id_of(seen) == self.id) {
       return lock_status::busy;
     } else {
-      // Who only ever tries must learn of a silent death too: at the cost of a system call.
+      // A program that only ever tries must learn of an unmarked death too, at the cost of
+      // system calls.
       const owner_view owner = look_at_owner(*self.region, seen);
-      if (!owner.dead && !is_gone_unmarked(owner, seen)) return lock_status::busy;
+      if (!owner.dead && !is_gone_unmarked(*self.region, owner, seen)) return lock_status::busy;
       if (take_over(word, seen, self, false)) return lock_status::owner_died;
     }
   }

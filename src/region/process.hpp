@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What threads of one process share about their regions, and what fork does to it.
-#ifndef DEADBOLT_REGION_PROCESS_STATE_HPP
-#define DEADBOLT_REGION_PROCESS_STATE_HPP
+#ifndef DEADBOLT_REGION_PROCESS_HPP
+#define DEADBOLT_REGION_PROCESS_HPP
 
 #include <cstdint>
 

@@ -1,20 +1,59 @@
 // SPDX-License-Identifier: MIT
 // The C names of regions and their locks: the same objects under other types.
+#include <deadbolt/condition_variable.hpp>
+#include <deadbolt/counting_semaphore.hpp>
 #include <deadbolt/mutex.hpp>
 #include <deadbolt/region.h>
 #include <deadbolt/region.hpp>
 #include <deadbolt/shared_mutex.hpp>
 
-#include <region/c_abi.hpp>
-#include <region/region_access.hpp>
+#include <base/message.hpp>
+#include <chrono>
+#include <region/open_region.hpp>
+#include <time.h>
+#include <type_traits>
 #include <utility>
 
 namespace deadbolt {
 namespace {
 
-using c_abi::as;
+template <class Cpp, class C>
+Cpp& as(C* object) noexcept {
+  static_assert(std::is_standard_layout_v<Cpp>);
+  static_assert(sizeof(Cpp) == sizeof(C));
+  static_assert(alignof(Cpp) <= alignof(C));
+  return *reinterpret_cast<Cpp*>(object);
+}
 
-// Equal numbers, so that a cast is a translation.
+// Calls lock(time point) with the time on its clock.
+template <class Lock>
+auto at_time(const void* object, clockid_t clock, const timespec* time, Lock&& lock) noexcept {
+  using namespace std::chrono;
+  const auto since = seconds{time->tv_sec};
+  const auto more = nanoseconds{time->tv_nsec};
+  // Clamp an overflowing time to "no limit".
+  const bool for_ever = since >= duration_cast<seconds>(nanoseconds::max());
+  const bool is_over = since < seconds{0};
+  const nanoseconds whole = for_ever  ? nanoseconds::max()
+                            : is_over ? nanoseconds{0}
+                                      : nanoseconds{since} + more;
+  switch (clock) {
+  case CLOCK_MONOTONIC:
+    return lock(steady_clock::time_point{whole});
+  case CLOCK_REALTIME:
+    return lock(system_clock::time_point{whole});
+  default:
+    base::message{}
+        .text("a timed call for ")
+        .pointer(object)
+        .text(" by clock ")
+        .number(clock)
+        .text(": only CLOCK_MONOTONIC and CLOCK_REALTIME are known")
+        .abort();
+  }
+}
+
+// The numbers are equal, so a cast translates.
 static_assert(DEADBOLT_REGION_SYSTEM_ERROR == static_cast<int>(region_status::system_error));
 static_assert(DEADBOLT_REGION_FORMER_BOOT == static_cast<int>(region_status::former_boot));
 static_assert(DEADBOLT_ATTACH_SYSTEM_ERROR == static_cast<int>(attach_status::system_error));
@@ -24,6 +63,9 @@ static_assert(DEADBOLT_BUSY == static_cast<int>(lock_status::busy));
 static_assert(DEADBOLT_NOT_OWNER == static_cast<int>(unlock_status::not_owner));
 static_assert(DEADBOLT_OBJECT_COUNTING_SEMAPHORE ==
               static_cast<int>(detail::object_kind::counting_semaphore));
+static_assert(DEADBOLT_AWAKE == static_cast<int>(wait_status::awake));
+static_assert(DEADBOLT_WAIT_OWNER_DIED == static_cast<int>(wait_status::owner_died));
+static_assert(DEADBOLT_WAIT_NOT_OWNER == static_cast<int>(wait_status::not_owner));
 
 region& as_cpp(deadbolt_region* handle) noexcept {
   return as<region>(handle);
@@ -36,6 +78,12 @@ mutex& as_cpp(deadbolt_mutex* lock) noexcept {
 }
 shared_mutex& as_cpp(deadbolt_shared_mutex* lock) noexcept {
   return as<shared_mutex>(lock);
+}
+condition_variable& as_cpp(deadbolt_condition_variable* condition) noexcept {
+  return as<condition_variable>(condition);
+}
+std::uint64_t* words_of(deadbolt_permit* permits) noexcept {
+  return &as<std::uint64_t>(permits);
 }
 
 deadbolt_lock_status as_c(lock_status status) noexcept {
@@ -61,7 +109,7 @@ deadbolt_region_status keep(deadbolt_region* handle, region&& made) noexcept {
 template <class Lock>
 deadbolt_lock_status until(const void* mutex, clockid_t clock, const timespec* time,
                            Lock&& lock) noexcept {
-  return c_abi::at_time(mutex, clock, time, [&](auto at) { return as_c(lock(at)); });
+  return at_time(mutex, clock, time, [&](auto at) { return as_c(lock(at)); });
 }
 
 } // namespace
@@ -69,6 +117,7 @@ deadbolt_lock_status until(const void* mutex, clockid_t clock, const timespec* t
 
 using deadbolt::as_c;
 using deadbolt::as_cpp;
+using deadbolt::words_of;
 
 const char* deadbolt_region_status_name(deadbolt_region_status status) {
   return to_string(static_cast<deadbolt::region_status>(status));
@@ -181,4 +230,52 @@ deadbolt_unlock_status deadbolt_shared_mutex_unlock_shared(deadbolt_shared_mutex
 }
 bool deadbolt_shared_mutex_mark_consistent(deadbolt_shared_mutex* mutex) {
   return as_cpp(mutex).mark_consistent();
+}
+
+const char* deadbolt_wait_status_name(deadbolt_wait_status status) {
+  return to_string(static_cast<deadbolt::wait_status>(status));
+}
+
+deadbolt_wait_status deadbolt_condition_variable_wait(deadbolt_condition_variable* condition,
+                                                      deadbolt_mutex* mutex) {
+  return static_cast<deadbolt_wait_status>(as_cpp(condition).wait(as_cpp(mutex)).status());
+}
+deadbolt_wait_status deadbolt_condition_variable_wait_until(deadbolt_condition_variable* condition,
+                                                            deadbolt_mutex* mutex, clockid_t clock,
+                                                            const timespec* time) {
+  return deadbolt::at_time(condition, clock, time, [&](auto at) {
+    return static_cast<deadbolt_wait_status>(
+        as_cpp(condition).wait_until(as_cpp(mutex), at).status());
+  });
+}
+void deadbolt_condition_variable_notify_one(deadbolt_condition_variable* condition) {
+  as_cpp(condition).notify_one();
+}
+void deadbolt_condition_variable_notify_all(deadbolt_condition_variable* condition) {
+  as_cpp(condition).notify_all();
+}
+
+void deadbolt_counting_semaphore_init(deadbolt_permit* permits, size_t count, size_t available) {
+  for (size_t i = 0; i < count; ++i) permits[i].word = 0;
+  deadbolt::detail::withhold_permits(words_of(permits), count, available);
+}
+deadbolt_lock_status deadbolt_counting_semaphore_acquire(deadbolt_permit* permits, size_t count) {
+  return as_c(deadbolt::detail::acquire_permit(words_of(permits), count, nullptr));
+}
+deadbolt_lock_status deadbolt_counting_semaphore_try_acquire(deadbolt_permit* permits,
+                                                             size_t count) {
+  return as_c(deadbolt::detail::try_acquire_permit(words_of(permits), count));
+}
+deadbolt_lock_status deadbolt_counting_semaphore_acquire_until(deadbolt_permit* permits,
+                                                               size_t count, clockid_t clock,
+                                                               const timespec* time) {
+  return deadbolt::at_time(permits, clock, time, [&](auto at) {
+    return as_c(deadbolt::detail::lock_until(at, [&](deadbolt::detail::deadline deadline) noexcept {
+      return deadbolt::detail::acquire_permit(words_of(permits), count, &deadline);
+    }));
+  });
+}
+deadbolt_unlock_status deadbolt_counting_semaphore_release(deadbolt_permit* permits, size_t count) {
+  return static_cast<deadbolt_unlock_status>(
+      deadbolt::detail::release_permit(words_of(permits), count));
 }

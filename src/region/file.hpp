@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Making a region's header, and judging one that a file brings.
-#ifndef DEADBOLT_REGION_HEADER_HPP
-#define DEADBOLT_REGION_HEADER_HPP
+// The files under regions, and the headers in them.
+#ifndef DEADBOLT_REGION_FILE_HPP
+#define DEADBOLT_REGION_FILE_HPP
 
+#include <base/file.hpp>
 #include <deadbolt/region.hpp>
 #include <region/format.hpp>
 
@@ -21,6 +22,22 @@ bool read_random(unsigned char (&bytes)[16]) noexcept;
 region_status judge_header(const fixed_header& header, std::uint64_t file_bytes,
                            std::uint64_t device, std::uint64_t inode,
                            const unsigned char (&boot_id)[16]) noexcept;
+
+struct file_outcome {
+  region_status status;
+  int error;      // errno value; 0 unless system_error
+  int descriptor; // the caller's to close; -1 unless open
+};
+
+// A complete region under `path`, or nothing there. Other processes see it whole or
+// not at all.
+file_outcome create_file(const char* path, const region_options& options,
+                         fixed_header& header) noexcept;
+file_outcome create_memfd(const char* name, const region_options& options,
+                          fixed_header& header) noexcept;
+
+// Judges an open file; `descriptor` stays the caller's.
+region_status judge_file(int descriptor, fixed_header& header, int& error) noexcept;
 
 } // namespace deadbolt::regions
 #endif

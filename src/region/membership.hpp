@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The calling thread as a member of a region.
-#ifndef DEADBOLT_REGION_ATTACHMENT_HPP
-#define DEADBOLT_REGION_ATTACHMENT_HPP
+#ifndef DEADBOLT_REGION_MEMBERSHIP_HPP
+#define DEADBOLT_REGION_MEMBERSHIP_HPP
 
 #include <cstddef>
 #include <cstdint>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include <region/process_state.hpp>
+#include <region/process.hpp>
 
 #include <base/futex.hpp>
 #include <base/signals.hpp>
 #include <limits.h>
 #include <pthread.h>
-#include <region/attachment.hpp>
+#include <region/membership.hpp>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -1,24 +1,139 @@
 // SPDX-License-Identifier: MIT
-// A thread becomes a member, and ceases to be one. The protocol is
-// models/region_slot.pml; killing it at each instruction is tests/region's business.
-#include <region/attachment.hpp>
+// A thread becomes a member, and ceases to be one. The protocol is models/region_slot.pml;
+// tests/region kills it at each instruction.
+#include <region/membership.hpp>
 
 #include <base/clock.hpp>
 #include <base/futex.hpp>
 #include <base/membarrier.hpp>
+#include <base/message.hpp>
 #include <base/robust_list.hpp>
 #include <base/signals.hpp>
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <region/process_state.hpp>
-#include <region/robust_node.hpp>
-#include <region/slot_claim.hpp>
+#include <region/process.hpp>
+#include <region/slots.hpp>
 #include <sched.h>
 #include <sys/mman.h>
 
 namespace deadbolt::regions {
 namespace {
+
+constinit const attachment no_attachment{};
+
+// Kept apart from the attachments, whose pages are wiped in a child: where the thread's
+// list head is. A child's thread has it at the same address.
+[[gnu::tls_model("initial-exec")]] constinit thread_local robust_list_head* known_head = nullptr;
+
+// A child sees its parent's attachments with no region in them.
+void drop_wiped_attachments() noexcept {
+  if (this_thread.first != nullptr && this_thread.first->current_region() == nullptr) {
+    this_thread.first = nullptr;
+    this_thread.current = &no_attachment;
+  }
+}
+
+} // namespace
+
+constinit thread_local thread_attachments this_thread{&no_attachment, nullptr};
+
+void attachment::end_region() noexcept {
+  __atomic_store_n(&length, std::size_t{0}, __ATOMIC_RELAXED);
+  __atomic_store_n(&region, &closed_region, __ATOMIC_RELAXED);
+}
+
+const attachment* find_attachment(const void* address) noexcept {
+  drop_wiped_attachments();
+  for (const attachment* candidate = this_thread.first; candidate != nullptr;
+       candidate = candidate->next_of_thread) {
+    if (candidate->covers(address)) {
+      this_thread.current = candidate;
+      return candidate;
+    }
+  }
+  return nullptr;
+}
+
+const attachment& require_attachment(const void* address) noexcept {
+  const attachment* found = find_attachment(address);
+  if (found != nullptr) return *found;
+  open_region* region = region_at(address);
+  if (region == nullptr) {
+    base::message{}
+        .text("the mutex at ")
+        .pointer(address)
+        .text(" is in no region that this process has open")
+        .abort();
+  }
+  const int error = errno;
+  const attach_status status = attach_thread(*region);
+  errno = error;
+  found = find_attachment(address);
+  if (status != attach_status::attached || found == nullptr) {
+    base::message{}
+        .text("the thread cannot become a member of the region of the mutex at ")
+        .pointer(address)
+        .text(": ")
+        .text(to_string(status))
+        .text("; call region::attach() first to handle this")
+        .abort();
+  }
+  return *found;
+}
+
+void add_to_thread(attachment& added) noexcept {
+  drop_wiped_attachments();
+  known_head = added.head;
+  added.next_of_thread = this_thread.first;
+  this_thread.first = &added;
+  this_thread.current = &added;
+}
+
+void remove_from_thread(attachment& removed) noexcept {
+  this_thread.current = &no_attachment;
+  for (attachment** link = &this_thread.first; *link != nullptr; link = &(*link)->next_of_thread) {
+    if (*link == &removed) {
+      *link = removed.next_of_thread;
+      return;
+    }
+  }
+}
+
+void forget_after_fork() noexcept {
+  if (this_thread.first == nullptr || this_thread.first->current_region() != nullptr) return;
+  drop_wiped_attachments();
+  // What is on the list is the parent's. glibc has emptied it; musl has not, and
+  // would write back links into life pages that are not mapped here.
+  known_head->list.next = &known_head->list;
+}
+
+void detach_at_exit() noexcept {
+  for (attachment* own = this_thread.first; own != nullptr;) {
+    attachment* next = own->next_of_thread;
+    static_cast<void>(
+        detach_thread(*own->current_region())); // else the kernel marks the liveness word
+    own = next;
+  }
+}
+
+namespace {
+
+// The liveness word ends a shared page; `prev` and `next`, which the kernel and the libc
+// follow, are where this libc expects them behind a lock word, and that is in the
+// private page behind. Every libc's node has its word within one page's end:
+//   glibc 64 bits  word 4072, prev 4096, next 4104   (next - word = 32)
+//   musl  64 bits  word 4076, prev 4096, next 4104   (28)
+//   glibc 32 bits  word 4076,            next 4096   (20, singly linked)
+//   musl  32 bits  word 4088, prev 4096, next 4100   (12)
+// The private page's first bytes.
+struct private_links {
+  void* words[2];
+};
+
+inline robust_list* node_of(private_links* links) noexcept {
+  return reinterpret_cast<robust_list*>(&links->words[base::libc_has_back_links ? 1 : 0]);
+}
 
 // How long close() waits for other threads' unlocks, in nanoseconds.
 constexpr std::int64_t longest_unlock = 1'000'000'000;
@@ -61,7 +176,7 @@ attach_status find_list(robust_list_head*& head) noexcept {
     base::make_libc_register_robust_list();
     head = base::own_robust_list();
   }
-  if (head == nullptr || head->futex_offset != this_libc_futex_offset) {
+  if (head == nullptr || head->futex_offset != base::libc_futex_offset) {
     return attach_status::no_robust_list;
   }
   // A handler interrupted the libc while it changes the list.
@@ -108,7 +223,7 @@ void publish(open_region& region, const page_pair& pages, const taken_slot& take
   slot->tid.store(tid, std::memory_order_relaxed);
   slot->pid_namespace.store(process.own_pid_namespace(), std::memory_order_relaxed);
   slot->since.store(base::now(true), std::memory_order_relaxed);
-  if constexpr (!is_glibc) {
+  if constexpr (!base::is_glibc) {
     // What musl's pthread_exit reads of a mutex: its type, shared (128) and robust (4),
     // and its count of waiters.
     std::atomic<std::uint32_t>* word =
@@ -116,7 +231,8 @@ void publish(open_region& region, const page_pair& pages, const taken_slot& take
     word[-1].store(132, std::memory_order_relaxed);
     word[1].store(0, std::memory_order_relaxed);
   }
-  link_node(head, node_of(pages.links()));
+  base::link_front(head, node_of(pages.links()), node_of(pages.links()));
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
   // death order: linked, then named by TID: whoever dies after this is marked.
   // order: release; who sees a live liveness word sees the slot's fields and generation.
   liveness_word(slot, static_cast<std::uint32_t>(this_libc_kind))
@@ -202,7 +318,9 @@ bool detach_locked(process_state& process, open_region& region) noexcept {
       word->compare_exchange_strong(mine, liveness_claimed, std::memory_order_acq_rel);
   // death order: the token first, so that a walk from here on leaves the word alone,
   // then off the list, then free: never free while a list names it.
-  unlink_node(own->head, node_of(page_pair{reinterpret_cast<std::byte*>(own->slot)}.links()));
+  robust_list* node = node_of(page_pair{reinterpret_cast<std::byte*>(own->slot)}.links());
+  base::unlink(own->head, node, node);
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
   remove_from_thread(*own);
   forget(process, *own);
   if (whole) {
@@ -230,3 +348,27 @@ bool await_unlocks(process_state& process, const open_region& region) noexcept {
 }
 
 } // namespace deadbolt::regions
+
+namespace deadbolt {
+
+const char* to_string(attach_status status) noexcept {
+  switch (status) {
+  case attach_status::attached:
+    return "attached";
+  case attach_status::table_full:
+    return "table_full";
+  case attach_status::interrupted_libc:
+    return "interrupted_libc";
+  case attach_status::descriptor_lost:
+    return "descriptor_lost";
+  case attach_status::no_robust_list:
+    return "no_robust_list";
+  case attach_status::not_open:
+    return "not_open";
+  case attach_status::system_error:
+    return "system_error";
+  }
+  return "unknown";
+}
+
+} // namespace deadbolt
