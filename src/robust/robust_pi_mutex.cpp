@@ -23,7 +23,7 @@ struct pi_kind {
   // are; at an owner's death the kernel then wakes once too often, which no PI waiter
   // notices.
   static robust_list* list_entry(robust_node& node) noexcept {
-    return base::libc_marks_pi_entries ? pending_entry(node) : links(node);
+    return base::is_glibc ? pending_entry(node) : links(node);
   }
   static void release_word(thread_identity self, robust_node& node) noexcept;
   static lock_status wait(thread_identity self, robust_node& node,

@@ -4,6 +4,7 @@
 #include <base/fork_page.hpp>
 #include <base/message.hpp>
 #include <base/robust_list.hpp>
+#include <base/robust_list_links.hpp>
 #include <robust/engine.hpp>
 
 namespace deadbolt::robust {
@@ -74,8 +75,8 @@ void drop_inherited_entries(robust_list_head* head, std::uint32_t tid) noexcept 
 robust_list_head* find_head(robust_list_head* inherited) noexcept {
   robust_list_head* head = base::own_robust_list();
   if (head != nullptr) return head;
-  if constexpr (base::libc_registers_on_first_use) {
-    base::make_libc_register_robust_list();
+  if constexpr (!base::is_glibc) {
+    base::make_libc_register_robust_list(); // musl does so at the thread's first robust lock
     head = base::own_robust_list();
   }
   if (head == nullptr && inherited != nullptr) {
