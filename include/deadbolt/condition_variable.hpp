@@ -3,6 +3,7 @@
 #ifndef DEADBOLT_CONDITION_VARIABLE_HPP
 #define DEADBOLT_CONDITION_VARIABLE_HPP
 
+#include <deadbolt/detail/abi.hpp>
 #include <deadbolt/detail/thread_sanitizer.hpp>
 #include <deadbolt/detail/timed_lock.hpp>
 #include <deadbolt/lock_result.hpp>
@@ -14,7 +15,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace deadbolt {
+namespace deadbolt::inline DEADBOLT_ABI {
 
 enum class wait_status : std::uint32_t {
   awake, // the mutex is held: notified, or awake for any other reason; or: the predicate is true
@@ -216,5 +217,5 @@ private:
 
 static_assert(sizeof(condition_variable) == 4);
 
-} // namespace deadbolt
+} // namespace deadbolt::inline DEADBOLT_ABI
 #endif

@@ -3,6 +3,7 @@
 #ifndef DEADBOLT_COUNTING_SEMAPHORE_HPP
 #define DEADBOLT_COUNTING_SEMAPHORE_HPP
 
+#include <deadbolt/detail/abi.hpp>
 #include <deadbolt/detail/thread_sanitizer.hpp>
 #include <deadbolt/detail/timed_lock.hpp>
 #include <deadbolt/lock_result.hpp>
@@ -11,7 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace deadbolt {
+namespace deadbolt::inline DEADBOLT_ABI {
 
 namespace detail {
 // The permits of one semaphore: `count` owner words. nullptr: no deadline.
@@ -104,5 +105,5 @@ using binary_semaphore = counting_semaphore<1>;
 
 static_assert(sizeof(counting_semaphore<3>) == 24);
 
-} // namespace deadbolt
+} // namespace deadbolt::inline DEADBOLT_ABI
 #endif

@@ -3,12 +3,13 @@
 #ifndef DEADBOLT_LOCK_RESULT_HPP
 #define DEADBOLT_LOCK_RESULT_HPP
 
+#include <deadbolt/detail/abi.hpp>
 #include <deadbolt/detail/thread_safety.h>
 
 #include <cstdint>
 #include <utility>
 
-namespace deadbolt {
+namespace deadbolt::inline DEADBOLT_ABI {
 
 enum class lock_status : std::uint32_t {
   acquired,   // the caller holds the lock
@@ -87,5 +88,5 @@ public:
   operator bool() && noexcept DEADBOLT_TRY_ACQUIRES(true) { return lock_result::operator bool(); }
 };
 
-} // namespace deadbolt
+} // namespace deadbolt::inline DEADBOLT_ABI
 #endif

@@ -4,6 +4,7 @@
 #ifndef DEADBOLT_MUTEX_HPP
 #define DEADBOLT_MUTEX_HPP
 
+#include <deadbolt/detail/abi.hpp>
 #include <deadbolt/detail/thread_sanitizer.hpp>
 #include <deadbolt/detail/timed_lock.hpp>
 #include <deadbolt/lock_result.hpp>
@@ -11,7 +12,7 @@
 #include <chrono>
 #include <cstdint>
 
-namespace deadbolt {
+namespace deadbolt::inline DEADBOLT_ABI {
 
 // Place it anywhere in an open region's data, in structs of your own; zeroed
 // memory is an unlocked one. Processes may differ in libc, word size, PID
@@ -95,5 +96,5 @@ private:
 
 static_assert(sizeof(mutex) == 16);
 
-} // namespace deadbolt
+} // namespace deadbolt::inline DEADBOLT_ABI
 #endif

@@ -3,9 +3,11 @@
 #ifndef DEADBOLT_PROTECTION_HPP
 #define DEADBOLT_PROTECTION_HPP
 
+#include <deadbolt/detail/abi.hpp>
+
 #include <cstdint>
 
-namespace deadbolt {
+namespace deadbolt::inline DEADBOLT_ABI {
 
 enum class protection_kind : std::uint32_t {
   none,   // death inside an unlock window can write into reused memory
@@ -18,5 +20,5 @@ enum class protection_kind : std::uint32_t {
 [[nodiscard, gnu::visibility("default")]] const char*
 to_string(protection_kind protection) noexcept;
 
-} // namespace deadbolt
+} // namespace deadbolt::inline DEADBOLT_ABI
 #endif

@@ -10,12 +10,14 @@
 #ifndef DEADBOLT_QUIESCENCE_HPP
 #define DEADBOLT_QUIESCENCE_HPP
 
+#include <deadbolt/detail/abi.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <sys/types.h>
 
-namespace deadbolt {
+namespace deadbolt::inline DEADBOLT_ABI {
 
 enum class quiescence_status : std::uint32_t {
   quiescent,   // no other thread has an operation pending on the memory
@@ -53,5 +55,5 @@ wait_for_unlocks(const void* address, std::size_t length,
 unmap(void* address, std::size_t length,
       std::chrono::nanoseconds timeout = default_quiescence_timeout) noexcept;
 
-} // namespace deadbolt
+} // namespace deadbolt::inline DEADBOLT_ABI
 #endif

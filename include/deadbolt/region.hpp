@@ -3,6 +3,7 @@
 #ifndef DEADBOLT_REGION_HPP
 #define DEADBOLT_REGION_HPP
 
+#include <deadbolt/detail/abi.hpp>
 #include <deadbolt/detail/thread_sanitizer.hpp>
 
 #include <cstddef>
@@ -11,7 +12,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace deadbolt {
+namespace deadbolt::inline DEADBOLT_ABI {
 
 enum class region_status : std::uint32_t {
   open,               // usable
@@ -193,5 +194,5 @@ private:
   int error_ = 0;
 };
 
-} // namespace deadbolt
+} // namespace deadbolt::inline DEADBOLT_ABI
 #endif

@@ -3,10 +3,11 @@
 #ifndef DEADBOLT_ROBUST_MUTEX_HPP
 #define DEADBOLT_ROBUST_MUTEX_HPP
 
+#include <deadbolt/detail/abi.hpp>
 #include <deadbolt/detail/lockable.hpp>
 #include <deadbolt/detail/robust_lock.hpp>
 
-namespace deadbolt {
+namespace deadbolt::inline DEADBOLT_ABI {
 
 // Place it in any mapping that is shared (MAP_SHARED) by processes of one libc, one word
 // size and one PID namespace; construct it once, in place. If its owner dies, the next
@@ -44,5 +45,5 @@ private:
 
 static_assert(sizeof(robust_mutex) == 40);
 
-} // namespace deadbolt
+} // namespace deadbolt::inline DEADBOLT_ABI
 #endif

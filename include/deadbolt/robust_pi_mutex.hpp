@@ -3,10 +3,11 @@
 #ifndef DEADBOLT_ROBUST_PI_MUTEX_HPP
 #define DEADBOLT_ROBUST_PI_MUTEX_HPP
 
+#include <deadbolt/detail/abi.hpp>
 #include <deadbolt/detail/lockable.hpp>
 #include <deadbolt/detail/robust_lock.hpp>
 
-namespace deadbolt {
+namespace deadbolt::inline DEADBOLT_ABI {
 
 // As robust_mutex in placement, member functions, results and limits. In addition, the
 // kernel runs an owner at the priority of its most urgent waiter, and passes the mutex to
@@ -39,5 +40,5 @@ private:
 
 static_assert(sizeof(robust_pi_mutex) == 40);
 
-} // namespace deadbolt
+} // namespace deadbolt::inline DEADBOLT_ABI
 #endif

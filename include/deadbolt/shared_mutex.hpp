@@ -4,6 +4,7 @@
 #ifndef DEADBOLT_SHARED_MUTEX_HPP
 #define DEADBOLT_SHARED_MUTEX_HPP
 
+#include <deadbolt/detail/abi.hpp>
 #include <deadbolt/detail/thread_sanitizer.hpp>
 #include <deadbolt/detail/timed_lock.hpp>
 #include <deadbolt/lock_result.hpp>
@@ -11,7 +12,7 @@
 #include <chrono>
 #include <cstdint>
 
-namespace deadbolt {
+namespace deadbolt::inline DEADBOLT_ABI {
 
 namespace detail {
 // The lock's 16 bytes; bits: src/region/format.hpp, docs/region.md.
@@ -147,5 +148,5 @@ private:
 
 static_assert(sizeof(shared_mutex) == 16 && alignof(shared_mutex) == 8);
 
-} // namespace deadbolt
+} // namespace deadbolt::inline DEADBOLT_ABI
 #endif

@@ -17,9 +17,10 @@
 #ifndef DEADBOLT_THREAD_SAFETY_HPP
 #define DEADBOLT_THREAD_SAFETY_HPP
 
+#include <deadbolt/detail/abi.hpp>
 #include <deadbolt/detail/thread_safety.h>
 
-namespace deadbolt {
+namespace deadbolt::inline DEADBOLT_ABI {
 
 template <class Lock>
 void assume_held(Lock& lock) noexcept DEADBOLT_ASSERTS_HELD(lock);
@@ -31,5 +32,5 @@ void assume_not_held(Lock& lock) noexcept DEADBOLT_RELEASES(lock);
 template <class Lock>
 void assume_not_held([[maybe_unused]] Lock& lock) noexcept {}
 
-} // namespace deadbolt
+} // namespace deadbolt::inline DEADBOLT_ABI
 #endif

@@ -3,13 +3,14 @@
 #ifndef DEADBOLT_WITH_RECOVERY_HPP
 #define DEADBOLT_WITH_RECOVERY_HPP
 
+#include <deadbolt/detail/abi.hpp>
 #include <deadbolt/lock_result.hpp>
 
 #include <chrono>
 #include <system_error>
 #include <utility>
 
-namespace deadbolt {
+namespace deadbolt::inline DEADBOLT_ABI {
 
 // A view of a lock, Lockable and (where the lock is) TimedLockable and SharedLockable, that repairs
 // the data when an owner has died:
@@ -96,5 +97,5 @@ private:
 template <class Lock, class Recover>
 with_recovery(Lock&, Recover) -> with_recovery<Lock, Recover>;
 
-} // namespace deadbolt
+} // namespace deadbolt::inline DEADBOLT_ABI
 #endif

@@ -81,7 +81,7 @@ void condition_variable::notify_all() noexcept {
   base::futex_wake(&word_, INT_MAX);
 }
 
-const char* to_string(wait_status status) noexcept {
+const char* DEADBOLT_ABI::to_string(wait_status status) noexcept {
   switch (status) {
   case wait_status::awake:
     return "awake";

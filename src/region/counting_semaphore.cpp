@@ -156,7 +156,7 @@ private:
 } // namespace
 } // namespace deadbolt::regions
 
-namespace deadbolt::detail {
+namespace deadbolt::inline DEADBOLT_ABI::detail {
 
 using regions::permits;
 

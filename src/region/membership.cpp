@@ -351,7 +351,7 @@ bool await_unlocks(process_state& process, const open_region& region) noexcept {
 
 namespace deadbolt {
 
-const char* to_string(attach_status status) noexcept {
+const char* DEADBOLT_ABI::to_string(attach_status status) noexcept {
   switch (status) {
   case attach_status::attached:
     return "attached";

@@ -63,7 +63,7 @@ extern constinit open_region closed_region;
 open_region* region_at(const void* address) noexcept;
 
 } // namespace deadbolt::regions
-namespace deadbolt {
+namespace deadbolt::inline DEADBOLT_ABI {
 
 // What the library itself may do with a handle.
 struct region_access {
@@ -80,5 +80,5 @@ struct region_access {
   }
 };
 
-} // namespace deadbolt
+} // namespace deadbolt::inline DEADBOLT_ABI
 #endif

@@ -172,7 +172,7 @@ bool region::close() noexcept {
   return unmap;
 }
 
-const char* to_string(region_status status) noexcept {
+const char* DEADBOLT_ABI::to_string(region_status status) noexcept {
   switch (status) {
   case region_status::open:
     return "open";

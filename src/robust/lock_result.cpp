@@ -5,7 +5,7 @@
 
 namespace deadbolt {
 
-const char* to_string(lock_status status) noexcept {
+const char* DEADBOLT_ABI::to_string(lock_status status) noexcept {
   switch (status) {
   case lock_status::acquired:
     return "acquired";
@@ -25,7 +25,7 @@ const char* to_string(lock_status status) noexcept {
   return "not a lock_status";
 }
 
-const char* to_string(unlock_status status) noexcept {
+const char* DEADBOLT_ABI::to_string(unlock_status status) noexcept {
   switch (status) {
   case unlock_status::released:
     return "released";

@@ -48,12 +48,12 @@ bool traced_by_guard() noexcept {
 
 } // namespace
 
-protection_kind protection() noexcept {
+protection_kind DEADBOLT_ABI::protection() noexcept {
   if (robust::this_engine().protected_by_kernel) return protection_kind::kernel;
   return traced_by_guard() ? protection_kind::guard : protection_kind::none;
 }
 
-const char* to_string(protection_kind protection) noexcept {
+const char* DEADBOLT_ABI::to_string(protection_kind protection) noexcept {
   switch (protection) {
   case protection_kind::none:
     return "none";

@@ -4,6 +4,7 @@
 #include <base/clock.hpp>
 #include <base/message.hpp>
 #include <base/robust_list.hpp>
+#include <base/robust_list_links.hpp>
 #include <cstddef>
 #include <dirent.h>
 #include <errno.h>
@@ -133,8 +134,8 @@ void wait_for_threads(int directory, std::uintptr_t first, std::size_t length,
 
 } // namespace
 
-quiescence_result wait_for_unlocks(const void* address, std::size_t length,
-                                   std::chrono::nanoseconds timeout) noexcept {
+quiescence_result DEADBOLT_ABI::wait_for_unlocks(const void* address, std::size_t length,
+                                                 std::chrono::nanoseconds timeout) noexcept {
   quiescence_result result{};
   const int directory = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) {
@@ -147,8 +148,8 @@ quiescence_result wait_for_unlocks(const void* address, std::size_t length,
   return result;
 }
 
-quiescence_result unmap(void* address, std::size_t length,
-                        std::chrono::nanoseconds timeout) noexcept {
+quiescence_result DEADBOLT_ABI::unmap(void* address, std::size_t length,
+                                      std::chrono::nanoseconds timeout) noexcept {
   quiescence_result result = wait_for_unlocks(address, length, timeout);
   if (result.status == quiescence_status::quiescent && munmap(address, length) != 0) {
     result.status = quiescence_status::unavailable;

@@ -36,8 +36,8 @@ build_by_pkg_config() {
 
 needed=$(readelf -d "$scratch/consumer" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
 case "$kind $needed" in
-shared*libdeadbolt.so.0*) ;;
-shared*) echo "linked without libdeadbolt.so.0: $needed" >&2; exit 1 ;;
+shared*libdeadbolt.so.0.1*) ;;
+shared*) echo "linked without libdeadbolt.so.0.1: $needed" >&2; exit 1 ;;
 static*libdeadbolt*) echo "linked with the shared library: $needed" >&2; exit 1 ;;
 esac
 if [ "$language" = c ] && echo "$needed" | grep -q stdc++; then

@@ -6,7 +6,7 @@
 # programs that were linked before.
 set -eu
 
-library=$(find "$1" -name libdeadbolt.so.0)
+library=$(find "$1" -name libdeadbolt.so.0.1)
 exported=$(nm --dynamic --defined-only --extern-only --demangle "$library" |
   sed 's/^[^ ]* //' | LC_ALL=C sort)
 [ -n "$exported" ]

@@ -4,6 +4,7 @@
 #ifndef DEADBOLT_DETAIL_LOCKABLE_HPP
 #define DEADBOLT_DETAIL_LOCKABLE_HPP
 
+#include <deadbolt/detail/abi.hpp>
 #include <deadbolt/detail/thread_safety.h>
 #include <deadbolt/detail/thread_sanitizer.hpp>
 #include <deadbolt/detail/timed_lock.hpp>
@@ -12,7 +13,7 @@
 #include <chrono>
 #include <type_traits>
 
-namespace deadbolt::detail {
+namespace deadbolt::inline DEADBOLT_ABI::detail {
 
 template <class Lock>
 class shared_lockable;
@@ -125,5 +126,5 @@ private:
   }
 };
 
-} // namespace deadbolt::detail
+} // namespace deadbolt::inline DEADBOLT_ABI::detail
 #endif

@@ -3,12 +3,13 @@
 #ifndef DEADBOLT_DETAIL_ROBUST_LOCK_HPP
 #define DEADBOLT_DETAIL_ROBUST_LOCK_HPP
 
+#include <deadbolt/detail/abi.hpp>
 #include <deadbolt/detail/robust_node.h>
 
 #include <cstdint>
 #include <sys/types.h>
 
-namespace deadbolt::detail {
+namespace deadbolt::inline DEADBOLT_ABI::detail {
 
 class [[gnu::visibility("default")]] robust_lock {
 public:
@@ -35,5 +36,5 @@ protected:
   deadbolt_robust_node node_ = DEADBOLT_ROBUST_NODE_INIT;
 };
 
-} // namespace deadbolt::detail
+} // namespace deadbolt::inline DEADBOLT_ABI::detail
 #endif

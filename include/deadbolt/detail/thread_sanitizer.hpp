@@ -3,6 +3,7 @@
 #ifndef DEADBOLT_DETAIL_THREAD_SANITIZER_HPP
 #define DEADBOLT_DETAIL_THREAD_SANITIZER_HPP
 
+#include <deadbolt/detail/abi.hpp>
 #include <deadbolt/lock_result.hpp>
 
 #if defined(__SANITIZE_THREAD__)
@@ -22,7 +23,7 @@ void __tsan_ignore_thread_end();
 }
 #endif
 
-namespace deadbolt::detail {
+namespace deadbolt::inline DEADBOLT_ABI::detail {
 
 // Locks are released in assembly, by the kernel or in a library that was built
 // without the sanitizer: it would see none of that, and report races on data that a
@@ -62,5 +63,5 @@ inline void thread_sanitizer_unlocks([[maybe_unused]] void* lock) noexcept {
 #endif
 }
 
-} // namespace deadbolt::detail
+} // namespace deadbolt::inline DEADBOLT_ABI::detail
 #endif

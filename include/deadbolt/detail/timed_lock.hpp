@@ -3,13 +3,14 @@
 #ifndef DEADBOLT_DETAIL_TIMED_LOCK_HPP
 #define DEADBOLT_DETAIL_TIMED_LOCK_HPP
 
+#include <deadbolt/detail/abi.hpp>
 #include <deadbolt/lock_result.hpp>
 
 #include <chrono>
 #include <cstdint>
 #include <type_traits>
 
-namespace deadbolt::detail {
+namespace deadbolt::inline DEADBOLT_ABI::detail {
 
 // An absolute time on one of the kernel's clocks.
 struct deadline {
@@ -68,5 +69,5 @@ lock_status lock_until(const std::chrono::time_point<Clock, Duration>& time,
   }
 }
 
-} // namespace deadbolt::detail
+} // namespace deadbolt::inline DEADBOLT_ABI::detail
 #endif
