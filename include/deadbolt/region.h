@@ -8,6 +8,8 @@
 #ifndef DEADBOLT_REGION_H
 #define DEADBOLT_REGION_H
 
+#include <deadbolt/lock_result.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -57,24 +59,9 @@ enum deadbolt_attach_status {
   DEADBOLT_ATTACH_SYSTEM_ERROR
 };
 
-/* The caller holds the lock after the first two. After DEADBOLT_OWNER_DIED the data may
- * be half-written: repair it and call _mark_consistent() before the unlock. */
-enum deadbolt_lock_status {
-  DEADBOLT_ACQUIRED,
-  DEADBOLT_OWNER_DIED,
-  DEADBOLT_NOT_RECOVERABLE,
-  DEADBOLT_BUSY,
-  DEADBOLT_TIMED_OUT,
-  DEADBOLT_DEADLOCK,
-  DEADBOLT_TOO_MANY_HOLDS
-};
-
-enum deadbolt_unlock_status { DEADBOLT_RELEASED, DEADBOLT_NOT_OWNER };
-
 /* The names as deadbolt's messages write them: "owner_died". */
 const char* deadbolt_region_status_name(enum deadbolt_region_status status);
 const char* deadbolt_attach_status_name(enum deadbolt_attach_status status);
-const char* deadbolt_lock_status_name(enum deadbolt_lock_status status);
 
 /* ---- regions ---- */
 
@@ -241,12 +228,8 @@ enum deadbolt_unlock_status deadbolt_counting_semaphore_release(struct deadbolt_
 #endif
 #ifdef __cplusplus
 }
-/* For C: what C++ programs use tells ThreadSanitizer by itself. */
-#elif defined(__SANITIZE_THREAD__)
-#include <deadbolt/region_thread_sanitizer.h>
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#include <deadbolt/region_thread_sanitizer.h>
 #endif
+#ifdef DEADBOLT_TELLS_THREAD_SANITIZER
+#include <deadbolt/region_thread_sanitizer.h>
 #endif
 #endif

@@ -7,16 +7,8 @@
 #ifndef DEADBOLT_REGION_THREAD_SANITIZER_H
 #define DEADBOLT_REGION_THREAD_SANITIZER_H
 
-void __tsan_acquire(void* address);
-void __tsan_release(void* address);
-void __tsan_ignore_thread_begin(void);
-void __tsan_ignore_thread_end(void);
+#include <deadbolt/detail/thread_sanitizer.h>
 
-static inline enum deadbolt_lock_status deadbolt_told_held(void* lock,
-                                                           enum deadbolt_lock_status status) {
-  if (status == DEADBOLT_ACQUIRED || status == DEADBOLT_OWNER_DIED) __tsan_acquire(lock);
-  return status;
-}
 /* A writer follows writers and readers, a reader writers alone: readers order nothing among
  * themselves. One that was told owner_died has the lock as a writer has it. */
 static inline enum deadbolt_lock_status deadbolt_told_written(struct deadbolt_shared_mutex* lock,
@@ -34,22 +26,6 @@ static inline enum deadbolt_wait_status deadbolt_told_awake(struct deadbolt_mute
     __tsan_acquire(lock);
   return status;
 }
-
-#define DEADBOLT_TOLD_LOCK(name, type, told)                                                       \
-  static inline enum deadbolt_lock_status deadbolt_told_##name(type* lock) {                       \
-    return told(lock, deadbolt_##name(lock));                                                      \
-  }
-#define DEADBOLT_TOLD_LOCK_UNTIL(name, type, told)                                                 \
-  static inline enum deadbolt_lock_status deadbolt_told_##name(type* lock, clockid_t clock,        \
-                                                               const struct timespec* time) {      \
-    return told(lock, deadbolt_##name(lock, clock, time));                                         \
-  }
-/* Told before the unlock, and of what. */
-#define DEADBOLT_TOLD_UNLOCK(result, name, type, released)                                         \
-  static inline result deadbolt_told_##name(type* lock) {                                          \
-    __tsan_release(released);                                                                      \
-    return deadbolt_##name(lock);                                                                  \
-  }
 
 DEADBOLT_TOLD_LOCK(mutex_lock, struct deadbolt_mutex, deadbolt_told_held)
 DEADBOLT_TOLD_LOCK(mutex_try_lock, struct deadbolt_mutex, deadbolt_told_held)
@@ -69,10 +45,6 @@ DEADBOLT_TOLD_UNLOCK(enum deadbolt_unlock_status, shared_mutex_unlock_shared,
                      struct deadbolt_shared_mutex, &lock->readers)
 /* A reader's repair too is for all who follow. */
 DEADBOLT_TOLD_UNLOCK(bool, shared_mutex_mark_consistent, struct deadbolt_shared_mutex, lock)
-
-#undef DEADBOLT_TOLD_LOCK
-#undef DEADBOLT_TOLD_LOCK_UNTIL
-#undef DEADBOLT_TOLD_UNLOCK
 
 static inline enum deadbolt_wait_status
 deadbolt_told_condition_variable_wait(struct deadbolt_condition_variable* condition,

@@ -2,6 +2,7 @@
 /* increments_c KIND: as increments, from C. */
 #define _GNU_SOURCE
 #include <deadbolt/region.h>
+#include <deadbolt/robust_mutex.h>
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -14,6 +15,8 @@ static struct objects {
   struct deadbolt_shared_mutex shared;
   struct deadbolt_condition_variable changed;
   struct deadbolt_permit permits[2];
+  struct deadbolt_robust_mutex robust;
+  struct deadbolt_robust_pi_mutex pi;
 } * in;
 static long count;
 
@@ -29,6 +32,28 @@ static void* with_mutex(void* unused) {
          DEADBOLT_ACQUIRED);
     ++count;
     deadbolt_mutex_unlock(&in->lock);
+  }
+  return unused;
+}
+
+static void* with_robust_mutex(void* unused) {
+  for (int i = 0; i < rounds; ++i) {
+    want((i % 2 == 0 ? deadbolt_robust_mutex_lock(&in->robust)
+                     : deadbolt_robust_mutex_lock_until(
+                           &in->robust, CLOCK_REALTIME,
+                           &(struct timespec){.tv_sec = 100000000000})) == DEADBOLT_ACQUIRED);
+    ++count;
+    deadbolt_robust_mutex_unlock(&in->robust);
+  }
+  return unused;
+}
+
+static void* with_robust_pi_mutex(void* unused) {
+  for (int i = 0; i < rounds; ++i) {
+    while (i % 2 == 0 && deadbolt_robust_pi_mutex_try_lock(&in->pi) != DEADBOLT_ACQUIRED) continue;
+    want(i % 2 == 0 || deadbolt_robust_pi_mutex_lock(&in->pi) == DEADBOLT_ACQUIRED);
+    ++count;
+    deadbolt_robust_pi_mutex_unlock(&in->pi);
   }
   return unused;
 }
@@ -97,6 +122,8 @@ int main(int argc, char** argv) {
     int end; /* what count must be then; 0: anything */
   } kinds[] = {
       {"mutex", with_mutex, 2 * rounds},
+      {"robust", with_robust_mutex, 2 * rounds},
+      {"pi", with_robust_pi_mutex, 2 * rounds},
       {"shared_mutex", with_shared_mutex, 2 * rounds},
       {"semaphore", with_semaphore, 2 * rounds},
       {"condition_variable", with_condition_variable, 2 * turns},
@@ -108,6 +135,8 @@ int main(int argc, char** argv) {
   want(deadbolt_region_create_anonymous(&region, "increments", &options) == DEADBOLT_REGION_OPEN);
   in = deadbolt_region_data(&region);
   deadbolt_counting_semaphore_init(in->permits, 2, 1);
+  deadbolt_robust_mutex_init(&in->robust);
+  deadbolt_robust_pi_mutex_init(&in->pi);
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; ++i) {
     if (argc != 2 || strcmp(argv[1], kinds[i].name) != 0) continue;
     pthread_t other;

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* What protects this process's robust locks when it is killed, for C. */
+#ifndef DEADBOLT_PROTECTION_H
+#define DEADBOLT_PROTECTION_H
+
+#include <deadbolt/detail/c_interface.h>
+
+DEADBOLT_BEGIN_C
+
+enum deadbolt_protection_kind {
+  DEADBOLT_PROTECTION_NONE,  /* death inside an unlock window can write into reused memory */
+  DEADBOLT_PROTECTION_GUARD, /* a guard watches this process now */
+  DEADBOLT_PROTECTION_KERNEL /* the kernel knows the unlock code */
+};
+
+/* Looked up at each call: a guard may come and go. */
+enum deadbolt_protection_kind deadbolt_protection(void);
+
+/* "none", "guard" or "kernel". */
+const char* deadbolt_protection_name(enum deadbolt_protection_kind protection);
+
+DEADBOLT_END_C
+#endif
