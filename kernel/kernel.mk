@@ -4,7 +4,7 @@
 #
 # DEADBOLT_CACHE   where sources, builds and logs are kept, outside the tree
 #                  (default ${XDG_CACHE_HOME:-$HOME/.cache}/deadbolt)
-# KERNEL_PATCHES   the series (default kernel/patches)
+# KERNEL_PATCHES   the series (default kernel/patches/6.12)
 # KERNEL_JOBS      compiler processes (default: one for each CPU)
 # KERNEL_TEST_ONLY names of boots, to run only those; no stamp is written
 # KERNEL_TEST_SECONDS  limit for all boots together (default 3600)

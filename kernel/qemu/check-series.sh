@@ -15,7 +15,7 @@ said=$(for patch in $all; do
 	(cd "$cache/base/src" && perl scripts/checkpatch.pl --no-tree --strict --no-summary \
 		--terse "$patch") || true
 done | sed -E 's|^.*/([0-9]{4})-[^:]*:[0-9]+: |\1 |' | sort -u)
-accepted=$(grep -v '^#' "$here/checkpatch-accepted")
+accepted=$(grep -v '^#' "$KERNEL_PATCHES/checkpatch-accepted")
 if [ "$said" = "$accepted" ]; then
 	say "checkpatch.pl --strict: $(echo "$said" | wc -l) kinds of remarks, all known"
 else

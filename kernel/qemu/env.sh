@@ -6,7 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 tree=$(cd "$here/.." && pwd)
 
 : "${DEADBOLT_CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/deadbolt}"
-: "${KERNEL_PATCHES:=$tree/patches}"
+: "${KERNEL_PATCHES:=$tree/patches/6.12}"
 : "${KERNEL_TARBALL:=/usr/src/linux-source-6.12.tar.xz}"
 : "${KERNEL_JOBS:=$(nproc)}"
 
