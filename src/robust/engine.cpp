@@ -40,12 +40,25 @@ std::uint64_t* pending_slot(robust_list_head* head) noexcept {
   return reinterpret_cast<std::uint64_t*>(&head->list_op_pending);
 }
 
-// Releases in the kernel, whose errors leave the word as it was: the local block
-// then does it, and faults where the word cannot be written.
+// Whether a robust unlock that failed released the word nevertheless: the kernel does
+// that first, then clears the slot, then wakes, and each step can be the one that fails.
+// `before` is what the slot held. If the slot is what the kernel could not write, the word
+// may be another's memory by now: the store faults, and nobody looks at the word again.
+bool failed_but_released(robust_list_head* head, const robust_list* before) noexcept {
+  robust_list* const now = __atomic_load_n(&head->list_op_pending, __ATOMIC_RELAXED);
+  if (now == nullptr && before != nullptr) return true;
+  __atomic_store_n(&head->list_op_pending, now, __ATOMIC_RELAXED);
+  return false;
+}
+
+// Releases in the kernel. Where that refuses, the local block does it, and faults if the
+// word cannot be written.
 std::uint32_t unlock_in_kernel(std::uint32_t* word, robust_list_head* head,
                                std::uint32_t expected) noexcept {
+  const robust_list* const before = __atomic_load_n(&head->list_op_pending, __ATOMIC_RELAXED);
   // WAITERS is the kernel's business now.
   if (base::futex_robust_unlock(word, pending_slot(head)) >= 0) return expected;
+  if (failed_but_released(head, before)) return expected;
   return deadbolt_local_futex_unlock(word, head, expected);
 }
 
@@ -58,11 +71,12 @@ int pi_unlock_in_kernel(std::uint32_t* word, std::uint32_t* expected,
     *expected = seen;
     return 0;
   }
+  const robust_list* const before = __atomic_load_n(&head->list_op_pending, __ATOMIC_RELAXED);
   long result;
   do {
     result = base::futex_robust_unlock_pi(word, pending_slot(head));
   } while (result == -EAGAIN);
-  if (result == 0) return 1;
+  if (result == 0 || failed_but_released(head, before)) return 1;
   // The caller's own FUTEX_UNLOCK_PI hears why.
   *expected = __atomic_load_n(word, __ATOMIC_RELAXED) | FUTEX_WAITERS;
   return 0;

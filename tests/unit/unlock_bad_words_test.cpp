@@ -74,6 +74,26 @@ TEST_F(unlock_bad_words, null_head_faults_at_its_own_pending_slot) {
   }
 }
 
+// The kernel's system call says EFAULT, as for a bad word, but has released the word: the
+// unlock must not go on as if it still held it.
+TEST_F(unlock_bad_words, read_only_head_faults_at_its_pending_slot) {
+  for (const std::uint32_t waiters : {0u, static_cast<std::uint32_t>(FUTEX_WAITERS)}) {
+    const shared_pages pages;
+    auto* head = static_cast<robust_list_head*>(pages.address());
+    head->list_op_pending = entry();
+    mprotect(pages.address(), pages.length(), PROT_READ);
+    EXPECT_EQ(run_in_child([&] {
+                words->lock = own_tid() | waiters; // the child's own
+                expect_fault_at(SIGSEGV, &head->list_op_pending,
+                                [this] { return nothing_else_written(); });
+                robust_futex_unlock(&words->lock, head);
+                return 93;
+              }),
+              exited(0));
+    EXPECT_EQ(words->lock, 0u);
+  }
+}
+
 TEST_F(unlock_bad_words, read_only_faults_at_the_word) {
   const read_only_word plain{own_tid()};
   expect_fault(SIGSEGV, plain.word, [&] { robust_futex_unlock(plain.word, &words->head); });
