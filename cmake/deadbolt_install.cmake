@@ -1,13 +1,15 @@
 # What `cmake --install` puts where: headers, both libraries, the CMake package,
-# the pkg-config file and the documentation.
+# the pkg-config file and the documentation. The components are `library` (what a program
+# needs to run), `development`, and `tools`.
 include(CMakePackageConfigHelpers)
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME development)
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/deadbolt
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 install(TARGETS deadbolt_static deadbolt_shared
   EXPORT deadbolt-targets
-  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library NAMELINK_COMPONENT development
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/deadbolt)
@@ -56,4 +58,5 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/man/
   FILES_MATCHING PATTERN "*.3")
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/man/
   DESTINATION ${CMAKE_INSTALL_MANDIR}/man1
+  COMPONENT tools
   FILES_MATCHING PATTERN "*.1")
