@@ -224,4 +224,4 @@ void withhold_permits(std::uint64_t* words, std::size_t count, std::size_t kept)
   for (std::size_t i = kept; i < count; ++i) words[i] = regions::word_not_recoverable;
 }
 
-} // namespace deadbolt::detail
+} // namespace deadbolt::inline DEADBOLT_ABI::detail

@@ -8,6 +8,7 @@
 #include <base/membarrier.hpp>
 #include <base/message.hpp>
 #include <base/robust_list.hpp>
+#include <base/robust_list_links.hpp>
 #include <base/signals.hpp>
 #include <errno.h>
 #include <limits.h>
@@ -132,7 +133,7 @@ struct private_links {
 };
 
 inline robust_list* node_of(private_links* links) noexcept {
-  return reinterpret_cast<robust_list*>(&links->words[base::libc_has_back_links ? 1 : 0]);
+  return reinterpret_cast<robust_list*>(&links->words[base::has_back_links ? 1 : 0]);
 }
 
 // How long close() waits for other threads' unlocks, in nanoseconds.

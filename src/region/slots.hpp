@@ -6,7 +6,7 @@
 
 #include <atomic>
 #include <base/file.hpp>
-#include <base/robust_list.hpp>
+#include <base/robust_list_links.hpp>
 #include <cstdint>
 #include <region/open_region.hpp>
 

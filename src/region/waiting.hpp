@@ -6,8 +6,8 @@
 
 #include <base/futex_waitv.hpp>
 #include <cstdint>
-#include <deadbolt/lock_result.hpp>
 #include <deadbolt/detail/timed_lock.hpp>
+#include <deadbolt/lock_result.hpp>
 
 namespace deadbolt::regions {
 

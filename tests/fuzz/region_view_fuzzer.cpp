@@ -6,8 +6,8 @@
 #include <cli/inspect/region_json.hpp>
 #include <cli/inspect/region_view.hpp>
 #include <cli/json_text.hpp>
-#include <region/format.hpp>
 #include <region/file.hpp>
+#include <region/format.hpp>
 
 #include <algorithm>
 #include <cstddef>

@@ -5,8 +5,8 @@
 #include <deadbolt/mutex.hpp>
 #include <deadbolt/shared_mutex.hpp>
 #include <fmt/core.h>
-#include <region/format.hpp>
 #include <region/file.hpp>
+#include <region/format.hpp>
 #include <region/slots.hpp>
 
 #include <algorithm>
@@ -57,7 +57,7 @@ member_state state_of(const regions::member_slot& slot, std::uint32_t life) {
   const std::atomic<std::uint32_t>* word =
       regions::liveness_word(const_cast<regions::member_slot*>(&slot), slot.kind);
   return regions::is_gone(-1, slot, slot.generation, *word, life) ? member_state::gone
-                                                              : member_state::alive;
+                                                                  : member_state::alive;
 }
 
 std::uint64_t own_pid_namespace() {
