@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Two accounts in shared memory, moved between by processes of which some are
+// Two accounts in shared memory. Processes move money from one to the other, and some are
 // killed in the middle of a transfer. No lock is lost, and no money.
 #include <deadbolt/robust_mutex.hpp>
+#include <deadbolt/undo_log.hpp>
 #include <deadbolt/with_recovery.hpp>
 
 #include <csignal>
@@ -20,35 +21,25 @@ struct bank {
   deadbolt::robust_mutex mutex;
   long left = total;
   long right = 0;
-  // What the accounts held before the transfer that is under way, if one is.
-  bool under_way = false;
-  long left_before = 0;
-  long right_before = 0;
+  deadbolt::undo_log<128> log; // of the transfer that is under way, if one is
   int recoveries = 0;
-};
 
-// The last owner died: put the accounts back. True: they are whole again.
-bool undo_transfer(bank& shared) {
-  if (shared.under_way) {
-    shared.left = shared.left_before;
-    shared.right = shared.right_before;
-    shared.under_way = false;
+  // Called with the mutex held when its last owner died. True: the accounts are whole again.
+  bool recover() {
+    ++recoveries;
+    return log.roll_back();
   }
-  ++shared.recoveries;
-  return true;
-}
+};
 
 // Moves one unit; if told to, is killed half-way.
 void transfer(bank& shared, bool die) {
-  deadbolt::with_recovery lock{shared.mutex, [&] { return undo_transfer(shared); }};
+  deadbolt::with_recovery lock{shared.mutex, [&] { return shared.recover(); }};
   const std::scoped_lock hold{lock};
-  shared.left_before = shared.left;
-  shared.right_before = shared.right;
-  shared.under_way = true;
-  --shared.left;
+  deadbolt::transaction change{shared.log};
+  --change.edit(shared.left);
   if (die) static_cast<void>(std::raise(SIGKILL));
-  ++shared.right;
-  shared.under_way = false;
+  ++change.edit(shared.right);
+  change.commit();
 }
 
 } // namespace
@@ -72,7 +63,7 @@ int main() {
   while (::wait(nullptr) > 0) {
   }
 
-  deadbolt::with_recovery lock{shared.mutex, [&] { return undo_transfer(shared); }};
+  deadbolt::with_recovery lock{shared.mutex, [&] { return shared.recover(); }};
   const std::scoped_lock hold{lock};
   std::printf("left %ld, right %ld, together %ld; %d owners died\n", shared.left, shared.right,
               shared.left + shared.right, shared.recoveries);

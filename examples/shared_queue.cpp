@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A bounded queue between processes, with condition variables. One producer in four is
-// killed somewhere in its work; nothing that was put into the queue is lost or taken
-// twice, and nobody waits for the dead.
+// killed somewhere in its work. No item is lost or taken twice, and no process waits for a
+// dead one.
 #include <deadbolt/condition_variable.hpp>
 #include <deadbolt/mutex.hpp>
 #include <deadbolt/region.hpp>
@@ -18,8 +18,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Everything is counted by two numbers that each change with one store, so that there is
-// nothing to repair: an item is in the queue when `put` says so.
+// Two counters say what is in the queue, and each operation changes one of them, with one
+// store, as its last change: there is never anything to undo.
 class queue {
 public:
   static constexpr std::uint64_t capacity = 8;
@@ -33,11 +33,11 @@ public:
     not_empty_.notify_one();
   }
 
-  // False when nothing came for a while.
-  bool take(std::uint64_t& item) {
+  // False when the queue stays empty for that long.
+  bool take(std::uint64_t& item, std::chrono::milliseconds patience = 500ms) {
     enter();
     if (!wait_until(
-            not_empty_, [this] { return put_ != taken_; }, 500ms)) {
+            not_empty_, [this] { return put_ != taken_; }, patience)) {
       leave();
       return false;
     }
@@ -63,7 +63,7 @@ private:
       if (status != deadbolt::wait_status::owner_died) {
         return status == deadbolt::wait_status::awake;
       }
-      mutex_.mark_consistent(); // and wait on
+      mutex_.mark_consistent(); // there is nothing to undo: wait on
     }
   }
 
@@ -87,7 +87,7 @@ struct shared_state {
   alarm(60);
   const bool dies = producer % 4 == 0;
   if (dies) {
-    // Somewhere, as the OOM killer would.
+    // At any instruction, as the kernel's OOM killer would.
     const itimerval time{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_usec = 20'000}};
     std::signal(SIGALRM, [](int) { kill(getpid(), SIGKILL); });
     setitimer(ITIMER_REAL, &time, nullptr);
@@ -122,7 +122,7 @@ int main() {
   int status = 0;
   while (wait(&status) > 0) killed += WIFSIGNALED(status) ? 1 : 0;
   for (std::uint64_t producer = 0; producer < producers; ++producer) {
-    // Of one that was killed, all but perhaps the number that it was putting.
+    // A killed producer may have had one number still to put.
     const std::uint64_t missing = shared.begun[producer] - last[producer];
     if (missing > (producer % 4 == 0 ? 1U : 0U)) return 3;
   }
