@@ -5,11 +5,8 @@
 #define DEADBOLT_MUTEX_HPP
 
 #include <deadbolt/detail/abi.hpp>
-#include <deadbolt/detail/thread_sanitizer.hpp>
-#include <deadbolt/detail/timed_lock.hpp>
-#include <deadbolt/lock_result.hpp>
+#include <deadbolt/detail/lockable.hpp>
 
-#include <chrono>
 #include <cstdint>
 
 namespace deadbolt::inline DEADBOLT_ABI {
@@ -31,49 +28,21 @@ namespace deadbolt::inline DEADBOLT_ABI {
 // noticed so late by a waiter that may not call membarrier. A thread other
 // than the group leader that calls execve with the mutex held: at most 100 ms late,
 // in its own PID namespace; elsewhere never.
-class [[gnu::visibility("default")]] mutex {
+//
+// lock(), try_lock(), try_lock_until(), try_lock_for() and unlock() are those of
+// <deadbolt/detail/lockable.hpp>. A jump of CLOCK_REALTIME is noticed within 100 ms.
+class [[gnu::visibility("default")]] DEADBOLT_CAPABILITY("mutex") mutex
+    : public detail::lockable<mutex> {
 public:
   static constexpr std::uint32_t object_kind =
       1; // detail::object_kind, for region::find_or_construct
 
   constexpr mutex() noexcept = default;
-  ~mutex() = default; // nothing is ever written after an unlock: no waiting
+  ~mutex() = default; // unlock writes nothing after the release: nothing to wait for
   mutex(const mutex&) = delete;
   mutex& operator=(const mutex&) = delete;
 
-  // Results: acquired, owner_died, not_recoverable, deadlock.
-  lock_result lock() noexcept {
-    return {detail::thread_sanitizer_locked(this, acquire()), this};
-  }
-
-  // Results: acquired, owner_died, not_recoverable, busy (also when the caller
-  // itself holds the mutex).
-  lock_result try_lock() noexcept {
-    return {detail::thread_sanitizer_locked(this, try_acquire()), this};
-  }
-
-  // Results: those of lock(), and timed_out. A time in the past tries once.
-  // steady_clock is CLOCK_MONOTONIC and system_clock CLOCK_REALTIME, whose jumps
-  // are noticed within 100 ms; other clocks are read again after each sleep.
-  template <class Clock, class Duration>
-  lock_result try_lock_until(const std::chrono::time_point<Clock, Duration>& time) {
-    const lock_status status =
-        detail::lock_until(time, [this](detail::deadline d) noexcept { return acquire_until(d); });
-    return {detail::thread_sanitizer_locked(this, status), this};
-  }
-  template <class Rep, class Period>
-  lock_result try_lock_for(const std::chrono::duration<Rep, Period>& duration) {
-    return try_lock_until(detail::steady_time_after(duration));
-  }
-
-  // If the caller was told owner_died and has not called mark_consistent(), the
-  // mutex becomes not recoverable, as POSIX says.
-  unlock_status unlock() noexcept {
-    detail::thread_sanitizer_unlocks(this);
-    return release();
-  }
-
-  // Says that the data is whole again after owner_died. False, and nothing done,
+  // Declares the data whole again after owner_died. Does nothing and returns false
   // unless the caller holds the mutex and was told owner_died.
   bool mark_consistent() noexcept;
 
@@ -83,6 +52,7 @@ public:
   }
 
 private:
+  friend lockable;
   lock_status acquire() noexcept;
   lock_status try_acquire() noexcept;
   lock_status acquire_until(detail::deadline deadline) noexcept;

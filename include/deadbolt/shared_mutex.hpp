@@ -5,11 +5,8 @@
 #define DEADBOLT_SHARED_MUTEX_HPP
 
 #include <deadbolt/detail/abi.hpp>
-#include <deadbolt/detail/thread_sanitizer.hpp>
-#include <deadbolt/detail/timed_lock.hpp>
-#include <deadbolt/lock_result.hpp>
+#include <deadbolt/detail/lockable.hpp>
 
-#include <chrono>
 #include <cstdint>
 
 namespace deadbolt::inline DEADBOLT_ABI {
@@ -35,84 +32,26 @@ struct shared_mutex_words {
 // New readers wait for a writer that has announced itself, so that readers cannot starve
 // writers; writers that follow each other closely can delay readers, as they can each
 // other.
-class [[gnu::visibility("default")]] shared_mutex {
+//
+// The exclusive forms (lock(), try_lock(), ...) and the shared ones (lock_shared(), ...) are
+// those of <deadbolt/detail/lockable.hpp>.
+class [[gnu::visibility("default")]] DEADBOLT_CAPABILITY("shared_mutex") shared_mutex
+    : public detail::shared_lockable<shared_mutex> {
 public:
-  // Shared holds that a thread may have in one region at a time.
   static constexpr std::uint32_t object_kind =
       2; // detail::object_kind, for region::find_or_construct
+  // Shared holds that a thread may have in one region at a time.
   static constexpr std::uint32_t most_shared_holds = 256;
 
   constexpr shared_mutex() noexcept = default;
-  ~shared_mutex() = default; // nothing is ever written after an unlock: no waiting
+  ~shared_mutex() = default; // unlock writes nothing after the release: nothing to wait for
   shared_mutex(const shared_mutex&) = delete;
   shared_mutex& operator=(const shared_mutex&) = delete;
 
-  // Exclusive. Results: acquired, owner_died, not_recoverable, deadlock (the caller
-  // holds the lock, either way).
-  lock_result lock() noexcept {
-    return {locked(acquire()), this};
-  }
-
-  // Results: acquired, owner_died, not_recoverable, busy (also when the caller itself
-  // holds the lock).
-  lock_result try_lock() noexcept {
-    return {locked(try_acquire()), this};
-  }
-
-  // Results: those of lock(), and timed_out. Times as in mutex.
-  template <class Clock, class Duration>
-  lock_result try_lock_until(const std::chrono::time_point<Clock, Duration>& time) {
-    const lock_status status =
-        detail::lock_until(time, [this](detail::deadline d) noexcept { return acquire_until(d); });
-    return {locked(status), this};
-  }
-  template <class Rep, class Period>
-  lock_result try_lock_for(const std::chrono::duration<Rep, Period>& duration) {
-    return try_lock_until(detail::steady_time_after(duration));
-  }
-
-  // Releases an exclusive hold. If the caller was told owner_died and has not called
-  // mark_consistent(), the lock becomes not recoverable.
-  unlock_status unlock() noexcept {
-    detail::thread_sanitizer_unlocks(this);
-    return release();
-  }
-
-  // Shared. Results: acquired; not_recoverable; deadlock (the caller holds the lock,
-  // either way); too_many_holds; and owner_died, with which the caller holds the lock
-  // alone, so that it can repair the data, call mark_consistent() and go on reading.
-  lock_result lock_shared() noexcept {
-    return {locked_shared(acquire_shared()), this};
-  }
-
-  // Results: those of lock_shared() with busy for deadlock. Also busy while another is
-  // about to have the lock.
-  lock_result try_lock_shared() noexcept {
-    return {locked_shared(try_acquire_shared()), this};
-  }
-
-  // Results: those of lock_shared(), and timed_out.
-  template <class Clock, class Duration>
-  lock_result try_lock_shared_until(const std::chrono::time_point<Clock, Duration>& time) {
-    const lock_status status = detail::lock_until(
-        time, [this](detail::deadline d) noexcept { return acquire_shared_until(d); });
-    return {locked_shared(status), this};
-  }
-  template <class Rep, class Period>
-  lock_result try_lock_shared_for(const std::chrono::duration<Rep, Period>& duration) {
-    return try_lock_shared_until(detail::steady_time_after(duration));
-  }
-
-  // Releases what a shared form acquired, with what unlock() says of owner_died.
-  unlock_status unlock_shared() noexcept {
-    detail::thread_sanitizer_unlocks(&words_.readers);
-    return release_shared();
-  }
-
-  // Says that the data is whole again after owner_died. False, and nothing done,
-  // unless the caller has the lock alone and was told owner_died.
+  // Declares the data whole again after owner_died. Does nothing and returns false
+  // unless the caller holds the lock alone and was told owner_died.
   bool mark_consistent() noexcept {
-    detail::thread_sanitizer_unlocks(this); // a reader's repair too is for all who follow
+    detail::thread_sanitizer_unlocks(this); // all later holders see a reader's repair, too
     return mark_writer_consistent();
   }
 
@@ -122,6 +61,8 @@ public:
   }
 
 private:
+  friend detail::lockable<shared_mutex>;
+  friend detail::shared_lockable<shared_mutex>;
   lock_status acquire() noexcept;
   lock_status try_acquire() noexcept;
   lock_status acquire_until(detail::deadline deadline) noexcept;
@@ -132,15 +73,8 @@ private:
   unlock_status release_shared() noexcept;
   bool mark_writer_consistent() noexcept;
 
-  // A writer follows writers and readers, a reader writers alone: readers order nothing
-  // among themselves.
-  lock_status locked(lock_status status) noexcept {
-    detail::thread_sanitizer_locked(&words_.readers, status);
-    return detail::thread_sanitizer_locked(this, status);
-  }
-  lock_status locked_shared(lock_status status) noexcept {
-    if (status == lock_status::owner_died) return locked(status);
-    return detail::thread_sanitizer_locked(this, status);
+  void* readers_address() noexcept {
+    return &words_.readers;
   }
 
   detail::shared_mutex_words words_;

@@ -4,6 +4,7 @@
 #define DEADBOLT_WITH_RECOVERY_HPP
 
 #include <deadbolt/detail/abi.hpp>
+#include <deadbolt/detail/thread_safety.h>
 #include <deadbolt/lock_result.hpp>
 
 #include <chrono>
@@ -12,46 +13,54 @@
 
 namespace deadbolt::inline DEADBOLT_ABI {
 
-// A view of a lock, Lockable and (where the lock is) TimedLockable and SharedLockable, that repairs
-// the data when an owner has died:
+// A view of a lock that repairs the data when an owner has died. It is Lockable, and
+// TimedLockable and SharedLockable where the lock is:
 //
 //   deadbolt::with_recovery account{mutex, [&] { return restore(data); }};
 //   std::scoped_lock hold{account};
 //
-// `recover` runs with the lock held and returns whether the data is whole again.
-// If it returns false or throws, the lock is released without being marked
-// consistent: it is not recoverable from then on. A lock that cannot be had is a
-// std::system_error: ENOTRECOVERABLE, EDEADLK when the caller holds it already, or EAGAIN
-// for too_many_holds.
+// `recover` runs with the lock held and returns whether the data is whole again. If it
+// returns false or throws, the view releases the lock without marking it consistent: the
+// lock is not recoverable from then on. Where the lock cannot be acquired the view throws
+// std::system_error: ENOTRECOVERABLE, EDEADLK when the caller holds the lock already, or
+// EAGAIN for too_many_holds. deadbolt::undo_log makes a recovery of one line.
 template <class Lock, class Recover>
-class with_recovery {
+class DEADBOLT_CAPABILITY("mutex") with_recovery {
 public:
   with_recovery(Lock& lock, Recover recover) : lock_{lock}, recover_{std::move(recover)} {}
 
-  void lock() { static_cast<void>(settle(lock_.lock())); }
-  [[nodiscard]] bool try_lock() { return settle(lock_.try_lock()); }
+  void lock() DEADBOLT_ACQUIRES() { static_cast<void>(settle(lock_.lock())); }
+  [[nodiscard]] bool try_lock() DEADBOLT_TRY_ACQUIRES(true) { return settle(lock_.try_lock()); }
   template <class Rep, class Period>
-  [[nodiscard]] bool try_lock_for(const std::chrono::duration<Rep, Period>& duration) {
+  [[nodiscard]] bool try_lock_for(const std::chrono::duration<Rep, Period>& duration)
+      DEADBOLT_TRY_ACQUIRES(true) {
     return settle(lock_.try_lock_for(duration));
   }
   template <class Clock, class Duration>
-  [[nodiscard]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& time) {
+  [[nodiscard]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& time)
+      DEADBOLT_TRY_ACQUIRES(true) {
     return settle(lock_.try_lock_until(time));
   }
-  void unlock() noexcept { static_cast<void>(lock_.unlock()); }
+  void unlock() noexcept DEADBOLT_RELEASES() { static_cast<void>(lock_.unlock()); }
 
-  // Of a lock that has them. A reader that is to recover has the lock alone.
-  void lock_shared() { static_cast<void>(settle(lock_.lock_shared())); }
-  [[nodiscard]] bool try_lock_shared() { return settle(lock_.try_lock_shared()); }
+  // For a lock that has them. While a reader recovers it holds the lock alone.
+  void lock_shared() DEADBOLT_ACQUIRES_SHARED() { static_cast<void>(settle(lock_.lock_shared())); }
+  [[nodiscard]] bool try_lock_shared() DEADBOLT_TRY_ACQUIRES_SHARED(true) {
+    return settle(lock_.try_lock_shared());
+  }
   template <class Rep, class Period>
-  [[nodiscard]] bool try_lock_shared_for(const std::chrono::duration<Rep, Period>& duration) {
+  [[nodiscard]] bool try_lock_shared_for(const std::chrono::duration<Rep, Period>& duration)
+      DEADBOLT_TRY_ACQUIRES_SHARED(true) {
     return settle(lock_.try_lock_shared_for(duration));
   }
   template <class Clock, class Duration>
-  [[nodiscard]] bool try_lock_shared_until(const std::chrono::time_point<Clock, Duration>& time) {
+  [[nodiscard]] bool try_lock_shared_until(const std::chrono::time_point<Clock, Duration>& time)
+      DEADBOLT_TRY_ACQUIRES_SHARED(true) {
     return settle(lock_.try_lock_shared_until(time));
   }
-  void unlock_shared() noexcept { static_cast<void>(lock_.unlock_shared()); }
+  void unlock_shared() noexcept DEADBOLT_RELEASES_ANY() {
+    static_cast<void>(lock_.unlock_shared());
+  }
 
 private:
   // Releases the lock unless told otherwise, also when `recover` throws.
@@ -63,7 +72,7 @@ private:
     }
   };
 
-  bool settle(lock_result result) {
+  bool settle(lock_result result) DEADBOLT_THREAD_SAFETY(no_thread_safety_analysis) {
     switch (result.status()) {
     case lock_status::acquired:
       return true;
