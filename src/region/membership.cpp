@@ -62,9 +62,10 @@ const attachment& require_attachment(const void* address) noexcept {
   open_region* region = region_at(address);
   if (region == nullptr) {
     base::message{}
-        .text("the mutex at ")
+        .text("the lock at ")
         .pointer(address)
-        .text(" is in no region that this process has open")
+        .text(" is in no region that this process has open: make it with "
+              "region::find_or_construct(), or use deadbolt::robust_mutex in other shared memory")
         .abort();
   }
   const int error = errno;

@@ -36,14 +36,34 @@ const char* DEADBOLT_ABI::to_string(unlock_status status) noexcept {
 }
 
 void detail::abort_unexamined(lock_status status, const void* lock) noexcept {
-  base::message{}
-      .text("locking ")
-      .pointer(lock)
-      .text(" gave ")
-      .text(to_string(status))
-      .text(" and nobody looked: call status() on the result, or wrap the lock in "
-            "deadbolt::with_recovery")
-      .abort();
+  base::message line;
+  switch (status) {
+  case lock_status::owner_died:
+    line.text("the last owner of the lock at ")
+        .pointer(lock)
+        .text(" died, and the program did not examine that result: the data may be half-written. "
+              "To use std::scoped_lock or std::unique_lock, wrap the lock in "
+              "deadbolt::with_recovery{lock, repair}; else call status() on what lock() returns")
+        .abort();
+  case lock_status::not_recoverable:
+    line.text("the lock at ")
+        .pointer(lock)
+        .text(" is not recoverable, and the program did not examine that result: its owner died, "
+              "and the next one unlocked without mark_consistent()")
+        .abort();
+  case lock_status::deadlock:
+    line.text("the calling thread holds the lock at ")
+        .pointer(lock)
+        .text(" already, and the program did not examine that result")
+        .abort();
+  default:
+    line.text("locking ")
+        .pointer(lock)
+        .text(" returned ")
+        .text(to_string(status))
+        .text(", and the program did not examine that result: call status() on it")
+        .abort();
+  }
 }
 
 } // namespace deadbolt

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // robust_mutex in std::unique_lock, std::scoped_lock and std::lock, plain and with
 // recovery: an owner's death must not go by unseen.
+#include <deadbolt/mutex.hpp>
 #include <deadbolt/robust_mutex.hpp>
 #include <deadbolt/robust_pi_mutex.hpp>
 #include <deadbolt/with_recovery.hpp>
@@ -97,21 +98,22 @@ TYPED_TEST(standard_wrappers, std_lock_takes_two_in_any_order_without_deadlock) 
   EXPECT_EQ(count, 2 * rounds);
 }
 
-// The standard wrappers look at nothing: the death must end the process instead.
+// The standard wrappers examine no result: the death must end the process instead.
 TYPED_TEST(standard_wrappers_death, owner_death_that_nobody_looks_at_aborts) {
   auto& mutex = *this->lock_a;
-  constexpr const char* message = "deadbolt: locking 0x[0-9a-f]+ gave owner_died and nobody looked";
+  constexpr const char* message =
+      "deadbolt: the last owner of the lock at 0x[0-9a-f]+ died.*with_recovery";
   let_an_owner_die(mutex);
-  EXPECT_DEATH(std::scoped_lock{mutex}, message);
-  EXPECT_DEATH((std::unique_lock{mutex, std::try_to_lock}), message);
-  EXPECT_DEATH((std::unique_lock<TypeParam>{mutex, milliseconds{1}}), message);
+  EXPECT_DEATH({ const std::scoped_lock hold{mutex}; }, message);
+  EXPECT_DEATH({ const std::unique_lock hold(mutex, std::try_to_lock); }, message);
+  EXPECT_DEATH({ const std::unique_lock<TypeParam> hold(mutex, milliseconds{1}); }, message);
   EXPECT_DEATH(std::lock(mutex, *this->lock_b), message);
   EXPECT_DEATH(static_cast<void>(mutex.lock()), message);
   EXPECT_DEATH(static_cast<void>(static_cast<bool>(mutex.try_lock())), message);
   // Each of those died as an owner, and the next is told again.
   EXPECT_EQ(mutex.lock(), lock_status::owner_died);
   EXPECT_EQ(mutex.unlock(), unlock_status::released);
-  EXPECT_DEATH(std::scoped_lock{mutex}, "gave not_recoverable and nobody looked");
+  EXPECT_DEATH({ const std::scoped_lock hold{mutex}; }, "is not recoverable.*mark_consistent");
 }
 
 TYPED_TEST(standard_wrappers_death, deadlock_that_nobody_looks_at_aborts) {
@@ -119,7 +121,13 @@ TYPED_TEST(standard_wrappers_death, deadlock_that_nobody_looks_at_aborts) {
     const std::scoped_lock hold{*this->lock_a};
     static_cast<void>(this->lock_a->lock());
   };
-  EXPECT_DEATH(lock_twice(), "gave deadlock and nobody looked");
+  EXPECT_DEATH(lock_twice(), "the calling thread holds the lock at 0x[0-9a-f]+ already");
+}
+
+TEST(mutex_outside_a_region_death, names_the_remedy) {
+  mutex misplaced;
+  EXPECT_DEATH(static_cast<void>(misplaced.lock()),
+               "in no region that this process has open.*find_or_construct.*robust_mutex");
 }
 
 TYPED_TEST(standard_wrappers, recovery_repairs_once_and_goes_on) {
