@@ -62,12 +62,11 @@ protected:
     run();
     return steady_clock::now() - start;
   }
-  // Held by another, this time must be over at once.
+  // While another thread holds the mutex, this time is over at once: a time that is taken for
+  // a later one makes the call outlast the test's watchdog.
   template <class Time>
   void expect_over(const Time& time) {
-    const auto took =
-        time_for([&] { EXPECT_EQ(mutex->try_lock_until(time), lock_status::timed_out); });
-    EXPECT_LT(took, std::chrono::seconds{1});
+    EXPECT_EQ(mutex->try_lock_until(time), lock_status::timed_out);
     EXPECT_EQ(own_head()->list_op_pending, nullptr);
   }
   // Held by another who lets go while we sleep, this time must be a long one.
@@ -130,10 +129,7 @@ TYPED_TEST(timed_lock, not_a_number_is_over_at_once) {
 TYPED_TEST(timed_lock, waits_as_long_as_it_was_told) {
   constexpr milliseconds wait{30};
   this->hold();
-  const auto expect_long = [&](steady_clock::duration took) {
-    EXPECT_GE(took, wait);
-    EXPECT_LT(took, std::chrono::seconds{5});
-  };
+  const auto expect_long = [&](steady_clock::duration took) { EXPECT_GE(took, wait); };
   expect_long(
       this->time_for([&] { EXPECT_EQ(this->mutex->try_lock_for(wait), lock_status::timed_out); }));
   expect_long(this->time_for([&] {

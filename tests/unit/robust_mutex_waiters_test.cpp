@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Waiters whose wake went astray: late by a tenth of a second at most, and marked in
-// the word so that the next unlock knows of them.
+// Waiters whose wake was lost: they re-check within 100 ms, and WAITERS in the word tells the
+// next unlock of them.
 #include <deadbolt/robust_mutex.hpp>
 
 #include <child_process.hpp>
@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 #include <memory>
+#include <thread>
 #include <vector>
 
 namespace deadbolt::testing {
@@ -27,11 +28,10 @@ struct robust_mutex_waiters : ::testing::Test {
   shared<robust_mutex> mutex;
 };
 
-// What a kernel without the replay leaves when the woken waiter is killed: a free word
-// and another waiter asleep.
-TEST_F(robust_mutex_waiters, lost_wake_delays_a_waiter_by_a_tenth_of_a_second_at_most) {
+// A kernel that does not pass a dead waiter's wake on leaves this: a free word and another
+// waiter asleep. Without the re-check that waiter would sleep for ever.
+TEST_F(robust_mutex_waiters, lost_wake_delays_a_waiter_by_a_bounded_time) {
   constexpr milliseconds longest_sleep{100};
-  constexpr milliseconds slack{400}; // of a busy machine
   set(another);
   steady_clock::time_point got;
   std::uint32_t held_as = 0;
@@ -45,20 +45,21 @@ TEST_F(robust_mutex_waiters, lost_wake_delays_a_waiter_by_a_tenth_of_a_second_at
   const auto freed = steady_clock::now();
   set(0);
   waiter.join();
-  EXPECT_LT(got - freed, longest_sleep + slack);
+  EXPECT_LT(got - freed, 50 * longest_sleep); // a busy machine may add to it
   EXPECT_EQ(held_as, static_cast<std::uint32_t>(waiter.tid()) | FUTEX_WAITERS)
-      << "who slept may have left others asleep, and must say so";
+      << "a waiter that slept may have left others asleep, and must leave WAITERS set";
 }
 
-TEST_F(robust_mutex_waiters, timed_out_waiter_leaves_the_mark_for_others) {
+TEST_F(robust_mutex_waiters, timed_out_waiter_leaves_the_mark_for_the_remaining_sleepers) {
   set(another);
   EXPECT_EQ(mutex->try_lock_for(milliseconds{1}), lock_status::timed_out);
   EXPECT_EQ(word(), another | FUTEX_WAITERS);
   set(0);
 }
 
-// A woken waiter that gives up at that moment must not keep the wake for itself. The
-// longest sleep hides such a loss: it would show as many waits of that length.
+// A waiter that is woken as its time ends must pass the wake on. The re-check hides a wake
+// that was lost so: it shows as a wait of 95 ms or more, in most rounds. On a busy machine
+// other waits are as long; how many, sleeps of a millisecond tell.
 TEST_F(robust_mutex_waiters, timed_waiters_do_not_starve_a_patient_one) {
   constexpr int rounds = 40;
   std::atomic<bool> stop = false;
@@ -71,17 +72,22 @@ TEST_F(robust_mutex_waiters, timed_waiters_do_not_starve_a_patient_one) {
       }
     }));
   }
-  int as_long_as_the_longest_sleep = 0;
+  int long_waits = 0;
+  int late_sleeps = 0;
   for (int i = 0; i < rounds; ++i) {
     const auto start = steady_clock::now();
     ASSERT_EQ(mutex->lock(), lock_status::acquired);
-    if (steady_clock::now() - start >= milliseconds{95}) ++as_long_as_the_longest_sleep;
+    const auto acquired = steady_clock::now();
+    if (acquired - start >= milliseconds{95}) ++long_waits;
     sched_yield();
     ASSERT_EQ(mutex->unlock(), unlock_status::released);
+    const auto asleep = steady_clock::now();
+    std::this_thread::sleep_for(milliseconds{1});
+    if (steady_clock::now() - asleep >= milliseconds{20}) ++late_sleeps;
   }
   stop = true;
   impatient.clear();
-  EXPECT_LT(as_long_as_the_longest_sleep, rounds / 2);
+  EXPECT_LT(long_waits, rounds / 2 + late_sleeps);
 }
 
 // A holder, a chain of waiters, and waiters killed at random: nobody is stranded.
