@@ -11,10 +11,12 @@ namespace deadbolt::inline DEADBOLT_ABI {
 
 // As robust_mutex in placement, member functions, results and limits. In addition, the
 // kernel runs an owner at the priority of its most urgent waiter, and passes the mutex to
-// the most urgent waiter first. Waiters do not spin.
+// the most urgent waiter first.
 //
-// A contended lock or unlock is a system call. Needs CONFIG_FUTEX_PI: where the kernel
-// lacks it, a contended lock aborts with a message that says so.
+// A waiter of normal priority spins for some microseconds before it sleeps in the kernel,
+// one of real-time priority does not spin. While a waiter sleeps, lock and unlock are system
+// calls. Needs CONFIG_FUTEX_PI: where the kernel lacks it, a contended lock aborts with a
+// message that says so.
 //
 // lock() also returns deadlock when a chain of owners, each waiting for the next one's
 // mutex, ends at the caller; and not_recoverable when the kernel cannot find the owner,
