@@ -3,10 +3,10 @@
  * The contract between unlock code and the guards that watch it.
  *
  * A critical section is a 128-byte aligned block of hand-written code that
- * describes its own unlock window. A guard that knows nothing but a thread's
- * instruction pointer reads the 128 bytes at `ip & ~127`; if they open with
- * the magic, the bytes behind it say where the window is and how to tell from
- * the registers what has been done. No registration, no symbol table.
+ * describes its own unlock window. A guard needs a thread's instruction pointer
+ * alone: it reads the 128 bytes at `ip & ~127`. If they begin with the magic, the
+ * bytes behind it give the window, and how the registers show what the thread has
+ * done. Blocks need no registration and no symbol table.
  *
  *   offset  bytes  field
  *        0     16  magic
@@ -23,9 +23,9 @@
  * word is released and a wake is still owed; where a release wakes by itself,
  * or never happens with waiters, owed_end equals window_begin.
  *
- * `list_op_pending` is the guard's to find: it asks the kernel for the
- * thread's robust list head. A block can therefore never make a guard write
- * anywhere but into that one slot.
+ * The block does not say where `list_op_pending` is: the guard asks the kernel for
+ * the thread's robust list head. No block can therefore make a guard write anywhere
+ * but into that one slot.
  */
 #ifndef DEADBOLT_CRITICAL_SECTION_H
 #define DEADBOLT_CRITICAL_SECTION_H
@@ -46,12 +46,12 @@
 #define DEADBOLT_CS_ALWAYS 4    /* an IP in the window is proof (exchange) */
 
 /*
- * FUTEX_WAKE_OP on one address, as a release: results that mean that the word
- * was written. 0 and 1 count the woken. -EINVAL comes after the write, when the
- * first waiter turns out to be a PI waiter; the block checks alignment before,
- * the other source of -EINVAL. Everything else (-EFAULT, -EPERM and -ENOSYS
- * from a filter, 202 from a filter that skips the call) left the word as it
- * was. Measured in spec section 7.
+ * FUTEX_WAKE_OP on one address, as a release: the results that mean that the kernel
+ * wrote the word. 0 and 1 count the woken waiters. -EINVAL comes after the write, when
+ * the first waiter turns out to be a PI waiter; misalignment also gives -EINVAL, but
+ * the library checks that before. After every other result (-EFAULT, -EPERM and
+ * -ENOSYS from a filter, 202 from a filter that skips the call) the word is unchanged.
+ * Measured by tests/unit/futex_wake_op_test.cpp.
  */
 #define DEADBOLT_CS_WAKE_OP_MAX_WOKEN 1
 #define DEADBOLT_CS_WAKE_OP_PI_WAITER (-22)

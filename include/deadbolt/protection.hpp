@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What keeps this process's robust locks from harm when it is killed.
+// What protects this process's robust locks when it is killed.
 #ifndef DEADBOLT_PROTECTION_HPP
 #define DEADBOLT_PROTECTION_HPP
 
@@ -10,9 +10,9 @@
 namespace deadbolt::inline DEADBOLT_ABI {
 
 enum class protection_kind : std::uint32_t {
-  none,   // death inside an unlock window can write into reused memory
+  none,   // after a death inside an unlock window the kernel may write into reused memory
   guard,  // a guard watches this process now
-  kernel, // the kernel knows the unlock code
+  kernel, // the kernel recognises the unlock code
 };
 
 // Looked up at each call: a guard may come and go.

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Waiting until no thread of this process is inside an unlock.
 //
-// Unlock lets go of the lock word before it clears the thread's list_op_pending.
-// Whoever takes the lock next may destroy it at once, and reuse or unmap its
-// memory while that clear is still to come; the kernel would then read, and
-// perhaps write, what is there now if the thread died. Between processes that is
-// for the kernel or a guard to prevent. Within one process these functions do,
-// at no cost to lock and unlock.
+// Unlock releases the lock word before it clears the thread's list_op_pending. In between,
+// the next owner may destroy the lock and reuse or unmap its memory. If the thread dies
+// there, the kernel reads, and perhaps writes, whatever is in that memory now. Between
+// processes only the kernel or a guard can prevent that. Within one process these functions
+// do, at no cost to lock and unlock.
 #ifndef DEADBOLT_QUIESCENCE_HPP
 #define DEADBOLT_QUIESCENCE_HPP
 
@@ -22,7 +21,7 @@ namespace deadbolt::inline DEADBOLT_ABI {
 enum class quiescence_status : std::uint32_t {
   quiescent,   // no other thread has an operation pending on the memory
   timed_out,   // some still have: see in_flight
-  unavailable, // the threads could not be looked at: see error
+  unavailable, // the threads could not be examined: see error
 };
 
 struct [[nodiscard]] quiescence_result {
@@ -30,21 +29,20 @@ struct [[nodiscard]] quiescence_result {
 
   quiescence_status status;
   int error;                     // an errno value, 0 unless unavailable: see below
-  std::uint32_t in_flight_count; // threads still at it when the time was over
+  std::uint32_t in_flight_count; // threads that still had an operation pending at the end
   pid_t in_flight[max_reported]; // the first of them, by TID
 };
 
 inline constexpr std::chrono::nanoseconds default_quiescence_timeout = std::chrono::seconds{1};
 
 // Waits until no thread of this process but the caller has a lock operation
-// pending in [address, address + length): a lock of any kind that lives on the
-// thread's robust list, pthread ones too. The caller sees to it that no new
-// operation starts there.
+// pending in [address, address + length): an operation on a lock of any kind that is on a
+// thread's robust list, pthread's too. The caller must make sure that no new operation
+// starts there.
 //
-// Unavailable without /proc (the error is open's), when /proc is another PID
-// namespace's (ESRCH), when a sandbox refuses get_robust_list or process_vm_readv
-// (what that gave), and when threads came and went so fast all the time that they
-// could not all be seen (EAGAIN).
+// Unavailable without /proc (`error` is open's), when /proc belongs to another PID
+// namespace (ESRCH), when a sandbox refuses get_robust_list or process_vm_readv (their
+// error), and when threads started and ended so fast that no look saw all of them (EAGAIN).
 [[gnu::visibility("default")]] quiescence_result
 wait_for_unlocks(const void* address, std::size_t length,
                  std::chrono::nanoseconds timeout = default_quiescence_timeout) noexcept;

@@ -2,10 +2,10 @@
 /*
  * Unlocking a robust futex so that death at any instruction is covered.
  *
- * The two functions have the behaviour of the vDSO functions proposed for Linux
- * in March 2026 and use the kernel's own where it offers them (see
- * deadbolt_engine()). They are for authors of lock libraries: a program that
- * wants a mutex takes deadbolt/robust_mutex.hpp.
+ * The two functions behave as the vDSO functions that were proposed for Linux in March
+ * 2026, and call the kernel's own where there are any (see deadbolt_engine()). They are
+ * for authors of lock libraries: a program that needs a mutex includes
+ * deadbolt/robust_mutex.hpp or robust_mutex.h.
  */
 #ifndef DEADBOLT_ROBUST_FUTEX_H
 #define DEADBOLT_ROBUST_FUTEX_H
@@ -29,14 +29,14 @@ extern "C" {
  *
  * After: if the returned value has FUTEX_WAITERS set, wake one waiter with
  * FUTEX_WAKE on uaddr, then store NULL to head->list_op_pending; otherwise
- * there is nothing left to do. Do not touch *uaddr after the call: another
- * owner may already have freed it (a wake that finds nobody is harmless).
+ * there is nothing left to do. Do not access *uaddr after the call: another
+ * owner may already have freed it (a wake that finds no waiter is harmless).
  *
  * uaddr must be aligned to 4 bytes; a null or misaligned one aborts the process
  * with a message that names it. A word that cannot be written raises SIGSEGV
- * or SIGBUS at the word's own address, and nothing else is written. A null head
- * is not looked for: list_op_pending is written to when the word is released, and
- * that raises SIGSEGV at the address of a null head's list_op_pending.
+ * or SIGBUS at the word's own address, and nothing else is written. The functions do not
+ * check for a null head: after the release, the store to its list_op_pending raises
+ * SIGSEGV.
  */
 uint32_t robust_futex_unlock(uint32_t* uaddr, struct robust_list_head* head);
 
@@ -60,9 +60,9 @@ int robust_pi_futex_try_unlock(uint32_t* uaddr, uint32_t* expected, struct robus
  *   "vdso_mainline"  __vdso_futex_robust_list64_try_unlock (Linux 7.2)
  *   "syscall"        FUTEX_WAKE | FUTEX_ROBUST_UNLOCK for every unlock
  *   "local"          the critical sections of this library (needs a guard)
- * The first of these that the kernel offers is taken. The environment variable
- * DEADBOLT_ENGINE names one instead; if it is not there the process is told so
- * on stderr and exits with status 127.
+ * The library takes the first of these that the kernel offers. The environment variable
+ * DEADBOLT_ENGINE can name one instead; if the kernel does not offer it, the process
+ * writes a message to stderr and exits with status 127.
  */
 const char* deadbolt_engine(void);
 

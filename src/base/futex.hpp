@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// futex(2), shared between processes unless said otherwise. Results are -errno.
+// futex(2) and futex_waitv(2), shared between processes unless said otherwise. Results are
+// -errno.
 #ifndef DEADBOLT_BASE_FUTEX_HPP
 #define DEADBOLT_BASE_FUTEX_HPP
 
@@ -40,6 +41,56 @@ inline long futex_robust_unlock(std::uint32_t* word, void* pending) noexcept {
 inline long futex_robust_unlock_pi(std::uint32_t* word, void* pending) noexcept {
   return arch::raw_syscall(SYS_futex, word, FUTEX_UNLOCK_PI | futex_robust_unlock_flag, 0, nullptr,
                            pending);
+}
+
+// ---- priority-inheritance words ----
+
+// Takes *word, waiting until `until` (nullptr: for ever). 0 when it is held.
+long futex_lock_pi(std::uint32_t* word, const absolute_time* until) noexcept;
+
+// Takes *word if nobody alive holds it.
+inline long futex_trylock_pi(std::uint32_t* word) noexcept {
+  return arch::raw_syscall(SYS_futex, word, FUTEX_TRYLOCK_PI);
+}
+
+// Hands *word to its most urgent waiter, or frees it. -EAGAIN: call again.
+inline long futex_unlock_pi(std::uint32_t* word) noexcept {
+  return arch::raw_syscall(SYS_futex, word, FUTEX_UNLOCK_PI);
+}
+
+// ---- several words at once ----
+
+// From uapi; written out because older headers lack them. The same on every
+// architecture.
+inline constexpr long futex_waitv_number = 449;
+inline constexpr std::uint32_t futex_32_flag = 2;
+
+// A word, and what a sleeper expects it to be: as the kernel reads it.
+struct watched_word {
+  constexpr watched_word() noexcept = default;
+  watched_word(const std::uint32_t* word, std::uint32_t expected) noexcept
+      : value{expected}, address{reinterpret_cast<std::uintptr_t>(word)} {}
+
+  std::uint64_t value = 0;
+  std::uint64_t address = 0;
+  std::uint32_t flags = futex_32_flag;
+  std::uint32_t reserved = 0;
+};
+static_assert(sizeof(watched_word) == 24);
+inline constexpr unsigned most_watched_words = 128; // the kernel's own limit
+
+struct kernel_time {
+  std::int64_t seconds;
+  std::int64_t nanoseconds;
+};
+
+// Sleeps while all words have these values, until woken on one of them or until
+// `until` (CLOCK_MONOTONIC, nanoseconds). The index of a word that was woken;
+// -EAGAIN when one differs, -ETIMEDOUT, -EINTR, -ENOSYS before Linux 5.16.
+inline long futex_wait_any(const watched_word* words, unsigned count, std::int64_t until) noexcept {
+  const kernel_time time{until / 1'000'000'000, until % 1'000'000'000};
+  constexpr int clock_monotonic = 1;
+  return arch::raw_syscall(futex_waitv_number, words, count, 0, &time, clock_monotonic);
 }
 
 } // namespace deadbolt::base

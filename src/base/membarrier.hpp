@@ -9,14 +9,14 @@
 
 namespace deadbolt::base {
 
-// From here on every thread of this process, until it calls execve, makes a full barrier
-// wherever it is when anybody on this machine asks for one.
+// From now on, until execve, every thread of this process executes a full memory barrier,
+// wherever it is, when any process calls barrier_everywhere().
 inline long register_for_barriers() noexcept {
   return arch::raw_syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
 }
 
-// Returns when every running thread of every registered process has made a full barrier.
-// Those that do not run have made one when they were taken off their CPU.
+// Returns when every running thread of every registered process has executed a full barrier.
+// A thread that is not running executed one when it left its CPU.
 inline long barrier_everywhere() noexcept {
   return arch::raw_syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The last words of a process that cannot go on, without allocation or locks.
+// The message of a process that cannot go on; uses no allocation and no locks.
 #ifndef DEADBOLT_BASE_MESSAGE_HPP
 #define DEADBOLT_BASE_MESSAGE_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Keeping every signal out for a moment, the libc's own among them.
+// Blocks every signal for a while, the libc's internal ones too.
 #ifndef DEADBOLT_BASE_SIGNALS_HPP
 #define DEADBOLT_BASE_SIGNALS_HPP
 

@@ -8,13 +8,14 @@
 
 namespace deadbolt::base {
 
-// CPUs that this process could run on when it was loaded; 1: spinning is useless.
+// Whether this process could run on more than one CPU when it was loaded. On one CPU
+// spinning is useless.
 extern constinit bool more_than_one_cpu;
 
-// Looks at the lock again and again, with a pause between two looks that doubles: each
-// look takes the word's cache line from an owner who may be about to take and release
-// the lock many times more. Gives up after about twice what the lock's waiters have
-// needed of late, in a word of the lock that all of them write without care.
+// Paces a waiter that re-reads the lock word: the pause between two reads doubles, because
+// each read takes the word's cache line from an owner that may soon lock and unlock many
+// times more. Gives up after about twice the time that the lock's waiters needed lately. A
+// word of the lock holds that estimate; all waiters write it, and races on it do no harm.
 class spinner {
 public:
   explicit spinner(std::uint32_t& estimate) noexcept
@@ -36,13 +37,13 @@ public:
     return true;
   }
 
-  // Updates the estimate, once. For a caller that holds the lock, or has it announced:
-  // after that its memory may be another's.
+  // Updates the estimate, once. The caller holds the lock or has announced it: later the
+  // lock's memory may have been reused.
   void remember() noexcept {
     if (paused_ == 0) return;
     const std::uint32_t old = __atomic_load_n(&estimate_, __ATOMIC_RELAXED);
-    // A quarter of the way towards what it took this time; where spinning ends in
-    // sleep, less of it is better.
+    // A quarter of the way towards this time's pauses; where spinning ended in a sleep,
+    // towards none.
     const std::uint32_t next = old - old / 4 + (gave_up_ ? 0 : paused_ / 4);
     if (next != old) __atomic_store_n(&estimate_, next, __ATOMIC_RELAXED);
     paused_ = 0;

@@ -4,7 +4,7 @@
 #ifndef DEADBOLT_REGION_WAITING_HPP
 #define DEADBOLT_REGION_WAITING_HPP
 
-#include <base/futex_waitv.hpp>
+#include <base/futex.hpp>
 #include <cstdint>
 #include <deadbolt/detail/timed_lock.hpp>
 #include <deadbolt/lock_result.hpp>

@@ -25,8 +25,8 @@ int deadbolt_local_pi_futex_try_unlock(std::uint32_t* word, std::uint32_t* expec
 namespace deadbolt::robust {
 namespace {
 
-// The vDSO's functions. The March 2026 proposal's need no expected value; mainline's
-// take the TID and the pending slot.
+// The vDSO's functions. Those of the March 2026 proposal need no expected value; mainline's
+// take the TID and the address of list_op_pending.
 using futex_unlock = std::uint32_t (*)(std::uint32_t* word, robust_list_head* head) noexcept;
 using pi_try_unlock = decltype(engine::pi_try_unlock);
 using list64_try_unlock = std::uint32_t (*)(std::uint32_t* lock, std::uint32_t tid,

@@ -10,7 +10,7 @@ namespace deadbolt::robust {
 
 struct engine {
   const char* name;
-  // Whether the kernel knows this unlock, so that nothing needs a guard.
+  // Whether the kernel recognises this unlock, so that no guard is needed.
   bool protected_by_kernel;
   // Releases a word whose entry is in list_op_pending and off the list, and wakes a
   // waiter; then nothing is pending. `expected` is what the word holds but for
@@ -21,9 +21,9 @@ struct engine {
                        robust_list_head* head) noexcept;
 };
 
-// Chosen when the library is loaded, by name or as the first that is there. Until
-// then its name is nullptr, and a lock that another object's constructor uses has it
-// chosen, by looking up the thread's identity: who has one finds it chosen.
+// Chosen when the library is loaded, by name or as the first that the kernel offers. Until
+// then its name is nullptr; a lock that an earlier constructor uses chooses the engine when
+// it looks up the thread's identity. So every thread that has an identity finds it chosen.
 [[gnu::visibility("hidden")]] extern constinit engine chosen_engine;
 void choose_engine() noexcept;
 

@@ -26,12 +26,12 @@ pid_t to_tid(const char* name) noexcept {
   return tid; // 0 for "." and ".."
 }
 
-// Whether thread `tid` has a pending entry in the memory. It may exit meanwhile
+// Whether thread `tid` has a pending entry in the memory. The thread may exit meanwhile
 // and its head be unmapped, so the kernel does the reading. A thread that has no
-// head, or is gone, has nothing pending.
+// head, or has ended, has nothing pending.
 //
-// order: the thread stored list_op_pending before it released the word; whoever
-// destroys the lock has seen the release, so it sees that store, or a later one.
+// order: the thread stored list_op_pending before it released the word. The caller, who
+// destroys the lock, has seen the release, so it sees that store or a later one.
 bool is_pending(pid_t tid, pid_t caller, std::uintptr_t first, std::size_t length,
                 int& error) noexcept {
   robust_list_head* head = nullptr;
@@ -48,8 +48,8 @@ bool is_pending(pid_t tid, pid_t caller, std::uintptr_t first, std::size_t lengt
     error = static_cast<int>(-count);
     return false;
   }
-  // The entry is at the end of the lock, its word at the beginning: either inside
-  // means that the lock is.
+  // The entry is at the end of the lock, its word at the beginning: if either is inside, the
+  // lock is.
   const std::uintptr_t entry = pending & ~base::pi_bit;
   if (entry == 0) return false;
   const std::uintptr_t word = entry + static_cast<std::uintptr_t>(base::libc_futex_offset);
@@ -92,18 +92,18 @@ pass look_at_threads(int directory, std::uintptr_t first, std::size_t length,
       ++result.in_flight_count;
     }
   }
-  // Another PID namespace's /proc: its numbers are not our threads'.
+  // This /proc belongs to another PID namespace: its numbers are not this process's TIDs.
   if (result.error == 0 && !seen.saw_caller) result.error = ESRCH;
   return seen;
 }
 
-// Looks until nobody is in flight or the time is over, and says so in `result`.
+// Looks until no thread is in flight or the time is over; fills in `result`.
 void wait_for_threads(int directory, std::uintptr_t first, std::size_t length,
                       std::chrono::nanoseconds timeout, quiescence_result& result) noexcept {
   const std::int64_t start = base::now();
-  // One pass is not enough: the kernel finds its place in the list by counting, so a
-  // thread that exits after it was seen hides a later one. If the next pass meets the
-  // same threads, none of them has exited, and the one before was complete.
+  // One pass is not enough: the kernel finds its place in the list of threads by counting,
+  // so a thread that exits after it was seen hides a later one. If the next pass sees the
+  // same threads, none of them has exited, and the pass before was complete.
   bool nobody_was_in_flight = false;
   std::uint64_t last_fingerprint = 0;
   for (;;) {
@@ -127,7 +127,7 @@ void wait_for_threads(int directory, std::uintptr_t first, std::size_t length,
           result.error != 0 ? quiescence_status::unavailable : quiescence_status::timed_out;
       return;
     }
-    // A few instructions of theirs are left to run, so let them.
+    // Those threads have a few instructions left to run.
     sched_yield();
   }
 }

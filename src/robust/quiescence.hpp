@@ -6,8 +6,8 @@
 
 namespace deadbolt::robust {
 
-// For destructors: waits until no thread of this process is inside an unlock of
-// the lock at `address`; aborts, naming who, if that takes too long.
+// For destructors: waits until no thread of this process is inside an unlock of the lock at
+// `address`. Aborts and names the threads if that takes longer than a second.
 void await_destruction(const char* what, const void* address, std::size_t size) noexcept;
 
 } // namespace deadbolt::robust

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <deadbolt/robust_pi_mutex.hpp>
 
-#include <base/futex_pi.hpp>
+#include <base/futex.hpp>
 #include <base/spin.hpp>
 #include <errno.h>
 #include <linux/sched.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Who the calling thread is to the kernel's robust-futex code.
+// The calling thread, as the kernel's robust-futex code knows it.
 #ifndef DEADBOLT_ROBUST_THREAD_IDENTITY_HPP
 #define DEADBOLT_ROBUST_THREAD_IDENTITY_HPP
 
@@ -14,12 +14,12 @@ struct thread_identity {
   std::uint32_t tid;
 };
 
-// Looked up on the thread's first use of a lock.
+// What a thread has looked up on its first use of a lock.
 struct known_identity {
   robust_list_head* head;
   std::uint32_t tid;
-  // The complement of the process mark of the look-up; 0 before it, and in a thread whose
-  // storage the libc did not make.
+  // The complement of the process mark at the look-up; 0 before it, and in a thread whose
+  // thread-local storage the libc did not set up.
   std::uint32_t unmarked;
 };
 inline constexpr std::uint32_t no_process = 0; // the mark that a child finds
@@ -29,18 +29,18 @@ inline constexpr std::uint32_t no_process = 0; // the mark that a child finds
 [[gnu::tls_model("initial-exec"),
   gnu::visibility("hidden")]] extern constinit thread_local known_identity cached_identity;
 
-// The mark of this process, in a page that the kernel zeroes in a forked child
-// (MADV_WIPEONFORK), also in one that fork handlers know nothing of; the child's first
-// look-up then writes a mark that no ancestor had. An identity that was looked up under
-// another mark is the parent's, whichever of the child's threads looked up its own first.
+// The mark of this process, in a page that the kernel zeroes in every child
+// (base::fork_page). The child's first look-up writes a mark that no ancestor had. An
+// identity that was looked up under another mark is the parent's, whichever of the child's
+// threads looked up its own first.
 [[gnu::visibility("hidden")]] extern constinit const std::uint32_t* process_mark;
 
-// Looks up the identity anew, for a use of `lock`; aborts when the thread has no
-// robust list. Has the engine chosen, if that is still to be done.
+// Looks up the identity again, for a use of `lock`; aborts when the thread has no robust
+// list. Chooses the engine if that was not done yet.
 thread_identity look_up_identity(const void* lock) noexcept;
 
-// Whether the identity need not be looked up. No mark is no_process or its complement: so
-// neither a child's fresh page nor fresh storage is taken for what was looked up.
+// Whether the cached identity is valid. No mark is no_process or its complement, so neither
+// a child's zeroed page nor fresh thread-local storage passes for a look-up.
 inline bool is_known_thread() noexcept {
   // order: the pointer pairs with mark_process()'s release store.
   const std::uint32_t* mark = __atomic_load_n(&process_mark, __ATOMIC_ACQUIRE);

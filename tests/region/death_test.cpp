@@ -146,7 +146,7 @@ TEST(region_death, execve_by_the_leader_is_a_death) {
   EXPECT_EQ(name(shared->lock.lock()), "owner_died");
 }
 
-// The kernel marks nothing here (spec section 1): the second evidence of death.
+// The kernel marks nothing here: the second evidence of death decides.
 TEST(region_death, execve_by_another_thread_is_found_out_within_the_bound) {
   region_of<pair_board> shared;
   child_process holder{[&] {

@@ -19,7 +19,7 @@ struct image_options {
 
 using image_bytes = std::vector<unsigned char>;
 
-// The names of spec sections 4 and 5.
+// The names of the March 2026 proposal and of Linux 7.2.
 inline const std::vector<std::string>& robust_unlock_names() {
   static const std::vector<std::string> names{
       "__vdso_robust_futex_unlock", "__vdso_robust_pi_futex_try_unlock",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What this kernel's FUTEX_WAKE_OP on one address does and answers: the table that
-// the contended block and the repair rule share (spec section 7).
+// the contended block and the repair rule share.
 #include <deadbolt/critical_section.h>
 
 #include <child_process.hpp>

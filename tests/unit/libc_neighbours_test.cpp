@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Our mutexes and the libc's robust mutexes share one list and one head a thread
-// (spec section 6). In whatever order they come and go, each must stay whole.
+// Our mutexes and the libc's robust mutexes share a thread's one list and head.
+// In whatever order they come and go, the list must stay whole for the others.
 #include <deadbolt/robust_mutex.hpp>
 
 #include <child_process.hpp>

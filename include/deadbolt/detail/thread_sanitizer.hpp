@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Telling ThreadSanitizer what a lock orders.
+// Tells ThreadSanitizer what a lock orders.
 #ifndef DEADBOLT_DETAIL_THREAD_SANITIZER_HPP
 #define DEADBOLT_DETAIL_THREAD_SANITIZER_HPP
 
@@ -25,10 +25,10 @@ void __tsan_ignore_thread_end();
 
 namespace deadbolt::inline DEADBOLT_ABI::detail {
 
-// Locks are released in assembly, by the kernel or in a library that was built
-// without the sanitizer: it would see none of that, and report races on data that a
-// lock guards. These calls are made in the program's own code, and in the library's
-// for its own links, and are nothing where there is no instrumentation.
+// Locks are released in assembly, by the kernel, or in a library that was built without the
+// sanitizer. The sanitizer sees none of that, and would report races on data that a lock
+// guards. So the headers make these calls, in the program's own code; without the sanitizer
+// they are empty.
 inline void thread_sanitizer_acquires([[maybe_unused]] void* lock) noexcept {
 #if defined(DEADBOLT_THREAD_SANITIZER)
   __tsan_acquire(lock);
@@ -41,8 +41,8 @@ inline lock_status thread_sanitizer_locked(void* lock, lock_status status) noexc
   return status;
 }
 
-// Around a call into the library that reads, under a lock of its own, what another thread
-// wrote by functions of libc: those the sanitizer sees, the lock it does not.
+// For calls into the library that read, under an internal lock, what another thread wrote
+// with functions of libc: the sanitizer sees those functions, but not the lock.
 struct thread_sanitizer_ignores {
 #if defined(DEADBOLT_THREAD_SANITIZER)
   thread_sanitizer_ignores() noexcept {
@@ -56,7 +56,7 @@ struct thread_sanitizer_ignores {
 #endif
 };
 
-// Before an unlock. One by a stranger is taken for an owner's.
+// Before an unlock, also one that then finds that the caller is not the owner.
 inline void thread_sanitizer_unlocks([[maybe_unused]] void* lock) noexcept {
 #if defined(DEADBOLT_THREAD_SANITIZER)
   __tsan_release(lock);

@@ -20,12 +20,12 @@ struct deadline {
 
 inline constexpr std::int64_t latest_nanoseconds = INT64_MAX;
 
-// Holds every nanosecond of 64 bits, and differences of any two times: integers of
-// the caller's choice overflow in between.
+// Represents every 64-bit count of nanoseconds, and the difference of any two times: the
+// caller's integer types may overflow on the way.
 using wide_nanoseconds = std::chrono::duration<long double, std::nano>;
 
-// In nanoseconds, rounded up, and clamped: the far future is for ever, and
-// what is before the clock's start is over.
+// In nanoseconds, rounded up, and clamped: the far future becomes "no deadline", and times
+// before the clock's start become 0.
 template <class Rep, class Period>
 constexpr std::int64_t
 clamped_nanoseconds(const std::chrono::duration<Rep, Period>& duration) noexcept {
@@ -63,7 +63,7 @@ lock_status lock_until(const std::chrono::time_point<Clock, Duration>& time,
       const steady_clock::time_point until = steady_time_after(left());
       const lock_status status =
           lock_until(deadline{false, clamped_nanoseconds(until.time_since_epoch())});
-      // Not `<= 0`: a time that is not a number is over.
+      // Not `<= 0`: not-a-number counts as over.
       if (status != lock_status::timed_out || !(left().count() > 0)) return status;
     }
   }

@@ -65,7 +65,7 @@ void glibc_mutex::mark_consistent(void* lock) const {
 }
 
 bool glibc_mutex::held_by(const void* lock, pid_t tid) const {
-  return word_names(lock, tid); // glibc's __lock, at offset 0 (spec section 6)
+  return word_names(lock, tid); // glibc's __lock is at offset 0
 }
 
 } // namespace deadbolt::crash

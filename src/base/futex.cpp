@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <base/futex_pi.hpp>
+#include <base/futex.hpp>
 
 #include <errno.h>
 
