@@ -1,13 +1,36 @@
 /* SPDX-License-Identifier: MIT */
-/* Unlocks a lock word of its own through the installed C header and library. */
+/* Locks a mutex, and unlocks a lock word of its own, through the installed C headers and
+ * library. */
 #define _GNU_SOURCE
+#include <deadbolt/protection.h>
+#include <deadbolt/quiescence.h>
 #include <deadbolt/robust_futex.h>
+#include <deadbolt/with_recovery.h>
 
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+static struct deadbolt_robust_mutex mutex = DEADBOLT_ROBUST_MUTEX_INIT;
+
+static bool repair(void* repairs) {
+  ++*(int*)repairs;
+  return true;
+}
+
+static bool mutex_works(void) {
+  int repairs = 0;
+  if (deadbolt_robust_mutex_with_recovery(&mutex, deadbolt_robust_mutex_lock(&mutex), repair,
+                                          &repairs) != DEADBOLT_ACQUIRED) {
+    return false;
+  }
+  const pid_t owner = deadbolt_robust_mutex_owner(&mutex);
+  const bool released = deadbolt_robust_mutex_unlock(&mutex) == DEADBOLT_RELEASED;
+  deadbolt_robust_mutex_destroy(&mutex);
+  return repairs == 0 && released && owner == (pid_t)syscall(SYS_gettid);
+}
 
 static struct robust_list_head* registered_head(void) {
   struct robust_list_head* head = NULL;
@@ -44,6 +67,11 @@ int main(void) {
     return 1;
   }
 
-  printf("engine %s\n", deadbolt_engine());
+  if (!mutex_works()) {
+    fputs("the mutex does not work\n", stderr);
+    return 1;
+  }
+  printf("engine %s, protection %s\n", deadbolt_engine(),
+         deadbolt_protection_name(deadbolt_protection()));
   return strlen(deadbolt_engine()) > 0 ? 0 : 1;
 }

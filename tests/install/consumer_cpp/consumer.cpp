@@ -3,6 +3,7 @@
 #include <deadbolt/protection.hpp>
 #include <deadbolt/quiescence.hpp>
 #include <deadbolt/robust_mutex.hpp>
+#include <deadbolt/undo_log.hpp>
 #include <deadbolt/with_recovery.hpp>
 
 #include <chrono>
@@ -29,8 +30,14 @@ int main() {
   if (waitpid(child, &ended, 0) != child || !WIFSIGNALED(ended)) return 1;
 
   int recoveries = 0;
-  deadbolt::with_recovery lock{*mutex, [&] { return ++recoveries == 1; }};
-  { std::scoped_lock hold{lock}; }
+  deadbolt::undo_log<64> log;
+  deadbolt::with_recovery lock{*mutex, [&] { return ++recoveries == 1 && log.roll_back(); }};
+  {
+    std::scoped_lock hold{lock};
+    deadbolt::transaction change{log};
+    ++change.edit(ended);
+    change.commit();
+  }
   {
     std::unique_lock hold{lock, std::chrono::seconds{1}};
     if (!hold) return 1;
