@@ -19,8 +19,11 @@
  *                 it, and wake then
  *   DETACHES      thread 0 may detach, with the lock held or after it
  *   SAME_TID      thread 2 has thread 0's TID there, of another PID namespace
- *   UNMARKED      a killed thread may stay unmarked, as after an execve by another thread than
- *                 the leader: who has slept for the whole bound asks the system
+ *   UNMARKED      a killed thread may stay unmarked: its memory was reaped before the walk, or
+ *                 another thread than the leader called execve. A waiter that has slept for the
+ *                 whole bound asks whether the membership lock of the owner's process is still
+ *                 held. Each thread is a process of its own here; the kernel releases the lock
+ *                 after the walk
  *   UNREPAIRED    thread 0 begins as the owner that was told owner_died; who was told may
  *                 unlock without mark_consistent
  *
@@ -56,10 +59,13 @@
  *   SLEEPER_PLAIN       an owner that has slept takes the lock plain
  *   BIT_IN_PLAIN_WORD   a waiter sets the waiters bit in a plain owner's word instead; with
  *                       NO_WAITING_COMPARE, for nothing is set
+ * of UNMARKED:
+ *   LOCK_OF_ANOTHER     (SLOT_OF_2=0) asks about the process whose byte it read before it read
+ *                       the lock word: that may be the slot's former owner, which is dead
  * that run for ever, and are found by the liveness check alone:
  *   SPINS_ON_DEAD       a waiter that finds the owner dead looks again and does not take over
  *   STALE_COMPARE       after a compare-exchange that failed, tries again with the same value
- *   NO_SECOND_EVIDENCE  (UNMARKED) nobody asks the system
+ *   NO_SECOND_EVIDENCE  (UNMARKED) nobody asks about the membership lock
  */
 #ifndef KILLS
 #define KILLS 1
@@ -98,7 +104,7 @@ bool releasing[THREADS]; /* that store is in this thread's store buffer */
 
 byte life[3];            /* by slot */
 byte generation[3];
-byte wearer[3];          /* whose TID the slot names */
+byte byte_in_slot[3];    /* whose membership lock the slot names */
 
 bool queued_lock[THREADS]; /* in futex_waitv, on the lock word */
 byte queued_life[THREADS]; /* ... on this slot's liveness word, or NONE */
@@ -111,7 +117,7 @@ bool holder_slept = false; /* ghost: before it took a free word: others may watc
 byte holder = NONE;        /* ghost: who is in the critical section, or died there */
 bool gone[THREADS];        /* ghost: the holder abandoned the lock by detaching */
 bool wants[THREADS];       /* ghost: in lock() */
-bool walked[THREADS];      /* the kernel is done with this thread: its claims are free */
+bool membership_lock_held[THREADS]; /* until the kernel is done with this thread */
 bool linked[THREADS];      /* the private node is on the thread's robust list */
 
 #ifdef LIVENESS
@@ -336,6 +342,9 @@ inline lock(me) {
   take(me);
   do
   ::
+#ifdef LOCK_OF_ANOTHER
+    early_byte = byte_in_slot[SLOT_OF_2];
+#endif
 #ifdef LOCK_LAST
     atomic {
       if
@@ -387,8 +396,14 @@ look_at_owner:
     fi;
 #if defined(UNMARKED) && !defined(NO_SECOND_EVIDENCE)
     if
-    :: doubtful && !owner_dead && walked[wearer[seen_slot]] ->
-       owner_dead = life[seen_slot] == seen_life && same_generation(generation[seen_slot], seen_generation)
+    :: doubtful && !owner_dead ->
+       /* The byte is the owner's, or that of a later owner of its slot; no thread ever has the
+        * byte of another. If nobody holds it, the owner is dead either way. */
+#ifdef LOCK_OF_ANOTHER
+       owner_dead = !membership_lock_held[early_byte]
+#else
+       owner_dead = !membership_lock_held[byte_in_slot[seen_slot]]
+#endif
     :: else -> skip
     fi;
 #endif
@@ -495,20 +510,23 @@ inline detach(me) {
 
 proctype member(byte me; byte slot) {
   byte my_generation, seen_slot, seen_generation, seen_life, w, woken, rounds;
+#ifdef LOCK_OF_ANOTHER
+  byte early_byte;
+#endif
   bool seen_waiters, seen_inconsistent, seen_plain, slept, owner_dead, fresh, cleared, doubtful;
   {
     if
     :: slot == me -> skip
     :: else ->
       /* The slot's claim protocol is region_slot.pml's business. */
-end_attach: life[slot] == DIED || life[slot] == FREE || walked[wearer[slot]];
+end_attach: life[slot] == DIED || life[slot] == FREE || !membership_lock_held[byte_in_slot[slot]];
       seen_life = life[slot];
       life[slot] = TOKEN;
       if
       :: seen_life != FREE -> generation[slot] = generation[slot] + 1
       :: else -> skip
       fi;
-      atomic { my_generation = generation[slot]; seen_life = 0; wearer[slot] = me };
+      atomic { my_generation = generation[slot]; seen_life = 0; byte_in_slot[slot] = me };
       linked[me] = true;
 #ifdef SAME_TID
       atomic { life[slot] = ALIVE; bound_counts = bound_counts || owner_slot == slot }
@@ -558,7 +576,7 @@ end_attach: life[slot] == DIED || life[slot] == FREE || walked[wearer[slot]];
     wake_life(slot, w, 1)
   :: else -> skip
   fi;
-  walked[me] = true
+  membership_lock_held[me] = false
 }
 
 proctype killer() {
@@ -589,7 +607,8 @@ proctype killer() {
 init {
   atomic {
     life[0] = ALIVE; life[1] = ALIVE; life[2] = ALIVE;
-    wearer[1] = 1; wearer[2] = THREADS - 1;
+    byte_in_slot[1] = 1; byte_in_slot[2] = THREADS - 1;
+    membership_lock_held[0] = true; membership_lock_held[1] = true;
     linked[0] = true; linked[1] = true;
     queued_life[0] = NONE; queued_life[1] = NONE;
 #ifdef UNREPAIRED
@@ -597,7 +616,7 @@ init {
 #endif
     run member(0, 0); run member(1, 1);
 #if THREADS == 3
-    linked[2] = (SLOT_OF_2 == 2);
+    linked[2] = (SLOT_OF_2 == 2); membership_lock_held[2] = true;
     queued_life[2] = NONE;
     run member(2, SLOT_OF_2);
 #endif

@@ -1,25 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One slot of a region's member table, two threads whose TIDs are equal
+ * One slot of a region's member table, THREADS processes of one thread each whose TIDs are equal
  * because they live in two PID namespaces, and the kernel's exit walk.
  *
- * Each thread attaches and detaches up to ROUNDS times and may be killed at any
- * step. The walk is split into its reads and writes; the claim (an open file
- * description lock) is released after the walk, as do_exit does.
+ * Each thread attaches and detaches up to ROUNDS times and may be killed at any step. The walk
+ * is split into its reads and writes. Each process holds a membership lock, on a byte that no
+ * other process ever has; the kernel releases it with the process's memory, after the walk
+ * (do_exit: exit_mm_release, then mmput). The right to change the slot, `claim`, is a word
+ * that names a process by its byte: it is taken from nobody, or from a process whose
+ * membership lock is gone.
+ *   REAPED   the memory of a killed process may be reaped before its walk (OOM killer,
+ *            process_mrelease): the walk then finds no list and marks nothing
  *
- * Holds: the kernel never marks a liveness word for a thread that is not its
- * owner; two live threads never own the slot; the slot can be had again after
- * every crash; its generation has advanced whenever an owner is new.
+ * Holds: the kernel never marks a liveness word for a thread that is not its owner; two live
+ * threads never own the slot; the slot can be had again after every crash; its generation
+ * has advanced whenever an owner is new.
  *
  * mutants:
- *   FREE_BEFORE_UNLINK    detach stores 0, and lets go, while its node is still linked
- *   NO_CLAIM              a token is taken over without the lock, as a time-out would
- *   PENDING               a slot is taken as pthread locks are: list_op_pending, then the TID
- *   NO_GENERATION         a dead slot is taken without advancing its generation
- *   CLAIM_BEFORE_WALK     the evidence of death comes before the kernel's walk is over
+ *   FREE_BEFORE_UNLINK  detach stores 0, and drops its claim, while its node is still linked
+ *   NO_CLAIM            the slot is changed without a claim
+ *   STEALS_CLAIM        a claim is taken from a process that may be alive, as a time-out would
+ *   PENDING             a slot is taken as pthread locks are: list_op_pending, then the TID
+ *   NO_GENERATION       a dead slot is taken without advancing its generation
+ *   LOCK_BEFORE_WALK    the membership lock is gone before the kernel's walk is over
+ *   RECORDS_LATE        an attacher writes its byte into the slot after it is alive there
+ *   LOOKS_BEFORE_CLAIM  (REAPED) the evidence of death is not looked at again with the claim
+ *   NO_LOOK             (REAPED) nobody asks about the membership lock of a member
+ *   CHILD_KEEPS_LOCK    the membership lock outlives its process (no MADV_DONTFORK)
+ *   SAME_BYTE           all processes lock the same byte, so that a dead one's claim looks held
  */
+#ifndef ROUNDS
 #define ROUNDS 2
+#endif
+#ifndef THREADS
 #define THREADS 2
+#endif
 #define NONE 9
 
 /* The name of what a failed assertion broke; always 0. */
@@ -35,12 +50,14 @@ hidden byte marks_the_dead = 0;
 #define TOKEN 3
 
 byte life = FREE;
-byte claim = NONE;
+byte claim = NONE;       /* the byte of the process that changes the slot */
+byte recorded = NONE;    /* the byte of the process whose thread is, or was last, the member */
 byte generation = 0;
-bool linked[THREADS];  /* the private node is on the thread's robust list */
-bool pending[THREADS]; /* mutant PENDING only */
+bool linked[THREADS];    /* the private node is on the thread's robust list */
+bool pending[THREADS];   /* mutant PENDING only */
 bool dead[THREADS];
-byte owner = NONE;      /* ghost: who published last and has not withdrawn */
+bool lock_held[THREADS]; /* the membership lock of this process */
+byte owner = NONE;       /* ghost: who published last and has not withdrawn */
 byte last_generation = NONE;
 byte kills = 0;
 
@@ -48,22 +65,92 @@ byte kills = 0;
 #define CLAIMS
 #endif
 
-#define try_claim(me) atomic { claim == NONE -> claim = me }
-#define drop_claim(me) claim = NONE
+#if defined(CHILD_KEEPS_LOCK)
+#define is_locked(process) true
+#elif defined(SAME_BYTE)
+#define is_locked(process) (lock_held[0] || lock_held[1]) /* with two threads */
+#else
+#define is_locked(process) lock_held[process]
+#endif
+
+/* Waits until it has the claim. What is read of a dead process stays true, so that the look
+ * and the compare-exchange are two steps. */
+inline take_claim(me) {
+#ifdef CLAIMS
+  do
+  :: atomic { claim == NONE -> claim = me; break }
+  :: claim != NONE && claim != me ->
+     claimant = claim;
+     if
+     :: claimant != NONE ->
+#ifndef STEALS_CLAIM
+        if
+        :: !is_locked(claimant)
+        :: claim != claimant -> claimant = NONE
+        fi;
+#endif
+        atomic {
+          if
+          :: claimant != NONE && claim == claimant -> claim = me; claimant = NONE; break
+          :: else -> claimant = NONE
+          fi
+        }
+     :: else -> skip
+     fi
+  od
+#else
+  skip
+#endif
+}
+
+inline drop_claim(me) {
+#ifdef CLAIMS
+  atomic {
+    if
+    :: claim == me -> claim = NONE
+    :: else -> skip
+    fi
+  }
+#else
+  skip
+#endif
+}
+
+/* With the claim, whether the member is gone though the kernel has not marked it. */
+inline look_at_member() {
+  gone = false;
+#ifndef NO_LOOK
+  seen_process = recorded;
+  if
+  :: seen_process != NONE -> gone = !is_locked(seen_process)
+  :: else -> skip
+  fi;
+  seen_process = NONE
+#endif
+}
+
+#ifdef NO_LOOK
+#define may_be_had (life != ALIVE)
+#else
+#define may_be_had (life != ALIVE || (recorded != NONE && !is_locked(recorded)))
+#endif
 
 inline attach(me) {
   do
   ::
-#ifdef CLAIMS
-    try_claim(me);
-#endif
+#ifdef LOOKS_BEFORE_CLAIM
     seen = life;
-    if
-    :: seen == ALIVE ->
-#ifdef CLAIMS
-      drop_claim(me);
+    look_at_member();
 #endif
-      life != ALIVE /* look for another slot; here, until this one may be free */
+    take_claim(me);
+#ifndef LOOKS_BEFORE_CLAIM
+    seen = life;
+    look_at_member();
+#endif
+    if
+    :: seen == ALIVE && !gone ->
+      drop_claim(me);
+      may_be_had /* look for another slot; here, until this one may be free */
     :: else ->
 #ifdef PENDING
       pending[me] = true;
@@ -76,14 +163,20 @@ inline attach(me) {
 #else
           life = TOKEN
 #endif
-        :: else -> skip /* with the claim: cannot be */
+        :: else -> skip /* marked meanwhile: as good */
         fi
-      }
+      };
+#if !defined(PENDING)
+      life = TOKEN;
+#endif
 #ifndef NO_GENERATION
       if
       :: seen != FREE -> generation = generation + 1
       :: else -> skip
       fi;
+#endif
+#ifndef RECORDS_LATE
+      recorded = me;
 #endif
       linked[me] = true;
 #ifdef PENDING
@@ -94,20 +187,20 @@ inline attach(me) {
         life = ALIVE; owner = me
       };
 #endif
+#ifdef RECORDS_LATE
+      drop_claim(me);
+      recorded = me;
+#endif
       must(generation != last_generation, new_generation);
       last_generation = generation;
-#ifdef CLAIMS
       drop_claim(me);
-#endif
       break
     fi
   od
 }
 
 inline detach(me) {
-#ifdef CLAIMS
-  try_claim(me);
-#endif
+  take_claim(me);
 #ifdef FREE_BEFORE_UNLINK
   generation = generation + 1;
   atomic { life = FREE; owner = NONE };
@@ -118,14 +211,13 @@ inline detach(me) {
   linked[me] = false;
   generation = generation + 1;
   life = FREE;
-#ifdef CLAIMS
   drop_claim(me);
-#endif
 #endif
 }
 
 proctype thread(byte me) {
-  byte seen, rounds = 0;
+  byte seen, seen_process = NONE, claimant = NONE, rounds = 0;
+  bool gone;
   {
     do
     :: rounds < ROUNDS -> rounds++; attach(me); detach(me)
@@ -135,10 +227,14 @@ proctype thread(byte me) {
     dead[me] = true /* an exit is a death too */
   } unless { dead[me] };
 
-#ifdef CLAIM_BEFORE_WALK
-  atomic { if :: claim == me -> claim = NONE :: else -> skip fi };
-  /* a peer decides that this thread is gone and takes the slot for a stranger */
-  atomic { if :: life == ALIVE && owner == me -> life = DIED :: else -> skip fi };
+#ifdef REAPED
+  if
+  :: linked[me] = false /* with all of its private memory */
+  :: true
+  fi;
+#endif
+#ifdef LOCK_BEFORE_WALK
+  lock_held[me] = false;
 #endif
   /* exit_robust_list: read, compare, compare-exchange, wake */
   if
@@ -156,7 +252,7 @@ proctype thread(byte me) {
     fi
   :: else -> skip
   fi;
-  atomic { if :: claim == me -> claim = NONE :: else -> skip fi }
+  lock_held[me] = false
 }
 
 proctype killer() {
@@ -171,5 +267,12 @@ proctype killer() {
 }
 
 init {
-  atomic { run thread(0); run thread(1); run killer() }
+  atomic {
+    lock_held[0] = true; lock_held[1] = true;
+    run thread(0); run thread(1);
+#if THREADS == 3
+    lock_held[2] = true; run thread(2);
+#endif
+    run killer()
+  }
 }
