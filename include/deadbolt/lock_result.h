@@ -16,7 +16,8 @@ enum deadbolt_lock_status {
   DEADBOLT_BUSY,
   DEADBOLT_TIMED_OUT,
   DEADBOLT_DEADLOCK,
-  DEADBOLT_TOO_MANY_HOLDS
+  DEADBOLT_TOO_MANY_HOLDS,
+  DEADBOLT_CANNOT_ATTACH /* of a region's lock: deadbolt_last_attach_failure() has the reason */
 };
 
 enum deadbolt_unlock_status { DEADBOLT_RELEASED, DEADBOLT_NOT_OWNER };

@@ -19,6 +19,8 @@ enum class lock_status : std::uint32_t {
   timed_out,       // not held: the deadline passed first
   deadlock,        // not acquired again: the caller holds it already
   too_many_holds,  // not held: the caller has the most shared holds it may have (shared_mutex)
+  cannot_attach,   // not held: the caller cannot become a member of the lock's region now;
+                   // last_attach_failure() has the reason
 };
 
 enum class unlock_status : std::uint32_t {

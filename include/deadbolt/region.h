@@ -46,7 +46,10 @@ enum deadbolt_region_status {
   DEADBOLT_REGION_NETWORK_FILESYSTEM,
   DEADBOLT_REGION_TOO_MANY,
   DEADBOLT_REGION_INVALID_OPTIONS,
-  DEADBOLT_REGION_SYSTEM_ERROR /* see the handle's `error` */
+  DEADBOLT_REGION_SYSTEM_ERROR, /* see the handle's `error` */
+  DEADBOLT_REGION_IN_USE,
+  DEADBOLT_REGION_UNTRUSTED_OWNER,
+  DEADBOLT_REGION_WRONG_PAGE_SIZE
 };
 
 enum deadbolt_attach_status {
@@ -59,17 +62,34 @@ enum deadbolt_attach_status {
   DEADBOLT_ATTACH_SYSTEM_ERROR
 };
 
+/* The outcome of the calling thread's last deadbolt_region_find_or_begin_construct(). */
+enum deadbolt_construct_status {
+  DEADBOLT_CONSTRUCT_FOUND,
+  DEADBOLT_CONSTRUCT_CONSTRUCTED, /* *fresh is true: the caller initialises the object */
+  DEADBOLT_CONSTRUCT_NOT_OPEN,
+  DEADBOLT_CONSTRUCT_INVALID_NAME,
+  DEADBOLT_CONSTRUCT_OTHER_KIND,
+  DEADBOLT_CONSTRUCT_NO_ROOM,
+  DEADBOLT_CONSTRUCT_TOO_MANY_NAMES,
+  DEADBOLT_CONSTRUCT_BEING_CONSTRUCTED,
+  DEADBOLT_CONSTRUCT_CANNOT_ATTACH,
+  DEADBOLT_CONSTRUCT_DAMAGED
+};
+
 /* The names as deadbolt's messages write them: "owner_died". */
 const char* deadbolt_region_status_name(enum deadbolt_region_status status);
 const char* deadbolt_attach_status_name(enum deadbolt_attach_status status);
+const char* deadbolt_construct_status_name(enum deadbolt_construct_status status);
 
 /* ---- regions ---- */
 
 struct deadbolt_region_options {
   size_t size;      /* bytes of data */
   uint32_t members; /* threads at most, 1 to 16,382; 0: 1024 */
-  uint32_t mode;    /* permission bits of a new file; 0: 0600 */
+  uint32_t mode;    /* permission bits of a new file, whatever the umask; 0: 0600. With
+                     * DEADBOLT_REGION_ANY_OWNER: any_owner of the C++ options */
 };
+#define DEADBOLT_REGION_ANY_OWNER 0x10000u
 
 /* A handle. Initialise it with DEADBOLT_REGION_INIT; close it once. It may be moved by
  * copying its bytes, if the original is not used again. */
@@ -91,10 +111,17 @@ enum deadbolt_region_status
 deadbolt_region_open_or_create(struct deadbolt_region* region, const char* path,
                                const struct deadbolt_region_options* options) DEADBOLT_MUST_CHECK;
 enum deadbolt_region_status
+deadbolt_region_open_or_replace(struct deadbolt_region* region, const char* path,
+                                const struct deadbolt_region_options* options) DEADBOLT_MUST_CHECK;
+enum deadbolt_region_status
 deadbolt_region_create_anonymous(struct deadbolt_region* region, const char* name,
                                  const struct deadbolt_region_options* options) DEADBOLT_MUST_CHECK;
 enum deadbolt_region_status deadbolt_region_open_descriptor(struct deadbolt_region* region,
                                                             int descriptor) DEADBOLT_MUST_CHECK;
+/* With `own_description`, which the region takes over: see region::open_descriptor(). */
+enum deadbolt_region_status
+deadbolt_region_open_descriptor_with(struct deadbolt_region* region, int descriptor,
+                                     int own_description) DEADBOLT_MUST_CHECK;
 /* False when another thread was still in an unlock after a second: the memory stays mapped. */
 bool deadbolt_region_close(struct deadbolt_region* region);
 
@@ -103,10 +130,18 @@ void* deadbolt_region_data(const struct deadbolt_region* region);
 size_t deadbolt_region_size(const struct deadbolt_region* region);
 uint32_t deadbolt_region_members(const struct deadbolt_region* region);
 int deadbolt_region_descriptor(const struct deadbolt_region* region);
+/* A new open file description, the caller's to hand over and close; negative: -errno. */
+int deadbolt_region_new_descriptor(const struct deadbolt_region* region);
+/* Whether this name leads to the region's file. */
+bool deadbolt_region_is_at(const struct deadbolt_region* region, const char* path);
 
 enum deadbolt_attach_status
 deadbolt_region_attach(struct deadbolt_region* region) DEADBOLT_MUST_CHECK;
 bool deadbolt_region_detach(struct deadbolt_region* region);
+/* Why the calling thread's last attach failed; DEADBOLT_ATTACHED if it did not. `error` (may be
+ * NULL) becomes an errno value, of DEADBOLT_ATTACH_SYSTEM_ERROR. */
+enum deadbolt_attach_status deadbolt_last_attach_failure(int* error);
+enum deadbolt_construct_status deadbolt_last_construct_status(void);
 
 /* What a named object is, for `deadbolt inspect`. */
 enum deadbolt_object_kind {
@@ -118,8 +153,7 @@ enum deadbolt_object_kind {
 };
 
 /*
- * The object of this name, or NULL if there is no room for it or one of that name has
- * another size. When *fresh is true it is zeroed and the caller's to initialise, everybody
+ * The object of this name, or NULL: deadbolt_last_construct_status() has the reason. When *fresh is true it is zeroed and the caller's to initialise, everybody
  * else who asks for a name waits, and deadbolt_region_end_construct() must follow: with
  * made == false if it cannot be initialised. Zeroed memory is an unlocked lock.
  */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Shared memory with a table of its users, in which locks need nobody's protection.
+// Shared memory with a table of its users, whose locks need no guard and no kernel patch.
 #ifndef DEADBOLT_REGION_HPP
 #define DEADBOLT_REGION_HPP
 
@@ -23,12 +23,15 @@ enum class region_status : std::uint32_t {
   unknown_version,    // made by a newer or older format
   damaged,            // the header contradicts itself
   truncated,          // shorter than its header says
-  former_boot,        // its members died with an earlier boot: remove the file
-  copied,             // a copy of, or moved between filesystems from, the file it says it is
-  network_filesystem, // other machines' members could not be seen
+  former_boot,        // last used before this machine started, by processes that had no
+  copied,             // membership lock (docs/region.md); the same for a copied file
+  network_filesystem, // members on other machines could not be seen
   too_many,           // more than region::most_open regions in this process
   invalid_options,    // a size of 0 or too large, or members out of range
-  system_error,       // see error(): the errno value of the call that failed
+  system_error,       // error() is the errno value of the call that failed
+  in_use,             // open_or_replace: cannot be opened, and a process uses it
+  untrusted_owner,    // in a directory such as /tmp, and neither the caller's nor root's
+  wrong_page_size,    // made on a system with smaller pages than this one's
 };
 [[nodiscard, gnu::visibility("default")]] const char* to_string(region_status status) noexcept;
 
@@ -36,12 +39,38 @@ enum class attach_status : std::uint32_t {
   attached,         // the calling thread is a member, now or already
   table_full,       // every slot belongs to a live thread
   interrupted_libc, // called in a signal handler that interrupted a pthread robust mutex operation
-  descriptor_lost,  // the program closed the region's descriptor
+  descriptor_lost,  // the program closed the region's descriptor, and the kernel (before 5.14)
+                    // cannot give memory to a new slot without it
   no_robust_list,   // the thread's libc has registered none, or one of a foreign layout
   not_open,         // the region is closed
-  system_error,     // out of memory, or /proc is missing
+  system_error,     // errno says which: ENOMEM, or ENOSPC: the file system is full
 };
 [[nodiscard, gnu::visibility("default")]] const char* to_string(attach_status status) noexcept;
+
+// Why the calling thread's last attach failed: after lock_status::cannot_attach, or where
+// find_or_construct() returned nullptr.
+struct attach_failure {
+  attach_status status; // `attached`: the last attach succeeded, or there was none
+  int error;            // an errno value, of system_error
+};
+[[nodiscard, gnu::visibility("default")]] attach_failure last_attach_failure() noexcept;
+
+// The outcome of the calling thread's last find_or_construct().
+enum class construct_status : std::uint32_t {
+  found,
+  constructed,
+  not_open,          // the region is closed
+  invalid_name,      // empty or longer than 39 bytes, or an alignment above 4096
+  other_kind,        // an object of that name has another size or kind
+  no_room,           // the data has no room for it
+  too_many_names,    // 63 names are taken
+  being_constructed, // called by a constructor that find_or_construct() runs: construct the
+                     // parts first, or make them members
+  cannot_attach,     // last_attach_failure() has the reason
+  damaged,           // a process wrote over the directory of names
+};
+[[nodiscard, gnu::visibility("default")]] const char* to_string(construct_status status) noexcept;
+[[nodiscard, gnu::visibility("default")]] construct_status last_construct_status() noexcept;
 
 namespace detail {
 struct open_region;
@@ -67,18 +96,27 @@ constexpr object_kind kind_of() noexcept {
 } // namespace detail
 
 struct region_options {
-  std::size_t size;             // bytes of the caller's data
-  std::uint32_t members = 1024; // threads at most, 1 to 16,382; a page of memory each
-  unsigned mode = 0600; // permission bits of a new file: who may open it may break its locks
+  std::size_t size; // bytes of the caller's data
+  // Threads at most, 1 to 16,382. A page of memory for each thread that is a member, or once
+  // was one at the same time as others; 8 pages at least.
+  std::uint32_t members = 1024;
+  // Permission bits of a new file, whatever the umask. A process that may write the file can
+  // break its locks and, unless it is a memfd, truncate it.
+  unsigned mode = 0600;
+  // open_or_create, open_or_replace: accept a file of another user in a directory where
+  // everybody may create files (sticky, as /tmp and /dev/shm). Files of root and of the
+  // directory's owner are always accepted.
+  bool any_owner = false;
 };
 
 // A handle on a region that is mapped into this process. Opening the same file
-// twice gives two handles on one mapping. Handles are for one thread at a time;
+// twice gives two handles on one mapping. A handle is for one thread at a time;
 // the region is for all.
 //
-// A thread becomes a member at its first lock, or by attach(); it stays one until
-// it exits. Linux 4.14 or newer, /proc mounted; a death is noticed at once on 5.16
-// or newer, else within 100 ms.
+// A thread becomes a member at its first lock, or by attach(), and stays one until it exits.
+// That needs neither a privilege nor a descriptor nor /proc once the region is open. Needs
+// Linux 4.14. A death is noticed at once on 5.16 or newer, else within 100 ms; while the kernel
+// writes a core dump, when the dump is complete.
 class [[gnu::visibility("default")]] region {
 public:
   static constexpr std::uint32_t most_open = 64;
@@ -86,12 +124,22 @@ public:
   // A new file; nothing has its name until it is complete, so that a creator
   // may be killed at any instruction.
   static region create(const char* path, const region_options& options) noexcept;
+  // A file from before a reboot, or a copy, keeps its data: every lock that was held passes on
+  // as owner_died.
   static region open(const char* path) noexcept;
   static region open_or_create(const char* path, const region_options& options) noexcept;
-  // A memfd, sealed against shrinking; hand descriptor() to other processes.
+  // The same, and puts a new region in the place of one that is damaged, truncated or of an
+  // unknown format. Never while a process uses it: in_use. Of several processes that replace
+  // it at the same time one does.
+  static region open_or_replace(const char* path, const region_options& options) noexcept;
+  // A memfd, sealed against shrinking; hand a descriptor of it to other processes.
   static region create_anonymous(const char* name, const region_options& options) noexcept;
-  // The caller keeps its descriptor.
-  static region open_descriptor(int descriptor) noexcept;
+  // The caller keeps `descriptor`. `own_description`, which the region takes over, is for a
+  // process that may not open the file by itself (another user, a sandbox): a second
+  // descriptor, of an open file description that no other process keeps; new_descriptor()
+  // makes one to hand over. Without it the deaths of this process's threads that the kernel
+  // does not mark are noticed in the same PID namespace alone.
+  static region open_descriptor(int descriptor, int own_description = -1) noexcept;
 
   constexpr region() noexcept = default;
   region(region && other) noexcept
@@ -121,16 +169,22 @@ public:
     return error_;
   }
 
-  // The caller's memory, zero at first, aligned to a page. nullptr when closed.
+  // The data: zero at first, aligned to a page. nullptr when closed.
   [[nodiscard]] std::byte* data() const noexcept;
   [[nodiscard]] std::size_t size() const noexcept;
   [[nodiscard]] std::uint32_t members() const noexcept;
+  // The region's own descriptor; to hand over, use new_descriptor().
   [[nodiscard]] int descriptor() const noexcept;
+  // A descriptor of a new open file description of the file, for the caller to hand to another
+  // process and close; negative: -errno.
+  [[nodiscard]] int new_descriptor() const noexcept;
+  // Whether this name leads to the region's file: false when somebody has removed or replaced
+  // the file, so that processes that open the name now are in another region.
+  [[nodiscard]] bool is_at(const char* path) const noexcept;
 
-  // Makes the calling thread a member ahead of its first lock, which would end
-  // the process where this returns an error. Blocks signals for its duration.
+  // Makes the calling thread a member ahead of its first lock. Blocks signals for its duration.
   [[nodiscard]] attach_status attach() noexcept;
-  // Ends the calling thread's membership; false when it was none, or when it cannot
+  // Ends the calling thread's membership; false when it was no member, or when it cannot
   // be ended now. Locks that it still holds pass on as owner_died.
   bool detach() noexcept;
 
@@ -142,10 +196,10 @@ public:
     return std::launder(reinterpret_cast<T*>(data() + offset));
   }
 
-  // The object of this name (at most 39 bytes), made from `arguments` by whoever asks
-  // first; an object whose maker died half-way is made anew. nullptr when there is
-  // no room for it, or an object of that name has another size. Attaches the thread.
-  // Named objects fill the data from its start.
+  // The object of this name (at most 39 bytes), constructed from `arguments` by the first
+  // caller; an object whose constructing process died half-way is constructed anew. nullptr:
+  // last_construct_status() has the reason. Attaches the thread. Named objects fill the data
+  // from its start.
   template <class T, class... Arguments>
   [[nodiscard]] T* find_or_construct(const char* name, Arguments&&... arguments) {
     static_assert(std::is_standard_layout_v<T>, "other processes must agree on its layout");

@@ -23,7 +23,7 @@ namespace deadbolt::inline DEADBOLT_ABI {
 // returns false or throws, the view releases the lock without marking it consistent: the
 // lock is not recoverable from then on. Where the lock cannot be acquired the view throws
 // std::system_error: ENOTRECOVERABLE, EDEADLK when the caller holds the lock already, or
-// EAGAIN for too_many_holds. deadbolt::undo_log makes a recovery of one line.
+// EAGAIN for too_many_holds and cannot_attach. deadbolt::undo_log makes a recovery of one line.
 template <class Lock, class Recover>
 class DEADBOLT_CAPABILITY("mutex") with_recovery {
 public:
@@ -92,6 +92,10 @@ private:
     case lock_status::too_many_holds:
       throw std::system_error{std::make_error_code(std::errc::resource_unavailable_try_again),
                               "deadbolt: the calling thread has as many shared holds as it may"};
+    case lock_status::cannot_attach:
+      throw std::system_error{std::make_error_code(std::errc::resource_unavailable_try_again),
+                              "deadbolt: the calling thread cannot become a member of the region; "
+                              "deadbolt::last_attach_failure() has the reason"};
     case lock_status::not_recoverable:
       break;
     }

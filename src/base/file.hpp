@@ -3,6 +3,7 @@
 #ifndef DEADBOLT_BASE_FILE_HPP
 #define DEADBOLT_BASE_FILE_HPP
 
+#include <base/file_identity.hpp>
 #include <cstdint>
 #include <fcntl.h>
 #include <raw_syscall.hpp>
@@ -11,9 +12,13 @@
 
 namespace deadbolt::base {
 
-inline int open_file(const char* path, int flags, unsigned mode = 0) noexcept {
-  return static_cast<int>(arch::raw_syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, mode));
-}
+// The descriptor is 3 or above, also where a standard one is closed: a program writes its
+// messages to those.
+int open_file(const char* path, int flags, unsigned mode = 0) noexcept;
+// Moves a descriptor that the library has just been given to a number of 3 or above.
+int above_standard(int descriptor) noexcept;
+// Another descriptor of the same open file description.
+int duplicate(int descriptor) noexcept;
 
 inline void close_file(int descriptor) noexcept {
   arch::raw_syscall(SYS_close, descriptor);
@@ -39,20 +44,34 @@ private:
   int descriptor_;
 };
 
-// "/proc/self/fd/N": the name of an open file, to open it anew or to link it.
+// "/proc/thread-self/fd/N": the name of an open file, to open it anew or to link it. Not
+// /proc/self, which names the main thread: that may have called pthread_exit().
 class descriptor_path {
 public:
   explicit descriptor_path(int descriptor) noexcept;
   [[nodiscard]] const char* get() const noexcept { return text_; }
 
 private:
-  char text_[32];
+  char text_[40];
 };
 
-// Locks one byte for this open file description, exclusively, or says -EAGAIN.
-// The kernel lets go when the description's last descriptor is closed, by death too.
+// Whether the descriptor is open and names this file. A program may close descriptors that are
+// not its own, and their numbers then go to other files.
+bool names(int descriptor, const file_identity& file) noexcept;
+
+// Gives blocks to a range of the file, whatever the file system has to do for it. Bytes that have
+// been written stay as they are. Goes on after signals.
+long allocate(int descriptor, std::uint64_t offset, std::uint64_t length) noexcept;
+
+// Locks one byte exclusively for this open file description, or returns -EAGAIN. The kernel
+// releases the lock when the description's last descriptor and last mapping are gone.
 long try_lock_byte(int descriptor, std::int64_t offset) noexcept;
 void unlock_byte(int descriptor, std::int64_t offset) noexcept;
+
+// Whether another open file description has an exclusive lock in a range of bytes. Shared
+// locks, which need no permission to write, do not count.
+enum class lock_state : std::uint8_t { none, held, unknown };
+lock_state look_for_lock(int descriptor, std::int64_t offset, std::int64_t length) noexcept;
 
 } // namespace deadbolt::base
 #endif

@@ -2,6 +2,7 @@
 // deadbolt doctor
 #include "cli/doctor/checks.hpp"
 #include "cli/json_text.hpp"
+#include "cli/printable_text.hpp"
 #include "cli/subcommand.hpp"
 
 #include <CLI/CLI.hpp>
@@ -11,6 +12,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <string>
 #include <unistd.h>
 
 namespace deadbolt::cli {
@@ -40,7 +43,7 @@ void print_lines(const std::vector<doctor::finding>& findings) {
   for (const doctor::finding& found : findings) {
     const std::string severity = fmt::format("{:<9}", to_string(found.severity));
     fmt::print("{}{:<14}{}\n", fmt::format(style_of(found.severity), "{}", severity), found.check,
-               found.what);
+               printable(found.what));
     if (!found.what_to_do.empty()) fmt::print("{:<23}-> {}\n", "", found.what_to_do);
   }
 }
@@ -56,9 +59,9 @@ void print_json(const std::vector<doctor::finding>& findings, bool broken) {
   fmt::print("{}\n", json_text(json, 2));
 }
 
-int examine(bool as_json, const std::string& region) {
+int examine(bool as_json, const std::optional<std::string>& region) {
   const std::vector<doctor::finding> findings =
-      region.empty() ? doctor::examine_machine() : doctor::examine_region(region);
+      region ? doctor::examine_region(*region) : doctor::examine_machine();
   const bool broken = std::ranges::any_of(findings, [](const doctor::finding& found) {
     return found.severity == doctor::level::broken;
   });
@@ -74,7 +77,7 @@ int examine(bool as_json, const std::string& region) {
 
 void add_doctor(CLI::App& app, int& status) {
   auto as_json = std::make_shared<bool>(false);
-  auto region = std::make_shared<std::string>();
+  auto region = std::make_shared<std::optional<std::string>>();
   CLI::App* sub = app.add_subcommand("doctor", doctor_description);
   sub->add_flag("--json", *as_json, "Print the findings as JSON");
   sub->add_option("--region", *region,

@@ -3,6 +3,7 @@
 #include "cli/inspect/region_json.hpp"
 #include "cli/inspect/region_view.hpp"
 #include "cli/json_text.hpp"
+#include "cli/printable_text.hpp"
 #include "cli/subcommand.hpp"
 
 #include <CLI/CLI.hpp>
@@ -54,18 +55,6 @@ std::string name_of(const inspect::owner& owner) {
   return fmt::format("slot {}, {}, {}", owner.slot, name_of(*owner.is), to_string(owner.is->state));
 }
 
-// Names are whatever somebody wrote into the file: none tells the terminal what to do.
-std::string printable(std::string name) {
-  unsigned char before = 0;
-  for (char& letter : name) {
-    const auto byte = static_cast<unsigned char>(letter);
-    const bool is_c1 = before == 0xc2 && byte >= 0x80 && byte <= 0x9f;
-    if (byte < 0x20 || byte == 0x7f || is_c1) letter = '?';
-    before = byte;
-  }
-  return name;
-}
-
 std::string name_of(const inspect::lock& lock) {
   return lock.name.empty() ? fmt::format("at {}", lock.offset) : printable(lock.name);
 }
@@ -84,8 +73,8 @@ std::string sentence_about(const inspect::lock& lock) {
 }
 
 void print_text(const inspect_options& wanted, const inspect::view& seen) {
-  fmt::print("{}: {} bytes of data, {} of {} slots in use\n", wanted.path, seen.data_bytes,
-             seen.members.size(), seen.slots);
+  fmt::print("{}: {} bytes of data, {} of {} slots in use\n", printable(wanted.path),
+             seen.data_bytes, seen.members.size(), seen.slots);
   if (!seen.members.empty()) {
     fmt::print("\n{:>6}  {:<9}  {:>8}  {:>8}  {}\n", "slot", "state", "pid", "tid", "since");
     for (const inspect::member& member : seen.members) {
@@ -149,6 +138,9 @@ void add_inspect(CLI::App& app, int& status) {
   sub->add_option("--interval", wanted->interval, "Time between two looks (default 1)")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.01, 86400.0))
+      ->check([](const std::string& text) {
+        return text.find_first_not_of("0123456789.") == std::string::npos ? "" : "not a number";
+      })
       ->needs(watch);
   sub->add_option("--count", wanted->count, "End after so many looks")
       ->type_name("N")

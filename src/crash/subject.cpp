@@ -34,6 +34,7 @@ grant grant_of(lock_status status) noexcept {
   case lock_status::timed_out:
   case lock_status::deadlock:
   case lock_status::too_many_holds:
+  case lock_status::cannot_attach:
     break;
   }
   return grant::failed;

@@ -55,6 +55,9 @@ auto at_time(const void* object, clockid_t clock, const timespec* time, Lock&& l
 
 // The numbers are equal, so a cast translates.
 static_assert(DEADBOLT_REGION_SYSTEM_ERROR == static_cast<int>(region_status::system_error));
+static_assert(DEADBOLT_REGION_WRONG_PAGE_SIZE == static_cast<int>(region_status::wrong_page_size));
+static_assert(DEADBOLT_CONSTRUCT_DAMAGED == static_cast<int>(construct_status::damaged));
+static_assert(DEADBOLT_CANNOT_ATTACH == static_cast<int>(lock_status::cannot_attach));
 static_assert(DEADBOLT_REGION_FORMER_BOOT == static_cast<int>(region_status::former_boot));
 static_assert(DEADBOLT_ATTACH_SYSTEM_ERROR == static_cast<int>(attach_status::system_error));
 static_assert(DEADBOLT_ATTACH_DESCRIPTOR_LOST == static_cast<int>(attach_status::descriptor_lost));
@@ -96,7 +99,9 @@ deadbolt_unlock_status as_c(unlock_status status) noexcept {
 region_options as_cpp(const deadbolt_region_options* options) noexcept {
   region_options made{.size = options->size};
   if (options->members != 0) made.members = options->members;
-  if (options->mode != 0) made.mode = options->mode;
+  const std::uint32_t mode = options->mode & ~DEADBOLT_REGION_ANY_OWNER;
+  if (mode != 0) made.mode = mode;
+  made.any_owner = (options->mode & DEADBOLT_REGION_ANY_OWNER) != 0;
   return made;
 }
 
@@ -129,6 +134,10 @@ const char* deadbolt_lock_status_name(deadbolt_lock_status status) {
   return to_string(static_cast<deadbolt::lock_status>(status));
 }
 
+const char* deadbolt_construct_status_name(deadbolt_construct_status status) {
+  return to_string(static_cast<deadbolt::construct_status>(status));
+}
+
 deadbolt_region_status deadbolt_region_create(deadbolt_region* region, const char* path,
                                               const deadbolt_region_options* options) {
   return deadbolt::keep(region, deadbolt::region::create(path, as_cpp(options)));
@@ -140,12 +149,20 @@ deadbolt_region_status deadbolt_region_open_or_create(deadbolt_region* region, c
                                                       const deadbolt_region_options* options) {
   return deadbolt::keep(region, deadbolt::region::open_or_create(path, as_cpp(options)));
 }
+deadbolt_region_status deadbolt_region_open_or_replace(deadbolt_region* region, const char* path,
+                                                       const deadbolt_region_options* options) {
+  return deadbolt::keep(region, deadbolt::region::open_or_replace(path, as_cpp(options)));
+}
 deadbolt_region_status deadbolt_region_create_anonymous(deadbolt_region* region, const char* name,
                                                         const deadbolt_region_options* options) {
   return deadbolt::keep(region, deadbolt::region::create_anonymous(name, as_cpp(options)));
 }
 deadbolt_region_status deadbolt_region_open_descriptor(deadbolt_region* region, int descriptor) {
   return deadbolt::keep(region, deadbolt::region::open_descriptor(descriptor));
+}
+deadbolt_region_status deadbolt_region_open_descriptor_with(deadbolt_region* region, int descriptor,
+                                                            int own_description) {
+  return deadbolt::keep(region, deadbolt::region::open_descriptor(descriptor, own_description));
 }
 bool deadbolt_region_close(deadbolt_region* region) {
   return as_cpp(region).close();
@@ -163,11 +180,26 @@ uint32_t deadbolt_region_members(const deadbolt_region* region) {
 int deadbolt_region_descriptor(const deadbolt_region* region) {
   return as_cpp(region).descriptor();
 }
+int deadbolt_region_new_descriptor(const deadbolt_region* region) {
+  return as_cpp(region).new_descriptor();
+}
+bool deadbolt_region_is_at(const deadbolt_region* region, const char* path) {
+  return as_cpp(region).is_at(path);
+}
 deadbolt_attach_status deadbolt_region_attach(deadbolt_region* region) {
   return static_cast<deadbolt_attach_status>(as_cpp(region).attach());
 }
 bool deadbolt_region_detach(deadbolt_region* region) {
   return as_cpp(region).detach();
+}
+
+deadbolt_attach_status deadbolt_last_attach_failure(int* error) {
+  const deadbolt::attach_failure failure = deadbolt::last_attach_failure();
+  if (error != nullptr) *error = failure.error;
+  return static_cast<deadbolt_attach_status>(failure.status);
+}
+deadbolt_construct_status deadbolt_last_construct_status() {
+  return static_cast<deadbolt_construct_status>(deadbolt::last_construct_status());
 }
 
 void* deadbolt_region_find_or_begin_construct(deadbolt_region* region, const char* name,

@@ -164,7 +164,9 @@ lock_status acquire_permit(std::uint64_t* words, std::size_t count,
                            const deadline* deadline) noexcept {
   if (regions::take_first(words, count)) [[likely]]
     return lock_status::acquired;
-  permits all{words, count, regions::require_attachment(words)};
+  const regions::attachment* member = regions::find_or_attach(words);
+  if (member == nullptr) return lock_status::cannot_attach;
+  permits all{words, count, *member};
   bool doubtful = false;   // nobody woke us for the whole of a sleep
   std::uint32_t spins = 0; // not remembered: the semaphore has no room for it
   base::spinner spinner{spins};
@@ -188,7 +190,9 @@ lock_status acquire_permit(std::uint64_t* words, std::size_t count,
 lock_status try_acquire_permit(std::uint64_t* words, std::size_t count) noexcept {
   if (regions::take_first(words, count)) [[likely]]
     return lock_status::acquired;
-  permits all{words, count, regions::require_attachment(words)};
+  const regions::attachment* member = regions::find_or_attach(words);
+  if (member == nullptr) return lock_status::cannot_attach;
+  permits all{words, count, *member};
   if (all.try_all(false) == permits::outcome::acquired) return lock_status::acquired;
   // Who only ever tries must learn of a silent death too.
   return all.try_all(true) == permits::outcome::acquired ? lock_status::acquired

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// A region's file is made without a name, or under one that nobody opens, and gets
-// its name by link(2) when it is complete: a creator that is killed leaves no
+// A region's file is made without a name, or under one that no other process opens, and gets
+// its name by link(2) or rename(2) when it is complete: a creator that is killed leaves no
 // half of a region behind.
 #include <region/file.hpp>
 
+#include <base/random.hpp>
+#include <base/signals.hpp>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -15,15 +17,18 @@
 namespace deadbolt::regions {
 namespace {
 
-constexpr std::uint64_t slots_offset = sizeof(region_header);
+// Slots that get their memory at creation; the others when they are first taken.
+constexpr std::uint32_t slots_with_memory = 8;
 
-constexpr std::uint64_t data_offset_for(std::uint32_t members) noexcept {
-  return slots_offset + std::uint64_t{members} * page_bytes;
-}
-
-constexpr std::uint64_t whole_pages(std::uint64_t bytes) noexcept {
+constexpr std::uint64_t whole_pages(std::uint64_t bytes, std::uint64_t page_bytes) noexcept {
   return (bytes + page_bytes - 1) / page_bytes * page_bytes;
 }
+
+// ---- the running boot ----
+
+struct boot {
+  std::uint64_t id[2]; // 0: not known
+};
 
 int hex_digit(char character) noexcept {
   if (character >= '0' && character <= '9') return character - '0';
@@ -31,7 +36,25 @@ int hex_digit(char character) noexcept {
   return -1;
 }
 
+boot this_boot() noexcept {
+  const base::file source{base::open_file("/proc/sys/kernel/random/boot_id", O_RDONLY)};
+  char text[36];
+  boot made{};
+  if (source.get() < 0 || read(source.get(), text, sizeof text) != sizeof text) return made;
+  unsigned digits = 0;
+  for (const char character : text) {
+    if (character == '-') continue;
+    const int value = hex_digit(character);
+    if (value < 0 || digits == 32) return {};
+    made.id[digits / 16] = made.id[digits / 16] << 4 | static_cast<unsigned>(value);
+    ++digits;
+  }
+  return digits == 32 ? made : boot{};
+}
+
 } // namespace
+
+// ---- headers ----
 
 std::uint64_t checksum_of(const fixed_header& header) noexcept {
   const auto* bytes = reinterpret_cast<const unsigned char*>(&header);
@@ -42,7 +65,8 @@ std::uint64_t checksum_of(const fixed_header& header) noexcept {
   return hash;
 }
 
-bool make_header(const region_options& options, fixed_header& header) noexcept {
+bool make_header(const region_options& options, std::uint32_t page_bytes,
+                 fixed_header& header) noexcept {
   if (options.size == 0 || options.size > most_data_bytes || options.members == 0 ||
       options.members > most_members) {
     return false;
@@ -53,59 +77,46 @@ bool make_header(const region_options& options, fixed_header& header) noexcept {
   header.header_bytes = sizeof(fixed_header);
   header.members = options.members;
   header.page_bytes = page_bytes;
-  header.slots_offset = slots_offset;
-  header.data_offset = data_offset_for(options.members);
+  header.slots_offset = whole_pages(sizeof(region_header), page_bytes);
+  header.data_offset = header.slots_offset + std::uint64_t{options.members} * page_bytes;
   header.data_bytes = options.size;
-  header.total_bytes = header.data_offset + whole_pages(options.size);
+  header.total_bytes = header.data_offset + whole_pages(options.size, page_bytes);
   return true;
 }
 
-bool read_random(unsigned char (&bytes)[16]) noexcept {
-  const base::file source{base::open_file("/dev/urandom", O_RDONLY)};
-  return source.get() >= 0 && read(source.get(), bytes, sizeof bytes) == sizeof bytes;
-}
-
-bool read_boot_id(unsigned char (&id)[16]) noexcept {
-  const base::file source{base::open_file("/proc/sys/kernel/random/boot_id", O_RDONLY)};
-  char text[36];
-  if (source.get() < 0 || read(source.get(), text, sizeof text) != sizeof text) return false;
-  std::size_t digits = 0;
-  for (const char character : text) {
-    if (character == '-') continue;
-    const int value = hex_digit(character);
-    if (value < 0 || digits == 32) return false;
-    unsigned char& byte = id[digits / 2];
-    byte = static_cast<unsigned char>(digits % 2 == 0 ? value << 4 : byte | value);
-    ++digits;
-  }
-  return digits == 32;
-}
-
-region_status judge_header(const fixed_header& header, std::uint64_t file_bytes,
-                           std::uint64_t device, std::uint64_t inode,
-                           const unsigned char (&boot_id)[16]) noexcept {
+region_status judge_header(const fixed_header& header, std::uint64_t file_bytes) noexcept {
   if (memcmp(header.magic, region_magic, sizeof region_magic) != 0) {
     return region_status::not_a_region;
   }
   if (header.version != format_version) return region_status::unknown_version;
   if (header.checksum != checksum_of(header)) return region_status::damaged;
-  // The checksum is no secret: what it covers is checked all the same.
-  if (header.header_bytes != sizeof(fixed_header) || header.page_bytes != page_bytes ||
-      header.members == 0 || header.members > most_members || header.slots_offset != slots_offset ||
-      header.data_offset != data_offset_for(header.members) || header.data_bytes == 0 ||
-      header.data_bytes > most_data_bytes ||
-      header.total_bytes != header.data_offset + whole_pages(header.data_bytes)) {
+  // Anybody can compute the checksum: what it covers is checked all the same.
+  const std::uint32_t page = header.page_bytes;
+  if (page < least_page_bytes || page > most_page_bytes || (page & (page - 1)) != 0 ||
+      header.data_bytes > most_data_bytes) {
+    return region_status::damaged;
+  }
+  fixed_header right;
+  if (!make_header({.size = static_cast<std::size_t>(header.data_bytes), .members = header.members},
+                   page, right) ||
+      right.data_bytes != header.data_bytes || header.header_bytes != right.header_bytes ||
+      header.slots_offset != right.slots_offset || header.data_offset != right.data_offset ||
+      header.total_bytes != right.total_bytes) {
     return region_status::damaged;
   }
   if (file_bytes < header.total_bytes) return region_status::truncated;
-  if (memcmp(header.boot_id, boot_id, sizeof boot_id) != 0) return region_status::former_boot;
-  if (header.device != device || header.inode != inode) return region_status::copied;
+  // A slot's last page is mapped by itself: the system's page must not be larger.
+  if (page < static_cast<std::uint32_t>(sysconf(_SC_PAGESIZE))) {
+    return region_status::wrong_page_size;
+  }
   return region_status::open;
 }
 
+// ---- files ----
+
 namespace {
 
-// Filesystems on which another machine's members would be invisible. Magic numbers
+// File systems on which another machine's members would be invisible. Magic numbers
 // from statfs(2).
 bool is_shared_between_machines(int descriptor) noexcept {
   constexpr std::uint32_t magics[] = {
@@ -137,17 +148,33 @@ file_outcome failed(int error) noexcept {
   return {region_status::system_error, error, -1};
 }
 
-// Blocks and header of a new file; 0 or an errno value.
+// Memory now for what is used from the start: a full file system is an error here, not a SIGBUS
+// in a lock later. 0 or an errno value.
+int allocate(int descriptor, const fixed_header& header) noexcept {
+  const std::uint32_t slots =
+      header.members < slots_with_memory ? header.members : slots_with_memory;
+  const std::uint64_t begin_bytes = header.slots_offset + std::uint64_t{slots} * header.page_bytes;
+  long error = base::allocate(descriptor, 0, begin_bytes);
+  if (error == 0) {
+    error = base::allocate(descriptor, header.data_offset, header.total_bytes - header.data_offset);
+  }
+  if (error != -EOPNOTSUPP) return static_cast<int>(-error);
+  // A file system without fallocate(2): the libc writes to each block.
+  return posix_fallocate(descriptor, 0, static_cast<off_t>(header.total_bytes));
+}
+
+// Length, memory and header of a new file; 0 or an errno value.
 int fill(int descriptor, fixed_header& header) noexcept {
-  struct stat status;
-  if (fstat(descriptor, &status) != 0) return errno;
-  header.device = status.st_dev;
-  header.inode = status.st_ino;
-  if (!read_boot_id(header.boot_id) || !read_random(header.nonce)) return ENOENT;
+  for (std::size_t at = 0; at < sizeof header.nonce; at += sizeof(std::uint64_t)) {
+    const std::uint64_t random = base::random_number();
+    memcpy(header.nonce + at, &random, sizeof random);
+  }
   header.checksum = checksum_of(header);
-  // Blocks now: a full filesystem is an error here, not a SIGBUS in a lock later.
-  const int error = posix_fallocate(descriptor, 0, static_cast<off_t>(header.total_bytes));
-  if (error != 0) return error;
+  // Some kernels give up an allocation when a signal is pending, and start over for ever under
+  // a fast timer.
+  base::signals_blocked blocked;
+  if (ftruncate(descriptor, static_cast<off_t>(header.total_bytes)) != 0) return errno;
+  if (const int error = allocate(descriptor, header); error != 0) return error;
   if (pwrite(descriptor, &header, sizeof header, 0) != sizeof header) return errno ? errno : EIO;
   return 0;
 }
@@ -167,30 +194,57 @@ bool directory_of(const char* path, char (&directory)[PATH_MAX]) noexcept {
   return true;
 }
 
-// Where O_TMPFILE is not to be had: a name that nobody else takes for a region's.
+// Beside `path`, a name that no other process takes for a region's.
 bool temporary_name(const char* path, char (&name)[PATH_MAX]) noexcept {
-  unsigned char random[16];
-  if (!read_random(random)) return false;
-  std::uint64_t value = 0;
-  memcpy(&value, random, sizeof value);
-  const int length =
-      snprintf(name, sizeof name, "%s.%016llx.new", path, static_cast<unsigned long long>(value));
+  const int length = snprintf(name, sizeof name, "%s.%016llx.new", path,
+                              static_cast<unsigned long long>(base::random_number()));
   return length > 0 && static_cast<std::size_t>(length) < sizeof name;
+}
+
+long link_unnamed(int descriptor, const char* path) noexcept {
+  const base::descriptor_path unnamed{descriptor};
+  return linkat(AT_FDCWD, unnamed.get(), AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
+}
+
+// `temporary` has a name if it is not empty, and has none afterwards.
+long give_name(int descriptor, const char* path, char (&temporary)[PATH_MAX],
+               bool replaces) noexcept {
+  if (!replaces) {
+    if (temporary[0] == 0) return link_unnamed(descriptor, path);
+    const long result = linkat(AT_FDCWD, temporary, AT_FDCWD, path, 0) == 0 ? 0 : -errno;
+    unlink(temporary);
+    return result;
+  }
+  if (temporary[0] == 0) {
+    if (!temporary_name(path, temporary)) return -ENAMETOOLONG;
+    const long result = link_unnamed(descriptor, temporary);
+    if (result != 0) return result;
+  }
+  if (rename(temporary, path) == 0) return 0;
+  const long result = -errno;
+  unlink(temporary);
+  return result;
 }
 
 } // namespace
 
-file_outcome create_file(const char* path, const region_options& options,
+file_outcome create_file(const char* path, const region_options& options, bool replaces,
                          fixed_header& header) noexcept {
-  if (!make_header(options, header)) return {region_status::invalid_options, 0, -1};
-  char name[PATH_MAX];
-  if (!directory_of(path, name)) return failed(ENAMETOOLONG);
-  const unsigned mode = options.mode & 0777;
-  int descriptor = base::open_file(name, O_TMPFILE | O_RDWR, mode);
-  const bool named = descriptor == -EOPNOTSUPP || descriptor == -EISDIR || descriptor == -EINVAL;
-  if (named) {
-    if (!temporary_name(path, name)) return failed(ENAMETOOLONG);
-    descriptor = base::open_file(name, O_RDWR | O_CREAT | O_EXCL, mode);
+  if (!make_header(options, static_cast<std::uint32_t>(sysconf(_SC_PAGESIZE)), header)) {
+    return {region_status::invalid_options, 0, -1};
+  }
+  // Before anything is allocated: a dangling symbolic link exists, too.
+  struct stat present;
+  if (!replaces && lstat(path, &present) == 0) return {region_status::exists, 0, -1};
+  char directory[PATH_MAX];
+  if (!directory_of(path, directory)) return failed(ENAMETOOLONG);
+  char temporary[PATH_MAX];
+  temporary[0] = 0;
+  // Nobody else may open it before it is complete.
+  int descriptor = base::open_file(directory, O_TMPFILE | O_RDWR, 0600);
+  if (descriptor == -EOPNOTSUPP || descriptor == -EISDIR || descriptor == -EINVAL) {
+    if (!temporary_name(path, temporary)) return failed(ENAMETOOLONG);
+    descriptor = base::open_file(temporary, O_RDWR | O_CREAT | O_EXCL, 0600);
   }
   base::file file{descriptor};
   if (file.get() < 0) return failed(-file.get());
@@ -199,24 +253,30 @@ file_outcome create_file(const char* path, const region_options& options,
     outcome.status = region_status::network_filesystem;
   } else if (const int error = fill(file.get(), header); error != 0) {
     outcome = failed(error);
+  } else if (fchmod(file.get(), options.mode & 0777) != 0) {
+    // Not by the mode of open(), which the umask changes.
+    outcome = failed(errno);
   } else {
-    const base::descriptor_path unnamed{file.get()};
-    const int linked = named ? linkat(AT_FDCWD, name, AT_FDCWD, path, 0)
-                             : linkat(AT_FDCWD, unnamed.get(), AT_FDCWD, path, AT_SYMLINK_FOLLOW);
-    if (linked != 0) {
-      outcome = errno == EEXIST ? file_outcome{region_status::exists, 0, -1} : failed(errno);
+    const long named = give_name(file.get(), path, temporary, replaces);
+    if (named == -EEXIST) {
+      outcome.status = region_status::exists;
+    } else if (named != 0) {
+      outcome = failed(static_cast<int>(-named));
     }
+    temporary[0] = 0;
   }
-  if (named) unlink(name);
+  if (temporary[0] != 0) unlink(temporary);
   if (outcome.status == region_status::open) outcome.descriptor = file.release();
   return outcome;
 }
 
 file_outcome create_memfd(const char* name, const region_options& options,
                           fixed_header& header) noexcept {
-  if (!make_header(options, header)) return {region_status::invalid_options, 0, -1};
-  base::file file{
-      static_cast<int>(arch::raw_syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING))};
+  if (!make_header(options, static_cast<std::uint32_t>(sysconf(_SC_PAGESIZE)), header)) {
+    return {region_status::invalid_options, 0, -1};
+  }
+  base::file file{base::above_standard(static_cast<int>(
+      arch::raw_syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING)))};
   if (file.get() < 0) return failed(-file.get());
   if (const int error = fill(file.get(), header); error != 0) return failed(error);
   constexpr int add_seals = 1033;                  // F_ADD_SEALS
@@ -227,7 +287,6 @@ file_outcome create_memfd(const char* name, const region_options& options,
 
 region_status judge_file(int descriptor, fixed_header& header, int& error) noexcept {
   struct stat status;
-  unsigned char boot_id[16];
   error = 0;
   if (fstat(descriptor, &status) != 0) {
     error = errno;
@@ -245,12 +304,59 @@ region_status judge_file(int descriptor, fixed_header& header, int& error) noexc
                        memcmp(header.magic, region_magic, sizeof region_magic) == 0;
     return begun ? region_status::truncated : region_status::not_a_region;
   }
-  if (!read_boot_id(boot_id)) {
-    error = ENOENT;
-    return region_status::system_error;
-  }
-  return judge_header(header, static_cast<std::uint64_t>(status.st_size), status.st_dev,
-                      status.st_ino, boot_id);
+  return judge_header(header, static_cast<std::uint64_t>(status.st_size));
+}
+
+base::file_identity identity_of(int descriptor) noexcept {
+  struct stat status;
+  if (fstat(descriptor, &status) != 0) return {};
+  return {static_cast<std::uint64_t>(status.st_dev), static_cast<std::uint64_t>(status.st_ino)};
+}
+
+bool leads_to(const char* path, const base::file_identity& file) noexcept {
+  struct stat status;
+  return stat(path, &status) == 0 && static_cast<std::uint64_t>(status.st_dev) == file.device &&
+         static_cast<std::uint64_t>(status.st_ino) == file.inode;
+}
+
+bool is_of_untrusted_owner(const char* path, int descriptor) noexcept {
+  char directory[PATH_MAX];
+  struct stat file;
+  struct stat place;
+  if (fstat(descriptor, &file) != 0 || file.st_uid == geteuid() || file.st_uid == 0) return false;
+  if (!directory_of(path, directory) || stat(directory, &place) != 0) return true;
+  constexpr mode_t anybody_writes = S_IWGRP | S_IWOTH;
+  return file.st_uid != place.st_uid && (place.st_mode & S_ISVTX) != 0 &&
+         (place.st_mode & anybody_writes) != 0;
+}
+
+bool is_in_use(int descriptor) noexcept {
+  return base::look_for_lock(descriptor, static_cast<std::int64_t>(first_lock_byte),
+                             static_cast<std::int64_t>(first_lock_byte)) != base::lock_state::none;
+}
+
+// ---- where the file is used ----
+
+region_status compare_home(const open_region& region) noexcept {
+  const home& last = region.header()->last_home;
+  const boot now = this_boot();
+  const std::uint64_t id[] = {last.boot_id[0].load(std::memory_order_relaxed),
+                              last.boot_id[1].load(std::memory_order_relaxed)};
+  const bool both_known = (id[0] | id[1]) != 0 && (now.id[0] | now.id[1]) != 0;
+  if (both_known && (id[0] != now.id[0] || id[1] != now.id[1])) return region_status::former_boot;
+  const base::file_identity there{last.device.load(std::memory_order_relaxed),
+                                  last.inode.load(std::memory_order_relaxed)};
+  if (there.inode != 0 && there != region.file.identity) return region_status::copied;
+  return region_status::open;
+}
+
+void store_home(open_region& region) noexcept {
+  home& here = region.header()->last_home;
+  const boot now = this_boot();
+  here.boot_id[0].store(now.id[0], std::memory_order_relaxed);
+  here.boot_id[1].store(now.id[1], std::memory_order_relaxed);
+  here.device.store(region.file.identity.device, std::memory_order_relaxed);
+  here.inode.store(region.file.identity.inode, std::memory_order_relaxed);
 }
 
 } // namespace deadbolt::regions

@@ -6,22 +6,22 @@
 #include <base/file.hpp>
 #include <deadbolt/region.hpp>
 #include <region/format.hpp>
+#include <region/open_region.hpp>
 
 namespace deadbolt::regions {
 
-// Fills everything but device, inode and checksum. False when the options are out of
-// range.
-bool make_header(const region_options& options, fixed_header& header) noexcept;
+// ---- headers ----
 
-// The running boot's id, and random bytes; false when the kernel will not say.
-bool read_boot_id(unsigned char (&id)[16]) noexcept;
-bool read_random(unsigned char (&bytes)[16]) noexcept;
+// Fills everything but the nonce and the checksum, for pages of this size. False when the
+// options are out of range.
+bool make_header(const region_options& options, std::uint32_t page_bytes,
+                 fixed_header& header) noexcept;
 
-// What a header says of itself, where it was found, and how long its file is.
-// `open` when every field is as it has to be.
-region_status judge_header(const fixed_header& header, std::uint64_t file_bytes,
-                           std::uint64_t device, std::uint64_t inode,
-                           const unsigned char (&boot_id)[16]) noexcept;
+// Judges a header by its contents and the length of its file. `open` when every field is as it
+// has to be.
+region_status judge_header(const fixed_header& header, std::uint64_t file_bytes) noexcept;
+
+// ---- files ----
 
 struct file_outcome {
   region_status status;
@@ -29,15 +29,33 @@ struct file_outcome {
   int descriptor; // the caller's to close; -1 unless open
 };
 
-// A complete region under `path`, or nothing there. Other processes see it whole or
-// not at all.
-file_outcome create_file(const char* path, const region_options& options,
+// A complete region under `path`, or nothing there: other processes see it whole or not at
+// all. `replaces`: it takes the place of what has the name.
+file_outcome create_file(const char* path, const region_options& options, bool replaces,
                          fixed_header& header) noexcept;
 file_outcome create_memfd(const char* name, const region_options& options,
                           fixed_header& header) noexcept;
 
 // Judges an open file; `descriptor` stays the caller's.
 region_status judge_file(int descriptor, fixed_header& header, int& error) noexcept;
+
+// Whether the name leads to this file now. A name that leads nowhere does not.
+bool leads_to(const char* path, const base::file_identity& file) noexcept;
+base::file_identity identity_of(int descriptor) noexcept;
+
+// Whether anybody may write the file who is neither the caller nor the directory's owner nor
+// root, in a directory where everybody may make files (sticky, as /tmp and /dev/shm).
+bool is_of_untrusted_owner(const char* path, int descriptor) noexcept;
+
+// Whether a process uses the file: has a membership lock in it. Unknown counts as yes.
+bool is_in_use(int descriptor) noexcept;
+
+// ---- where the file is used ----
+
+// Whether the file was last used on another boot or as another file (a copy), as far as can be
+// known: former_boot, copied, or open.
+region_status compare_home(const open_region& region) noexcept;
+void store_home(open_region& region) noexcept;
 
 } // namespace deadbolt::regions
 #endif

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The bytes of a region, the same for every libc and word size (docs/region.md).
 //
-// A region's memory is anybody's who may open the file. Geometry is read once, by
-// open, from a private copy of the header, and checked; every index or kind that
-// comes from shared memory later is loaded once and then checked.
+// Every process that may open the file can write any byte of it. open() reads the geometry
+// once, from a private copy of the header, and checks it; every index or kind that comes from
+// shared memory later is loaded once and then checked.
 #ifndef DEADBOLT_REGION_FORMAT_HPP
 #define DEADBOLT_REGION_FORMAT_HPP
 
@@ -14,8 +14,12 @@
 
 namespace deadbolt::regions {
 
-inline constexpr std::size_t page_bytes = 4096;
-inline constexpr std::uint32_t format_version = 3;
+inline constexpr std::size_t slot_bytes = 4096; // of a slot's struct, at the end of its page
+inline constexpr std::uint32_t least_page_bytes = 4096;
+inline constexpr std::uint32_t most_page_bytes = 65536;
+inline constexpr std::uint32_t format_version = 4;
+// Formats from this one on show by membership locks whether anybody uses the file.
+inline constexpr std::uint32_t first_version_with_locks = 4;
 inline constexpr std::uint32_t default_members = 1024;
 inline constexpr std::uint32_t most_members =
     0x3ffe; // slot + 1 has 14 bits; the last is not_recoverable
@@ -27,24 +31,29 @@ inline constexpr std::uint32_t most_holds = 256; // shared_mutex::most_shared_ho
 inline constexpr unsigned char region_magic[16] = {'d',  'e',  'a',  'd',  'b',  'o',  'l',  't',
                                                    0xa7, 0x1c, 0xe4, 0x53, 0x9b, 0x02, 0xd8, 0x6f};
 
-// What never changes once the file has its name.
+// The part that never changes once the file has its name.
 struct fixed_header {
   unsigned char magic[16];
   std::uint32_t version;
   std::uint32_t header_bytes; // of this struct
   std::uint32_t members;
-  std::uint32_t page_bytes;
+  std::uint32_t page_bytes; // the creator's page size: 4096, 16384 or 65536
   std::uint64_t slots_offset;
   std::uint64_t data_offset;
   std::uint64_t data_bytes;
   std::uint64_t total_bytes;
   unsigned char nonce[16];
-  unsigned char boot_id[16];
-  std::uint64_t device;
-  std::uint64_t inode;
   std::uint64_t checksum; // FNV-1a of the bytes before it
 };
-static_assert(sizeof(fixed_header) == 120 && offsetof(fixed_header, slots_offset) == 32);
+static_assert(sizeof(fixed_header) == 88 && offsetof(fixed_header, slots_offset) == 32);
+
+// Where the file was last opened while nobody else used it. It is compared for members that
+// have no membership lock alone.
+struct home {
+  std::atomic<std::uint64_t> boot_id[2]; // 0: not known
+  std::atomic<std::uint64_t> device;
+  std::atomic<std::uint64_t> inode;
+};
 
 // An object that has a name (region::find_or_construct). Changed under the directory's lock.
 enum class object_state : std::uint32_t { unused = 0, under_construction = 1, complete = 2 };
@@ -57,23 +66,32 @@ struct named_object {
 };
 static_assert(sizeof(named_object) == 64);
 
-// Pages 0 and 1.
+// The first 8192 bytes.
 struct region_header {
   fixed_header fixed;
-  // Slots below this have been taken at least once; it only grows. A writer that looks
-  // for readers goes no further.
+  unsigned char unused[40];
+  // Slots below this have been taken at least once, and have memory; it only grows. A writer
+  // that looks for readers goes no further.
   std::atomic<std::uint32_t> slots_used;
-  std::uint32_t unused[993];
+  std::uint32_t unused_too[15];
+  home last_home;
+  unsigned char unused_as_well[1824];
+  // Bit n: slot n was in use when a thread last looked. A hint that saves attaching threads a
+  // search; any value is harmless.
+  std::atomic<std::uint64_t> slots_in_use[256];
   alignas(64) std::uint64_t directory_lock[2]; // a deadbolt::mutex
   std::uint64_t data_used;                     // bytes given to named objects
-  std::uint64_t unused_too[5];
+  std::uint64_t unused_at_last[5];
   named_object objects[named_objects];
 };
-static_assert(offsetof(region_header, directory_lock) == page_bytes);
-static_assert(sizeof(region_header) == 2 * page_bytes);
+static_assert(offsetof(region_header, slots_used) == 128);
+static_assert(offsetof(region_header, last_home) == 192);
+static_assert(offsetof(region_header, slots_in_use) == 2048);
+static_assert(offsetof(region_header, directory_lock) == 4096);
+static_assert(sizeof(region_header) == 8192);
 
-// Where in its page a slot's liveness word is. The word is where the owner's libc
-// expects the lock word of a robust mutex whose list links are in the page behind.
+// Where in its slot the liveness word is. The word is where its owner's libc expects the lock
+// word of a robust mutex whose list links are in the page behind.
 enum class liveness_kind : std::uint32_t {
   unset = 0,   // never used: counts as at_4072
   at_4072 = 1, // glibc, 64 bits
@@ -81,28 +99,50 @@ enum class liveness_kind : std::uint32_t {
   at_4088 = 3, // musl, 32 bits
 };
 
-// One page for each member. All but the liveness word is written by its owner, or by
-// who holds the slot's claim, alone.
+// The last 4096 bytes of a page for each member. Only its owner, or the thread that has the
+// slot's claim, writes here, but for the liveness word and the holds.
 struct member_slot {
   std::atomic<std::uint64_t> generation; // 47 bits; advanced before the slot can be reused
   std::atomic<std::uint32_t> kind;       // liveness_kind
   std::atomic<std::uint32_t> pid;        // as the member's own PID namespace counts
   std::atomic<std::uint32_t> tid;
   std::atomic<std::uint32_t> holds_bound;   // holds behind this are 0; only grows in a membership
-  std::atomic<std::uint64_t> pid_namespace; // inode of /proc/self/ns/pid; 0: not known
+  std::atomic<std::uint64_t> pid_namespace; // inode of /proc/thread-self/ns/pid; 0: not known
   std::atomic<std::int64_t> since;          // CLOCK_REALTIME, nanoseconds, of the attach
-  unsigned char unused[24];
+  std::atomic<std::uint64_t> process;       // process_id of the member's process
+  std::atomic<std::uint64_t> claim;         // process_id of the process that changes the slot, or 0
+  unsigned char unused[8];
   // The shared holds that the member announces: 0, or offset of the lock in the region,
   // with hold_awaited. Also written, within the rules of models/region_shared_mutex.pml,
   // by the owner of that lock's writer word.
   std::atomic<std::uint64_t> holds[most_holds];
-  unsigned char unused_too[page_bytes - 64 - std::size_t{8} * most_holds - 24];
+  unsigned char unused_too[slot_bytes - 64 - std::size_t{8} * most_holds - 24];
   // musl's pthread_exit reads a mutex type one word before, and a waiter count one
   // word behind, the lock word.
   std::atomic<std::uint32_t> tail[6];
 };
-static_assert(sizeof(member_slot) == page_bytes && offsetof(member_slot, tail) == 4072);
+static_assert(sizeof(member_slot) == slot_bytes && offsetof(member_slot, tail) == 4072);
 static_assert(offsetof(member_slot, holds_bound) == 20 && offsetof(member_slot, holds) == 64);
+static_assert(offsetof(member_slot, process) == 40 && offsetof(member_slot, claim) == 48);
+
+// A process is named by its membership lock: the byte of the file that it locked, between
+// 2^61 and 2^62. The byte is chosen at random and never locked again after the process has
+// ended, so an unlocked byte proves that end for ever. A process that cannot have such a lock
+// is named by bit 63, the low 31 bits of its PID namespace's inode, and its PID.
+using process_id = std::uint64_t;
+inline constexpr process_id no_process = 0;
+inline constexpr process_id first_lock_byte = process_id{1} << 61;
+inline constexpr process_id named_by_pid = process_id{1} << 63;
+inline constexpr bool has_membership_lock(process_id process) noexcept {
+  return process >= first_lock_byte && process < 2 * first_lock_byte;
+}
+inline constexpr process_id process_by_pid(std::uint64_t pid_namespace,
+                                           std::uint32_t pid) noexcept {
+  return named_by_pid | (pid_namespace & 0x7fffffff) << 32 | pid;
+}
+
+// The byte that a process locks while it replaces the file under its name by another.
+inline constexpr std::int64_t replacement_lock = std::int64_t{1} << 60;
 
 // In a hold: its writer sleeps on it and wants a wake. Locks are aligned to 8 bytes.
 inline constexpr std::uint64_t hold_awaited = 1;
@@ -207,9 +247,6 @@ inline constexpr std::uint32_t slot_groups = 32;
 inline constexpr std::uint32_t state_outside = 0; // waits for readers, or passes through
 inline constexpr std::uint32_t state_writes = 1;
 inline constexpr std::uint32_t state_reads_alone = 2; // a reader that was told owner_died
-
-// Bytes, far behind the end of any file, that open file description locks name.
-inline constexpr std::int64_t claim_lock_offset = std::int64_t{1} << 60; // + slot
 
 std::uint64_t checksum_of(const fixed_header& header) noexcept;
 

@@ -4,6 +4,7 @@
 #include <region/membership.hpp>
 
 #include <base/clock.hpp>
+#include <base/file.hpp>
 #include <base/futex.hpp>
 #include <base/membarrier.hpp>
 #include <base/message.hpp>
@@ -27,12 +28,268 @@ constinit const attachment no_attachment{};
 // list head is. A child's thread has it at the same address.
 [[gnu::tls_model("initial-exec")]] constinit thread_local robust_list_head* known_head = nullptr;
 
+[[gnu::tls_model("initial-exec")]] constinit thread_local attach_failure failure{
+    attach_status::attached, 0};
+
+// How long close() waits for other threads' unlocks, in nanoseconds.
+constexpr std::int64_t longest_unlock = 1'000'000'000;
+
+// How often detach looks again at a claim that another process holds.
+constexpr int most_looks_at_a_claim = 1000;
+
+// ---- the calling thread's list ----
+
 // A child sees its parent's attachments with no region in them.
 void drop_wiped_attachments() noexcept {
   if (this_thread.first != nullptr && this_thread.first->current_region() == nullptr) {
     this_thread.first = nullptr;
     this_thread.current = &no_attachment;
   }
+}
+
+attachment* attachment_to(const open_region& region) noexcept {
+  drop_wiped_attachments();
+  for (attachment* own = this_thread.first; own != nullptr; own = own->next_of_thread) {
+    if (own->current_region() == &region) return own;
+  }
+  return nullptr;
+}
+
+void add_to_thread(attachment& added) noexcept {
+  drop_wiped_attachments();
+  known_head = added.head;
+  added.next_of_thread = this_thread.first;
+  this_thread.first = &added;
+  this_thread.current = &added;
+}
+
+void remove_from_thread(const attachment& removed) noexcept {
+  this_thread.current = &no_attachment;
+  for (attachment** link = &this_thread.first; *link != nullptr; link = &(*link)->next_of_thread) {
+    if (*link == &removed) {
+      *link = removed.next_of_thread;
+      return;
+    }
+  }
+}
+
+// ---- the process's list, under the process lock ----
+
+void add_to_process(process_state& process, attachment& added) noexcept {
+  added.next_of_process = process.attachments;
+  added.link_of_process = &process.attachments;
+  if (added.next_of_process != nullptr) {
+    added.next_of_process->link_of_process = &added.next_of_process;
+  }
+  process.attachments = &added;
+  ++process.attachment_count;
+}
+
+void remove_from_process(process_state& process, const attachment& removed) noexcept {
+  *removed.link_of_process = removed.next_of_process;
+  if (removed.next_of_process != nullptr) {
+    removed.next_of_process->link_of_process = removed.link_of_process;
+  }
+  --process.attachment_count;
+}
+
+// ---- the two pages of a member ----
+//
+// A node on the thread's robust list whose links no other process can write. The liveness word
+// ends a shared page, a second mapping of the slot; `prev` and `next`, which the kernel and
+// the libc follow, are where this libc expects them behind a lock word, and that is in the
+// private page behind. The word's place in the slot's last 4096 bytes, and the links':
+//   glibc 64 bits  word 4072, prev 4096, next 4104   (next - word = 32)
+//   musl  64 bits  word 4076, prev 4096, next 4104   (28)
+//   glibc 32 bits  word 4076,            next 4096   (20, singly linked)
+//   musl  32 bits  word 4088, prev 4096, next 4100   (12)
+
+// The private page's first bytes.
+struct private_links {
+  void* words[2];
+};
+
+std::size_t system_page() noexcept {
+  return static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+class page_pair {
+public:
+  explicit page_pair(std::byte* base) noexcept : base_{base} {}
+  static page_pair of(const attachment& record) noexcept {
+    return page_pair{reinterpret_cast<std::byte*>(record.slot) + slot_bytes - system_page()};
+  }
+  // With no slot in it yet; is_mapped() is false without memory.
+  static page_pair map() noexcept {
+    const std::size_t page = system_page();
+    void* base = mmap(nullptr, 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED) return page_pair{nullptr};
+    auto* bytes = static_cast<std::byte*>(base);
+    if (mprotect(bytes + page, page, PROT_READ | PROT_WRITE) == 0 &&
+        madvise(bytes + page, page, MADV_WIPEONFORK) == 0) {
+      return page_pair{bytes};
+    }
+    munmap(base, 2 * page);
+    return page_pair{nullptr};
+  }
+
+  [[nodiscard]] bool is_mapped() const noexcept { return base_ != nullptr; }
+  void unmap() const noexcept { munmap(base_, 2 * system_page()); }
+
+  // Maps the end of a slot a second time, from the region's own mapping: no descriptor is
+  // needed. The old way is for Valgrind, which does not know the other.
+  [[nodiscard]] bool show_slot(const open_region& region, std::uint32_t number) const noexcept {
+    const std::size_t page = system_page();
+    const std::uint64_t offset = region.slot_offset(number) + slot_bytes - page;
+    std::byte* there = region.base.load(std::memory_order_relaxed) + offset;
+    const bool shown = mremap(there, 0, page, MREMAP_MAYMOVE | MREMAP_FIXED, base_) != MAP_FAILED ||
+                       (base::names(region.file.descriptor, region.file.identity) &&
+                        mmap(base_, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+                             region.file.descriptor, static_cast<off_t>(offset)) != MAP_FAILED);
+    // DONTFORK: in a child the links lead nowhere, and the kernel's walk ends there.
+    return shown && madvise(base_, page, MADV_DONTFORK) == 0;
+  }
+
+  [[nodiscard]] member_slot* slot() const noexcept {
+    return reinterpret_cast<member_slot*>(private_page() - slot_bytes);
+  }
+  [[nodiscard]] robust_list* node() const noexcept {
+    auto* links = reinterpret_cast<private_links*>(private_page());
+    return reinterpret_cast<robust_list*>(&links->words[base::has_back_links ? 1 : 0]);
+  }
+  [[nodiscard]] attachment* record() const noexcept {
+    return reinterpret_cast<attachment*>(private_page() + 64);
+  }
+
+private:
+  [[nodiscard]] std::byte* private_page() const noexcept { return base_ + system_page(); }
+
+  std::byte* base_;
+};
+static_assert(sizeof(attachment) <= least_page_bytes - 64);
+
+// ---- attach ----
+
+attach_status find_list(robust_list_head*& head) noexcept {
+  head = base::own_robust_list();
+  if (head == nullptr) {
+    base::make_libc_register_robust_list();
+    head = base::own_robust_list();
+  }
+  if (head == nullptr || head->futex_offset != base::libc_futex_offset) {
+    return attach_status::no_robust_list;
+  }
+  // A signal handler interrupted the libc while it changes the list.
+  if (head->list_op_pending != nullptr) return attach_status::interrupted_libc;
+  return attach_status::attached;
+}
+
+bool is_thread_gone(const process_state& process, const attachment& record) noexcept {
+  return arch::raw_syscall(SYS_tgkill, process.own_pid(), record.tid, 0) == -ESRCH;
+}
+
+// Unmaps what threads that exited without detaching left. With the process lock held.
+void reap(process_state& process) noexcept {
+  for (attachment* candidate = process.attachments; candidate != nullptr;) {
+    attachment* next = candidate->next_of_process;
+    if (is_thread_gone(process, *candidate)) {
+      remove_from_process(process, *candidate);
+      page_pair::of(*candidate).unmap();
+    }
+    candidate = next;
+  }
+  // The next time when there are twice as many: a reap asks about every thread, and a thousand
+  // attaches in a row must not each do that.
+  process.reap_at = 2 * process.attachment_count + 16;
+}
+
+void enter_region(attachment& record, open_region& region) noexcept {
+  record.begin = reinterpret_cast<std::uintptr_t>(region.base.load(std::memory_order_relaxed));
+  record.shared_slot = region.slot(record.slot_number);
+  __atomic_store_n(&record.length, region.length, __ATOMIC_RELAXED);
+  __atomic_store_n(&record.region, &region, __ATOMIC_RELAXED);
+  this_thread.current = &record;
+}
+
+// The slot is claimed, its page mapped: becomes a member.
+void publish(open_region& region, const page_pair& pages, const taken_slot& taken,
+             robust_list_head* head, process_state& process, process_id own) noexcept {
+  member_slot* slot = pages.slot();
+  const auto tid = static_cast<std::uint32_t>(arch::raw_syscall(SYS_gettid));
+  slot->pid.store(process.own_pid(), std::memory_order_relaxed);
+  slot->tid.store(tid, std::memory_order_relaxed);
+  slot->pid_namespace.store(process.own_pid_namespace(), std::memory_order_relaxed);
+  slot->since.store(base::now(true), std::memory_order_relaxed);
+  slot->process.store(own, std::memory_order_relaxed);
+  if constexpr (!base::is_glibc) {
+    // What musl's pthread_exit reads of a mutex: its type, shared (128) and robust (4),
+    // and its count of waiters.
+    std::atomic<std::uint32_t>* word =
+        liveness_word(slot, static_cast<std::uint32_t>(this_libc_kind));
+    word[-1].store(132, std::memory_order_relaxed);
+    word[1].store(0, std::memory_order_relaxed);
+  }
+  base::link_front(head, pages.node(), pages.node());
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  // death order: linked, then named by TID: a thread that dies after this is marked.
+  // order: release; a thread that sees a live liveness word sees the slot's fields and
+  // generation.
+  liveness_word(slot, static_cast<std::uint32_t>(this_libc_kind))
+      ->store(tid | FUTEX_WAITERS, std::memory_order_release);
+
+  attachment& record = *pages.record();
+  record.id = owner_id(taken.number, taken.generation);
+  // Again in each process: a child of fork cannot ask whether it is registered.
+  record.plain_id = base::register_for_barriers() == 0 ? record.id | word_plain : record.id;
+  record.slot = slot;
+  record.head = head;
+  record.file = region.file.identity;
+  record.process = own;
+  record.slot_number = taken.number;
+  record.tid = tid;
+  add_to_process(process, record);
+  add_to_thread(record);
+  enter_region(record, region);
+}
+
+// The process closed the region while this thread was a member, and has opened it again.
+bool come_back(open_region& region) noexcept {
+  for (attachment* own = this_thread.first; own != nullptr; own = own->next_of_thread) {
+    if (own->current_region() != &closed_region || own->file != region.file.identity) continue;
+    const std::atomic<std::uint32_t>* word =
+        liveness_word(own->slot, static_cast<std::uint32_t>(this_libc_kind));
+    if (word->load(std::memory_order_relaxed) != (own->tid | FUTEX_WAITERS)) continue;
+    enter_region(*own, region);
+    return true;
+  }
+  return false;
+}
+
+attach_status become_member(open_region& region, process_state& process, robust_list_head* head,
+                            int& error) noexcept {
+  ensure_membership_lock(process, region);
+  watch_thread_exit();
+  const page_pair pages = page_pair::map();
+  if (!pages.is_mapped()) {
+    error = ENOMEM;
+    return attach_status::system_error;
+  }
+  const process_id own = process.id_in(region.file.identity);
+  slot_claim claim{region.file, own};
+  taken_slot taken{};
+  attach_status status = take_slot(region, claim, taken, error);
+  if (status == attach_status::attached) {
+    if (pages.show_slot(region, taken.number)) {
+      publish(region, pages, taken, head, process, own);
+      return status; // the claim goes last
+    }
+    error = errno;
+    status = attach_status::system_error;
+    free_slot(*region.slot(taken.number));
+    show_as_free(region, taken.number);
+  }
+  pages.unmap();
+  return status;
 }
 
 } // namespace
@@ -56,9 +313,9 @@ const attachment* find_attachment(const void* address) noexcept {
   return nullptr;
 }
 
-const attachment& require_attachment(const void* address) noexcept {
+const attachment* find_or_attach(const void* address) noexcept {
   const attachment* found = find_attachment(address);
-  if (found != nullptr) return *found;
+  if (found != nullptr) return found;
   open_region* region = region_at(address);
   if (region == nullptr) {
     base::message{}
@@ -68,228 +325,79 @@ const attachment& require_attachment(const void* address) noexcept {
               "region::find_or_construct(), or use deadbolt::robust_mutex in other shared memory")
         .abort();
   }
-  const int error = errno;
-  const attach_status status = attach_thread(*region);
-  errno = error;
-  found = find_attachment(address);
-  if (status != attach_status::attached || found == nullptr) {
-    base::message{}
-        .text("the thread cannot become a member of the region of the mutex at ")
-        .pointer(address)
-        .text(": ")
-        .text(to_string(status))
-        .text("; call region::attach() first to handle this")
-        .abort();
-  }
-  return *found;
+  const int before = errno;
+  int error = 0;
+  static_cast<void>(attach_thread(*region, error));
+  errno = before;
+  return find_attachment(address);
 }
 
-void add_to_thread(attachment& added) noexcept {
-  drop_wiped_attachments();
-  known_head = added.head;
-  added.next_of_thread = this_thread.first;
-  this_thread.first = &added;
-  this_thread.current = &added;
-}
-
-void remove_from_thread(attachment& removed) noexcept {
-  this_thread.current = &no_attachment;
-  for (attachment** link = &this_thread.first; *link != nullptr; link = &(*link)->next_of_thread) {
-    if (*link == &removed) {
-      *link = removed.next_of_thread;
-      return;
+attach_status attach_thread(open_region& region, int& error) noexcept {
+  error = 0;
+  robust_list_head* head = nullptr;
+  process_state* process = this_process();
+  attach_status status = attach_status::system_error;
+  if (process == nullptr) {
+    error = ENOMEM;
+  } else if (status = find_list(head); status == attach_status::attached) {
+    base::signals_blocked blocked;
+    process_locked locked{*process};
+    if (attachment_to(region) == nullptr) {
+      if (region.base.load(std::memory_order_relaxed) == nullptr) {
+        status = attach_status::not_open;
+      } else if (!come_back(region)) {
+        if (process->attachment_count >= process->reap_at) reap(*process);
+        status = become_member(region, *process, head, error);
+      }
     }
   }
+  failure = {status, error};
+  return status;
 }
 
-void forget_after_fork() noexcept {
-  if (this_thread.first == nullptr || this_thread.first->current_region() != nullptr) return;
-  drop_wiped_attachments();
-  // What is on the list is the parent's. glibc has emptied it; musl has not, and
-  // would write back links into life pages that are not mapped here.
-  known_head->list.next = &known_head->list;
-}
-
-void detach_at_exit() noexcept {
-  for (attachment* own = this_thread.first; own != nullptr;) {
-    attachment* next = own->next_of_thread;
-    static_cast<void>(
-        detach_thread(*own->current_region())); // else the kernel marks the liveness word
-    own = next;
-  }
-}
+// ---- detach ----
 
 namespace {
 
-// The liveness word ends a shared page; `prev` and `next`, which the kernel and the libc
-// follow, are where this libc expects them behind a lock word, and that is in the
-// private page behind. Every libc's node has its word within one page's end:
-//   glibc 64 bits  word 4072, prev 4096, next 4104   (next - word = 32)
-//   musl  64 bits  word 4076, prev 4096, next 4104   (28)
-//   glibc 32 bits  word 4076,            next 4096   (20, singly linked)
-//   musl  32 bits  word 4088, prev 4096, next 4100   (12)
-// The private page's first bytes.
-struct private_links {
-  void* words[2];
-};
-
-inline robust_list* node_of(private_links* links) noexcept {
-  return reinterpret_cast<robust_list*>(&links->words[base::has_back_links ? 1 : 0]);
-}
-
-// How long close() waits for other threads' unlocks, in nanoseconds.
-constexpr std::int64_t longest_unlock = 1'000'000'000;
-
-// A life page and the private page behind it.
-struct page_pair {
-  std::byte* base;
-
-  [[nodiscard]] private_links* links() const noexcept {
-    return reinterpret_cast<private_links*>(base + page_bytes);
+bool detach_locked(process_state& process, attachment& own, const file_handle& file) noexcept {
+  if (own.head->list_op_pending != nullptr) return false;
+  slot_claim claim{file, own.process};
+  member_slot& slot = *own.slot;
+  // Another process holds the claim of a live slot for a moment at most, unless it is stopped.
+  for (int left = most_looks_at_a_claim; !claim.try_take(slot); --left) {
+    if (left == 0) return false;
+    sched_yield();
   }
-  [[nodiscard]] attachment* record() const noexcept {
-    return reinterpret_cast<attachment*>(base + page_bytes + 64);
-  }
-};
-
-page_pair map_pair() noexcept {
-  void* base = mmap(nullptr, 2 * page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (base == MAP_FAILED) return {nullptr};
-  auto* bytes = static_cast<std::byte*>(base);
-  if (mprotect(bytes + page_bytes, page_bytes, PROT_READ | PROT_WRITE) == 0 &&
-      madvise(bytes + page_bytes, page_bytes, MADV_WIPEONFORK) == 0) {
-    return {bytes};
-  }
-  munmap(base, 2 * page_bytes);
-  return {nullptr};
-}
-
-bool map_life_page(const page_pair& pages, const open_region& region, std::uint32_t slot) noexcept {
-  const auto offset = static_cast<off_t>(region.slots_offset + std::uint64_t{slot} * page_bytes);
-  // DONTFORK: in a child the links lead nowhere, and its kernel's walk ends there.
-  return mmap(pages.base, page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-              region.descriptor, offset) != MAP_FAILED &&
-         madvise(pages.base, page_bytes, MADV_DONTFORK) == 0;
-}
-
-attach_status find_list(robust_list_head*& head) noexcept {
-  head = base::own_robust_list();
-  if (head == nullptr) {
-    base::make_libc_register_robust_list();
-    head = base::own_robust_list();
-  }
-  if (head == nullptr || head->futex_offset != base::libc_futex_offset) {
-    return attach_status::no_robust_list;
-  }
-  // A handler interrupted the libc while it changes the list.
-  if (head->list_op_pending != nullptr) return attach_status::interrupted_libc;
-  return attach_status::attached;
-}
-
-attachment* attachment_to(const open_region& region) noexcept {
-  for (attachment* own = this_thread.first; own != nullptr; own = own->next_of_thread) {
-    if (own->current_region() == &region) return own;
-  }
-  return nullptr;
-}
-
-// Unmaps what threads that exited without detaching left. With the process lock held.
-void reap(process_state& process) noexcept {
-  for (attachment** link = &process.attachments; *link != nullptr;) {
-    attachment* candidate = *link;
-    if (arch::raw_syscall(SYS_tgkill, process.own_pid(), candidate->tid, 0) == -ESRCH) {
-      *link = candidate->next_of_process;
-      munmap(candidate->slot, 2 * page_bytes);
-    } else {
-      link = &candidate->next_of_process;
-    }
-  }
-}
-
-void forget(process_state& process, const attachment& gone) noexcept {
-  for (attachment** link = &process.attachments; *link != nullptr;
-       link = &(*link)->next_of_process) {
-    if (*link == &gone) {
-      *link = gone.next_of_process;
-      return;
-    }
-  }
-}
-
-// The slot is claimed, its life page mapped: becomes a member.
-void publish(open_region& region, const page_pair& pages, const taken_slot& taken,
-             robust_list_head* head, process_state& process) noexcept {
-  auto* slot = reinterpret_cast<member_slot*>(pages.base);
-  const auto tid = static_cast<std::uint32_t>(arch::raw_syscall(SYS_gettid));
-  slot->pid.store(process.own_pid(), std::memory_order_relaxed);
-  slot->tid.store(tid, std::memory_order_relaxed);
-  slot->pid_namespace.store(process.own_pid_namespace(), std::memory_order_relaxed);
-  slot->since.store(base::now(true), std::memory_order_relaxed);
-  if constexpr (!base::is_glibc) {
-    // What musl's pthread_exit reads of a mutex: its type, shared (128) and robust (4),
-    // and its count of waiters.
-    std::atomic<std::uint32_t>* word =
-        liveness_word(slot, static_cast<std::uint32_t>(this_libc_kind));
-    word[-1].store(132, std::memory_order_relaxed);
-    word[1].store(0, std::memory_order_relaxed);
-  }
-  base::link_front(head, node_of(pages.links()), node_of(pages.links()));
+  std::atomic<std::uint32_t>* word =
+      liveness_word(&slot, static_cast<std::uint32_t>(this_libc_kind));
+  std::uint32_t mine = own.tid | FUTEX_WAITERS;
+  // If the word has another value, a hostile peer wrote it: the slot is not this thread's to free.
+  const bool intact =
+      word->compare_exchange_strong(mine, liveness_claimed, std::memory_order_acq_rel);
+  // death order: the token first, so that a walk from here on leaves the word alone,
+  // then off the list, then free: never free while a list names it.
+  const page_pair pages = page_pair::of(own);
+  base::unlink(own.head, pages.node(), pages.node());
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  // death order: linked, then named by TID: whoever dies after this is marked.
-  // order: release; who sees a live liveness word sees the slot's fields and generation.
-  liveness_word(slot, static_cast<std::uint32_t>(this_libc_kind))
-      ->store(tid | FUTEX_WAITERS, std::memory_order_release);
-
-  attachment& record = *pages.record();
-  record.begin = reinterpret_cast<std::uintptr_t>(region.base.load(std::memory_order_relaxed));
-  record.length = region.length;
-  record.id = owner_id(taken.number, taken.generation);
-  // Again in each process: whether a child of fork is registered is not said.
-  record.plain_id = base::register_for_barriers() == 0 ? record.id | word_plain : record.id;
-  record.shared_slot = region.slot(taken.number);
-  record.region = &region;
-  record.slot = slot;
-  record.head = head;
-  record.generation = taken.generation;
-  record.slot_number = taken.number;
-  record.tid = tid;
-  record.next_of_process = process.attachments;
-  process.attachments = &record;
-  add_to_thread(record);
+  remove_from_thread(own);
+  remove_from_process(process, own);
+  if (intact) {
+    // Locks that are still held are abandoned: their waiters look again.
+    base::futex_wake(reinterpret_cast<const std::uint32_t*>(word), INT_MAX);
+    free_slot(slot);
+    open_region* region = own.current_region();
+    if (region != &closed_region) show_as_free(*region, own.slot_number);
+  }
+  claim.give_back(); // while the slot is mapped
+  pages.unmap();
+  return true;
 }
 
 } // namespace
 
-attach_status attach_thread(open_region& region) noexcept {
-  robust_list_head* head = nullptr;
-  process_state* process = this_process();
-  if (process == nullptr) return attach_status::system_error;
-  const attach_status listed = find_list(head);
-  if (listed != attach_status::attached) return listed;
-  base::signals_blocked blocked;
-  process_locked locked{*process};
-  static_cast<void>(find_attachment(nullptr)); // drops what a parent left
-  if (attachment_to(region) != nullptr) return attach_status::attached;
-  if (region.base.load(std::memory_order_relaxed) == nullptr) return attach_status::not_open;
-  reap(*process);
-  slot_claim claim{region};
-  if (claim.error() != attach_status::attached) return claim.error();
-  const page_pair pages = map_pair();
-  if (pages.base == nullptr) return attach_status::system_error;
-  attach_status status = attach_status::system_error;
-  if (watch_thread_exit()) {
-    taken_slot taken{};
-    if (!take_slot(region, claim, taken)) {
-      status = attach_status::table_full;
-    } else if (map_life_page(pages, region, taken.number)) {
-      publish(region, pages, taken, head, *process);
-      return attach_status::attached; // the claim goes last
-    } else {
-      free_slot(*region.slot(taken.number));
-    }
-  }
-  munmap(pages.base, 2 * page_bytes);
-  return status;
+bool detach_locked(process_state& process, open_region& region) noexcept {
+  attachment* own = attachment_to(region);
+  return own != nullptr && detach_locked(process, *own, region.file);
 }
 
 bool detach_thread(open_region& region) noexcept {
@@ -300,38 +408,29 @@ bool detach_thread(open_region& region) noexcept {
   return detach_locked(*process, region);
 }
 
-bool detach_locked(process_state& process, open_region& region) noexcept {
-  static_cast<void>(find_attachment(nullptr));
-  attachment* own = attachment_to(region);
-  if (own == nullptr || own->head->list_op_pending != nullptr) return false;
-  slot_claim claim{region};
-  if (claim.error() != attach_status::attached) return false;
-  // Another holds the claim of a live slot for a moment at most, unless it is stopped.
-  for (int left = 1000; !claim.try_take(own->slot_number); --left) {
-    if (left == 0) return false;
-    sched_yield();
+void forget_after_fork() noexcept {
+  if (this_thread.first == nullptr || this_thread.first->current_region() != nullptr) return;
+  drop_wiped_attachments();
+  // What is on the list is the parent's. glibc has emptied it; musl has not, and
+  // would write back links into liveness pages that are not mapped here.
+  known_head->list.next = &known_head->list;
+}
+
+void detach_at_exit() noexcept {
+  process_state* process = this_process();
+  if (process == nullptr) return;
+  base::signals_blocked blocked;
+  process_locked locked{*process};
+  drop_wiped_attachments();
+  for (attachment* own = this_thread.first; own != nullptr;) {
+    attachment* next = own->next_of_thread;
+    // If this fails the kernel marks the liveness word.
+    const open_region& region = *own->current_region();
+    const file_handle without_descriptor{.descriptor = -1, .identity = own->file};
+    static_cast<void>(detach_locked(*process, *own,
+                                    &region == &closed_region ? without_descriptor : region.file));
+    own = next;
   }
-  member_slot& slot = *own->slot;
-  std::atomic<std::uint32_t>* word =
-      liveness_word(&slot, static_cast<std::uint32_t>(this_libc_kind));
-  std::uint32_t mine = own->tid | FUTEX_WAITERS;
-  // A stranger wrote to the word if it is not ours: then the slot is not ours to free.
-  const bool whole =
-      word->compare_exchange_strong(mine, liveness_claimed, std::memory_order_acq_rel);
-  // death order: the token first, so that a walk from here on leaves the word alone,
-  // then off the list, then free: never free while a list names it.
-  robust_list* node = node_of(page_pair{reinterpret_cast<std::byte*>(own->slot)}.links());
-  base::unlink(own->head, node, node);
-  __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  remove_from_thread(*own);
-  forget(process, *own);
-  if (whole) {
-    // Locks that are still held are abandoned: their waiters look again.
-    base::futex_wake(reinterpret_cast<const std::uint32_t*>(word), INT_MAX);
-    free_slot(slot);
-  }
-  munmap(own->slot, 2 * page_bytes);
-  return true;
 }
 
 bool await_unlocks(process_state& process, const open_region& region) noexcept {
@@ -340,10 +439,10 @@ bool await_unlocks(process_state& process, const open_region& region) noexcept {
   for (const attachment* other = process.attachments; other != nullptr;
        other = other->next_of_process) {
     if (other->current_region() != &region) continue;
-    // order: acquire, pairs with the end of unlock(): what it reads it has read.
+    // order: acquire, pairs with the end of unlock(): the thread has made its last load.
     while (__atomic_load_n(&other->in_unlock, __ATOMIC_ACQUIRE) != 0) {
       if (base::now() >= end) return false;
-      sched_yield(); // a few instructions of its are left to run
+      sched_yield(); // the thread has a few instructions left to run
     }
   }
   return true;
@@ -352,6 +451,10 @@ bool await_unlocks(process_state& process, const open_region& region) noexcept {
 } // namespace deadbolt::regions
 
 namespace deadbolt {
+
+attach_failure DEADBOLT_ABI::last_attach_failure() noexcept {
+  return regions::failure;
+}
 
 const char* DEADBOLT_ABI::to_string(attach_status status) noexcept {
   switch (status) {

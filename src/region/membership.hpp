@@ -12,29 +12,31 @@ namespace deadbolt::regions {
 
 struct process_state;
 
-// In the private page behind the member's life page, 64 bytes behind the list
-// links. The kernel zeroes that page in a child (MADV_WIPEONFORK): a child sees an
-// attachment that covers nothing and belongs to no region.
+// In the private page behind the member's liveness page, 64 bytes behind the list links. The
+// kernel zeroes that page in a child (MADV_WIPEONFORK): a child sees an attachment that covers
+// nothing and belongs to no region.
 struct attachment {
   // What the lock paths read.
   std::uintptr_t begin;
   std::size_t length;
   std::uint64_t id;         // owner_id(slot, generation)
   std::uint64_t plain_id;   // with word_plain if this process makes barriers when asked, else id
-  member_slot* shared_slot; // within the region's own mapping, where the others see it
+  member_slot* shared_slot; // within the region's own mapping
   // 1 while the thread may still read a lock that it has released: see close().
   mutable std::uint32_t in_unlock;
 
   open_region* region; // closed_region when the process has unmapped it
   attachment* next_of_thread;
   attachment* next_of_process;
-  member_slot* slot; // through the life page's own mapping, which outlives the region's
+  attachment** link_of_process; // what points at this attachment in the process's list
+  member_slot* slot; // through the liveness page's own mapping, which outlives the region's
   robust_list_head* head;
-  std::uint64_t generation;
+  base::file_identity file;
+  process_id process;
   std::uint32_t slot_number;
   std::uint32_t tid;
 
-  // close() in another thread changes these two meanwhile: no more, and no region's.
+  // close() in another thread changes these two meanwhile: to 0 and to closed_region.
   [[nodiscard]] bool covers(const void* address) const noexcept {
     return reinterpret_cast<std::uintptr_t>(address) - begin <
            __atomic_load_n(&length, __ATOMIC_RELAXED);
@@ -57,14 +59,12 @@ struct thread_attachments {
 // there is none.
 const attachment* find_attachment(const void* address) noexcept;
 
-// The same, and attaches; ends the process if that cannot be.
-const attachment& require_attachment(const void* address) noexcept;
+// The same, and attaches if there is none. nullptr if that is impossible now: then
+// last_attach_failure() has the reason. Ends the process if the address is in no open region.
+const attachment* find_or_attach(const void* address) noexcept;
 
-// Enter and remove an attachment in the calling thread's own list. Signals are blocked.
-void add_to_thread(attachment& added) noexcept;
-void remove_from_thread(attachment& removed) noexcept;
-
-attach_status attach_thread(open_region& region) noexcept;
+// On system_error, `error` is an errno value.
+attach_status attach_thread(open_region& region, int& error) noexcept;
 bool detach_thread(open_region& region) noexcept;
 // The same, with signals blocked and the process lock held.
 bool detach_locked(process_state& process, open_region& region) noexcept;
@@ -73,8 +73,8 @@ bool detach_locked(process_state& process, open_region& region) noexcept;
 // the region that it has just released. False when one still does after a second.
 bool await_unlocks(process_state& process, const open_region& region) noexcept;
 
-// A child that fork made is no member of anything. musl leaves the child its
-// parent's robust list, whose life pages it does not have.
+// A child that fork made is no member of anything. musl leaves the child its parent's robust
+// list, whose liveness pages it does not have.
 void forget_after_fork() noexcept;
 
 // Called when a thread exits: detaches it from every region, if that can be done now;

@@ -4,23 +4,38 @@
 #define DEADBOLT_REGION_OPEN_REGION_HPP
 
 #include <atomic>
+#include <base/file_identity.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <deadbolt/region.hpp>
 #include <region/format.hpp>
 
+namespace deadbolt::regions {
+
+// A region's file, and a descriptor of it if the process still has one: the program may have
+// closed it, and the number may name another file now. Whoever uses it asks base::names().
+struct file_handle {
+  int descriptor = -1;
+  base::file_identity identity{};
+};
+
+} // namespace deadbolt::regions
+
 // Geometry as it was read and checked at open; shared memory is not asked again.
 struct deadbolt::detail::open_region {
   std::atomic<std::byte*> base; // nullptr: this entry is unused
   std::size_t length;
-  int descriptor = -1;
+  regions::file_handle file;
   std::uint32_t members;
+  std::uint32_t page_bytes;
   std::uint64_t slots_offset;
   std::uint64_t data_offset;
   std::uint64_t data_bytes;
-  std::uint64_t device;
-  std::uint64_t inode;
   std::uint32_t references;
+  // A description for the child of a fork that is under way, or -1.
+  int spare_description = -1;
+  // Attaches that may still be made before the next search for dead members' slots.
+  std::uint32_t attaches_until_search;
 
   [[nodiscard]] bool contains(const void* address) const noexcept {
     const std::byte* begin = base.load(std::memory_order_acquire);
@@ -31,13 +46,16 @@ struct deadbolt::detail::open_region {
   [[nodiscard]] regions::region_header* header() const noexcept {
     return reinterpret_cast<regions::region_header*>(base.load(std::memory_order_relaxed));
   }
-  // `slot` has been checked against `members`.
+  // From the start of the file to a slot's struct. `slot` has been checked against `members`.
+  [[nodiscard]] std::uint64_t slot_offset(std::uint32_t slot) const noexcept {
+    return slots_offset + (std::uint64_t{slot} + 1) * page_bytes - regions::slot_bytes;
+  }
   [[nodiscard]] regions::member_slot* slot(std::uint32_t slot) const noexcept {
     return reinterpret_cast<regions::member_slot*>(base.load(std::memory_order_relaxed) +
-                                                   slots_offset) +
-           slot;
+                                                   slot_offset(slot));
   }
-  // Slots below this have been taken at least once.
+  // Slots below this have been taken at least once. The others may have no memory: they are
+  // not even read.
   [[nodiscard]] std::uint32_t slots_used() const noexcept {
     // order: sequentially consistent, for a shared_mutex: its writer took the writer word before.
     const std::uint32_t used = header()->slots_used.load(std::memory_order_seq_cst);
@@ -63,6 +81,7 @@ extern constinit open_region closed_region;
 open_region* region_at(const void* address) noexcept;
 
 } // namespace deadbolt::regions
+
 namespace deadbolt::inline DEADBOLT_ABI {
 
 // What the library itself may do with a handle.

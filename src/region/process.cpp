@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <region/process.hpp>
 
+#include <base/file.hpp>
+#include <base/fork_page.hpp>
 #include <base/futex.hpp>
+#include <base/random.hpp>
 #include <base/signals.hpp>
-#include <limits.h>
 #include <pthread.h>
 #include <region/membership.hpp>
 #include <sys/mman.h>
@@ -13,7 +15,9 @@
 namespace deadbolt::regions {
 namespace {
 
-constinit process_state* state_page = nullptr;
+static_assert(sizeof(process_state) <= base::fork_page_size);
+
+constinit void* state_page = nullptr;
 constinit pthread_key_t exit_key{};
 constinit std::uint32_t exit_key_made = 0;
 
@@ -33,58 +37,87 @@ void give(std::uint32_t* lock) noexcept {
   }
 }
 
-// Nobody may be in the middle of an attach when the address space is copied: the
-// child would share, and so keep, a claim that is another thread's.
+std::uint32_t own_tid() noexcept {
+  return static_cast<std::uint32_t>(arch::raw_syscall(SYS_gettid));
+}
+
+// A description of the region's file that no other process has.
+int open_description(const file_handle& file) noexcept {
+  if (file.descriptor < 0) return -1;
+  return base::open_file(base::descriptor_path{file.descriptor}.get(), O_RDWR | O_NOCTTY);
+}
+
+void close_spare(open_region& region) noexcept {
+  if (region.spare_description < 0) return;
+  base::close_file(region.spare_description);
+  region.spare_description = -1;
+}
+
+// No thread may be in the middle of an attach when the address space is copied. The child gets
+// descriptions for membership locks of its own now: it may have given up the right to open the
+// files by the time it needs them.
 void before_fork() noexcept {
   base::signals_blocked blocked;
   process_state* state = this_process();
-  if (state != nullptr) take(&state->lock);
+  if (state == nullptr) return;
+  take(&state->lock);
+  __atomic_store_n(&state->forking_thread, own_tid(), __ATOMIC_RELAXED);
+  for (open_region& region : process_regions) {
+    if (region.base.load(std::memory_order_relaxed) == nullptr) continue;
+    region.spare_description = open_description(region.file);
+  }
 }
 
 void after_fork_in_parent() noexcept {
   base::signals_blocked blocked;
   process_state* state = this_process();
-  if (state != nullptr) give(&state->lock);
+  if (state == nullptr) return;
+  for (open_region& region : process_regions) close_spare(region);
+  __atomic_store_n(&state->forking_thread, 0, __ATOMIC_RELAXED);
+  give(&state->lock);
 }
 
 void after_fork_in_child() noexcept {
+  base::signals_blocked blocked;
   forget_after_fork();
+  process_state* state = this_process();
+  if (state == nullptr) return;
+  process_locked locked{*state};
+  for (open_region& region : process_regions) {
+    if (region.base.load(std::memory_order_relaxed) == nullptr) continue;
+    ensure_membership_lock(*state, region);
+  }
 }
 
 void on_thread_exit(void*) noexcept {
   detach_at_exit();
 }
 
-process_state* make_state() noexcept {
-  void* mapped =
-      mmap(nullptr, page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapped == MAP_FAILED) return nullptr;
-  if (madvise(mapped, page_bytes, MADV_WIPEONFORK) != 0) {
-    munmap(mapped, page_bytes);
-    return nullptr;
+membership_lock* find(process_state& process, const base::file_identity& file) noexcept {
+  for (membership_lock& lock : process.membership_locks) {
+    if (lock.page != nullptr && lock.file == file) return &lock;
   }
-  process_state* expected = nullptr;
-  auto* mine = static_cast<process_state*>(mapped);
-  // order: release, for the threads that load state_page with acquire.
-  if (!__atomic_compare_exchange_n(&state_page, &expected, mine, false, __ATOMIC_ACQ_REL,
-                                   __ATOMIC_ACQUIRE)) {
-    munmap(mapped, page_bytes);
-    return expected;
-  }
-  pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-  return mine;
+  return nullptr;
 }
 
 } // namespace
 
+process_id process_state::id_in(const base::file_identity& file) const noexcept {
+  for (const membership_lock& candidate : membership_locks) {
+    if (candidate.page != nullptr && candidate.file == file) return candidate.process;
+  }
+  return process_by_pid(own_pid_namespace(), own_pid());
+}
+
 process_state* this_process() noexcept {
-  process_state* state = __atomic_load_n(&state_page, __ATOMIC_ACQUIRE);
-  if (state == nullptr) state = make_state();
+  bool made = false;
+  auto* state = static_cast<process_state*>(base::fork_page(state_page, made));
   if (state == nullptr) return nullptr;
+  if (made) pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
   if (__atomic_load_n(&state->pid, __ATOMIC_ACQUIRE) == 0) {
     // Every thread that comes here stores the same.
     struct stat namespace_file;
-    if (stat("/proc/self/ns/pid", &namespace_file) == 0) {
+    if (stat("/proc/thread-self/ns/pid", &namespace_file) == 0) {
       __atomic_store_n(&state->pid_namespace, std::uint64_t{namespace_file.st_ino},
                        __ATOMIC_RELAXED);
     }
@@ -93,20 +126,86 @@ process_state* this_process() noexcept {
   return state;
 }
 
-process_locked::process_locked(process_state& state) noexcept : state_{state} {
-  take(&state_.lock);
+process_locked::process_locked(process_state& state) noexcept
+    : state_{state}, entered_again_{false} {
+  const std::uint32_t forking = __atomic_load_n(&state.forking_thread, __ATOMIC_RELAXED);
+  entered_again_ = forking != 0 && forking == own_tid();
+  if (!entered_again_) take(&state_.lock);
 }
 process_locked::~process_locked() {
-  give(&state_.lock);
+  if (!entered_again_) give(&state_.lock);
 }
 
-bool watch_thread_exit() noexcept {
+bool take_membership_lock(process_state& process, const base::file_identity& file, int description,
+                          bool* alone) noexcept {
+  const base::file own{description};
+  if (alone != nullptr) *alone = false;
+  if (find(process, file) != nullptr) return true;
+  membership_lock* unused = nullptr;
+  for (membership_lock& lock : process.membership_locks) {
+    if (lock.page == nullptr) unused = &lock;
+  }
+  if (unused == nullptr || !base::names(own.get(), file)) return false;
+  // A second try for the case that another process has the same byte, which chance does not
+  // bring about. A lock of a reader on all bytes stays.
+  process_id byte = no_process;
+  for (int tries = 2; tries > 0 && byte == no_process; --tries) {
+    const process_id chosen = first_lock_byte | (base::random_number() & (first_lock_byte - 1));
+    if (base::try_lock_byte(own.get(), static_cast<std::int64_t>(chosen)) == 0) byte = chosen;
+  }
+  if (byte == no_process) return false;
+  if (alone != nullptr) {
+    // The own lock is not in the way: it is of the description that looks.
+    *alone =
+        base::look_for_lock(own.get(), static_cast<std::int64_t>(first_lock_byte),
+                            static_cast<std::int64_t>(first_lock_byte)) == base::lock_state::none;
+  }
+  // Never touched: only its existence counts.
+  const auto length = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  void* page = mmap(nullptr, length, PROT_NONE, MAP_SHARED, own.get(), 0);
+  if (page == MAP_FAILED) return false;
+  if (madvise(page, length, MADV_DONTFORK) != 0) {
+    munmap(page, length);
+    return false;
+  }
+  *unused = {file, byte, page};
+  return true;
+}
+
+void ensure_membership_lock(process_state& process, open_region& region) noexcept {
+  if (find(process, region.file.identity) != nullptr) return;
+  const bool is_parent_of_fork = process.forking_thread != 0;
+  const int description = region.spare_description >= 0 && !is_parent_of_fork
+                              ? std::exchange(region.spare_description, -1)
+                              : open_description(region.file);
+  take_membership_lock(process, region.file.identity, description, nullptr);
+}
+
+void drop_unused_membership_locks(process_state& process) noexcept {
+  for (membership_lock& lock : process.membership_locks) {
+    if (lock.page == nullptr) continue;
+    bool used = false;
+    for (const open_region& region : process_regions) {
+      used = used || (region.base.load(std::memory_order_relaxed) != nullptr &&
+                      region.file.identity == lock.file);
+    }
+    for (const attachment* one = process.attachments; one != nullptr && !used;
+         one = one->next_of_process) {
+      used = one->file == lock.file;
+    }
+    if (used) continue;
+    munmap(lock.page, static_cast<std::size_t>(sysconf(_SC_PAGESIZE)));
+    lock = {};
+  }
+}
+
+void watch_thread_exit() noexcept {
   if (__atomic_load_n(&exit_key_made, __ATOMIC_ACQUIRE) == 0) {
     // The process lock is held: one thread makes the key.
-    if (pthread_key_create(&exit_key, on_thread_exit) != 0) return false;
+    if (pthread_key_create(&exit_key, on_thread_exit) != 0) return;
     __atomic_store_n(&exit_key_made, 1, __ATOMIC_RELEASE);
   }
-  return pthread_setspecific(exit_key, &exit_key) == 0;
+  static_cast<void>(pthread_setspecific(exit_key, &exit_key));
 }
 
 } // namespace deadbolt::regions

@@ -1,23 +1,42 @@
 // SPDX-License-Identifier: MIT
-// What threads of one process share about their regions, and what fork does to it.
+// What the threads of one process share about their regions: the lock that serialises attach,
+// detach, open and close; the process's membership locks; and what fork does to both.
 #ifndef DEADBOLT_REGION_PROCESS_HPP
 #define DEADBOLT_REGION_PROCESS_HPP
 
+#include <cstddef>
 #include <cstdint>
+#include <region/open_region.hpp>
 
 namespace deadbolt::regions {
 
 struct attachment;
 
-// Lives in a page that the kernel zeroes in a child (MADV_WIPEONFORK), raw clone
-// included: the child finds the lock free and no attachments.
+// The proof that a process still exists, for one region's file: an exclusive lock on one byte,
+// of an open file description that only a mapping keeps open. No descriptor is left, so that a
+// program that closes descriptors keeps it; a forked child has no such mapping (MADV_DONTFORK);
+// and the kernel releases it with the process's memory, after the exit walk of each of its
+// threads: at exit, at execve, also when the memory was reaped before the walk.
+struct membership_lock {
+  base::file_identity file;
+  process_id process; // the byte
+  void* page;         // the mapping; nullptr: this entry is unused
+};
+
+// Lives in a page that the kernel zeroes in a child, also of a bare clone(): the child finds
+// the lock free, no attachments and no membership locks.
 struct process_state {
   std::uint32_t lock; // 0 free, 1 held, 2 held with waiters; private to the process
+  // The TID of the thread that holds the lock over a fork; 0: none.
+  std::uint32_t forking_thread;
   // Every thread that is first to use a region stores these two, all the same values,
   // and needs no lock for it; so read them with the functions below.
   std::uint32_t pid;
+  std::uint32_t attachment_count;
   std::uint64_t pid_namespace; // 0: not known
   attachment* attachments;     // of all threads, the dead ones' until they are reaped
+  std::uint32_t reap_at;       // attachments that make the next attach reap
+  membership_lock membership_locks[region::most_open + region::most_open / 2];
 
   [[nodiscard]] std::uint32_t own_pid() const noexcept {
     return __atomic_load_n(&pid, __ATOMIC_RELAXED);
@@ -25,13 +44,16 @@ struct process_state {
   [[nodiscard]] std::uint64_t own_pid_namespace() const noexcept {
     return __atomic_load_n(&pid_namespace, __ATOMIC_RELAXED);
   }
+  // How this process is named in the slots of this file.
+  [[nodiscard]] process_id id_in(const base::file_identity& file) const noexcept;
 };
 
 // The state, made at first use; nullptr when there is no memory for it or
 // the kernel lacks MADV_WIPEONFORK.
 process_state* this_process() noexcept;
 
-// Holds the process lock. Signals must be blocked.
+// Holds the process lock. Signals must be blocked. A thread that forks holds the lock from its
+// fork handler on, and enters again.
 class process_locked {
 public:
   explicit process_locked(process_state& state) noexcept;
@@ -41,10 +63,24 @@ public:
 
 private:
   process_state& state_;
+  bool entered_again_;
 };
 
-// Has detach_at_exit() called when the calling thread exits.
-bool watch_thread_exit() noexcept;
+// With the process lock held. Takes the process's membership lock of this file, if it has none
+// yet, by a description that it takes over. `alone`, if it is asked for: no other process has
+// one. False when the kernel refuses: another process has a lock on the byte, as a reader of
+// the file can have on all bytes, or a sandbox forbids it. The process is then known by its
+// PID alone.
+bool take_membership_lock(process_state& process, const base::file_identity& file, int description,
+                          bool* alone) noexcept;
+// The same for a region that is open, by a description that it opens or that fork left.
+void ensure_membership_lock(process_state& process, open_region& region) noexcept;
+// Gives up membership locks of files that this process has neither open nor members in.
+void drop_unused_membership_locks(process_state& process) noexcept;
+
+// Has detach_at_exit() called when the calling thread exits, if the libc still has a key for
+// that. If not, the kernel's mark ends the membership.
+void watch_thread_exit() noexcept;
 
 } // namespace deadbolt::regions
 #endif

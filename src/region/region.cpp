@@ -8,7 +8,9 @@
 #include <region/membership.hpp>
 #include <region/open_region.hpp>
 #include <region/process.hpp>
+#include <region/slots.hpp>
 #include <sys/mman.h>
+#include <time.h>
 
 namespace deadbolt {
 
@@ -30,59 +32,184 @@ region refused(region_status status, int error = 0) noexcept {
   return region_access::make(nullptr, status, error);
 }
 
-// Takes the descriptor over. With the process lock held.
-region map_file(base::file& file, const fixed_header& header) noexcept {
+// How long an open waits for another process that replaces the file, in steps of 1 ms.
+constexpr int longest_replacement = 5000;
+// How often an open starts over when other processes make, remove and replace the file.
+constexpr int most_starts = 100;
+
+void wait_a_millisecond() noexcept {
+  const timespec time{.tv_sec = 0, .tv_nsec = 1'000'000};
+  nanosleep(&time, nullptr);
+}
+
+// An open file description that no other process has, for the membership lock: not the one of
+// the region's mapping, which a forked child inherits. Negative if none can be had.
+int second_description(int descriptor, const char* path) noexcept {
+  const int made = base::open_file(base::descriptor_path{descriptor}.get(), O_RDWR | O_NOCTTY);
+  // Without /proc. If the name leads to another file now, the lock is refused.
+  return made >= 0 || path == nullptr ? made : base::open_file(path, O_RDWR | O_NOCTTY);
+}
+
+// With the process lock held, for a file that is not mapped: fills the entry.
+region_status map_new(process_state& process, open_region& unused, base::file& file,
+                      int own_description, const fixed_header& header, int& error) noexcept {
+  error = ENOMEM;
+  if (header.total_bytes > SIZE_MAX) return region_status::system_error;
+  const auto length = static_cast<std::size_t>(header.total_bytes);
+  void* base = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+  if (base == MAP_FAILED) {
+    error = errno;
+    return region_status::system_error;
+  }
+  unused.length = length;
+  unused.file = {file.get(), identity_of(file.get())};
+  unused.members = header.members;
+  unused.page_bytes = header.page_bytes;
+  unused.slots_offset = header.slots_offset;
+  unused.data_offset = header.data_offset;
+  unused.data_bytes = header.data_bytes;
+  unused.spare_description = -1;
+  unused.attaches_until_search = 0;
+  unused.references = 1;
+  // order: release; region_at() reads the rest only when it sees this.
+  unused.base.store(static_cast<std::byte*>(base), std::memory_order_release);
+
+  bool alone = false;
+  take_membership_lock(process, unused.file.identity, own_description, &alone);
+  static_cast<void>(file.release());
+  // Nobody else uses the file: what its table says of processes with membership locks is
+  // of former users, of an earlier boot, or of the file that this one was copied from.
+  const process_id own = process.id_in(unused.file.identity);
+  if (alone) {
+    const region_status home = compare_home(unused);
+    if (home != region_status::open && has_unprovable_members(unused)) {
+      unused.base.store(nullptr, std::memory_order_release);
+      munmap(base, length);
+      base::close_file(unused.file.descriptor);
+      drop_unused_membership_locks(process);
+      error = 0;
+      return home;
+    }
+    mark_dead_members(unused, own);
+    store_home(unused);
+  }
+  error = 0;
+  return region_status::open;
+}
+
+// Takes both descriptors over.
+region map_file(base::file& file, int own_description, const fixed_header& header) noexcept {
+  base::file own{own_description};
+  process_state* process = this_process();
+  if (process == nullptr) return refused(region_status::system_error, ENOMEM);
+  base::signals_blocked blocked;
+  process_locked locked{*process};
   open_region* unused = nullptr;
+  const base::file_identity identity = identity_of(file.get());
   for (open_region& entry : process_regions) {
     if (entry.base.load(std::memory_order_relaxed) == nullptr) {
       if (unused == nullptr) unused = &entry;
-    } else if (entry.device == header.device && entry.inode == header.inode) {
+    } else if (entry.file.identity == identity) {
       // One mapping a file: a thread must not be two members of one region.
       ++entry.references;
       return region_access::make(&entry, region_status::open, 0);
     }
   }
   if (unused == nullptr) return refused(region_status::too_many);
-  if (header.total_bytes > SIZE_MAX) return refused(region_status::system_error, ENOMEM);
-  const auto length = static_cast<std::size_t>(header.total_bytes);
-  void* base = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
-  if (base == MAP_FAILED) return refused(region_status::system_error, errno);
-  unused->length = length;
-  unused->descriptor = file.release();
-  unused->members = header.members;
-  unused->slots_offset = header.slots_offset;
-  unused->data_offset = header.data_offset;
-  unused->data_bytes = header.data_bytes;
-  unused->device = header.device;
-  unused->inode = header.inode;
-  unused->references = 1;
-  // order: release; region_at() reads the rest only when it sees this.
-  unused->base.store(static_cast<std::byte*>(base), std::memory_order_release);
-  return region_access::make(unused, region_status::open, 0);
+  int error = 0;
+  const region_status status = map_new(*process, *unused, file, own.release(), header, error);
+  return status == region_status::open ? region_access::make(unused, status, 0)
+                                       : refused(status, error);
 }
 
-region map_file_locked(base::file& file, const fixed_header& header) noexcept {
-  process_state* process = this_process();
-  if (process == nullptr) return refused(region_status::system_error, ENOMEM);
-  base::signals_blocked blocked;
-  process_locked locked{*process};
-  return map_file(file, header);
-}
-
-region finish(const file_outcome& made, const fixed_header& header) noexcept {
+region finish(const file_outcome& made, const char* path, const fixed_header& header) noexcept {
   if (made.status != region_status::open) return refused(made.status, made.error);
   base::file file{made.descriptor};
-  return map_file_locked(file, header);
+  return map_file(file, second_description(file.get(), path), header);
 }
 
-// Takes the descriptor over.
-region open_file(int descriptor) noexcept {
+// Takes both descriptors over.
+region open_file(int descriptor, int own_description) noexcept {
   base::file file{descriptor};
+  base::file own{own_description};
   fixed_header header;
   int error = 0;
   const region_status status = judge_file(file.get(), header, error);
   if (status != region_status::open) return refused(status, error);
-  return map_file_locked(file, header);
+  return map_file(file, own.release(), header);
+}
+
+// Whether another process is about to give the file's name to another file.
+bool is_being_replaced(int descriptor) noexcept {
+  return base::look_for_lock(descriptor, replacement_lock, 1) == base::lock_state::held;
+}
+
+region open_path(const char* path, bool checks_owner) noexcept {
+  for (int starts = most_starts;;) {
+    const int descriptor = base::open_file(path, O_RDWR | O_NOCTTY);
+    if (descriptor == -ENOENT) return refused(region_status::not_found);
+    if (descriptor == -EISDIR) return refused(region_status::not_a_region);
+    if (descriptor < 0) return refused(region_status::system_error, -descriptor);
+    if (checks_owner && is_of_untrusted_owner(path, descriptor)) {
+      base::close_file(descriptor);
+      return refused(region_status::untrusted_owner);
+    }
+    const base::file_identity identity = identity_of(descriptor);
+    region opened = open_file(descriptor, second_description(descriptor, path));
+    if (opened.status() != region_status::open) return opened;
+    // order: the membership lock was taken; from here on no process replaces the file. If one
+    // did before, the name leads to another file by now, or soon.
+    int waits = longest_replacement;
+    while (is_being_replaced(opened.descriptor()) && waits-- > 0) wait_a_millisecond();
+    if (leads_to(path, identity)) return opened;
+    if (--starts == 0) return refused(region_status::system_error, EAGAIN);
+  }
+}
+
+region open_or_create(const char* path, const region_options& options) noexcept {
+  // Other processes may create or remove the file in between, but not for ever.
+  for (int starts = most_starts;;) {
+    region opened = open_path(path, !options.any_owner);
+    if (opened.status() != region_status::not_found) return opened;
+    region made = region::create(path, options);
+    if (made.status() != region_status::exists) return made;
+    // It exists and cannot be found: a symbolic link that leads nowhere.
+    if (--starts == 0) return refused(region_status::system_error, ENOENT);
+  }
+}
+
+// Puts a new region in the place of a file that no process uses. `open`: done.
+region replace_unusable(const char* path, const region_options& options) noexcept {
+  base::file old{base::open_file(path, O_RDWR | O_NOCTTY)};
+  if (old.get() == -ENOENT) return refused(region_status::not_found);
+  if (old.get() < 0) return refused(region_status::system_error, -old.get());
+  if (!options.any_owner && is_of_untrusted_owner(path, old.get())) {
+    return refused(region_status::untrusted_owner);
+  }
+  if (base::try_lock_byte(old.get(), replacement_lock) != 0) {
+    return refused(region_status::in_use);
+  }
+  // order: the replacement lock was taken; a process that opens the file now takes its
+  // membership lock first and then finds the replacement lock or another file under the name.
+  if (is_in_use(old.get())) return refused(region_status::in_use);
+  if (!leads_to(path, identity_of(old.get()))) return refused(region_status::not_found);
+  fixed_header header;
+  const region made = finish(create_file(path, options, true, header), path, header);
+  return region_access::make(nullptr, made ? region_status::open : made.status(), made.error());
+}
+
+// Whether this is a file that once was a region and can be one no more, of a format whose users
+// can be seen.
+bool may_be_replaced(const char* path, region_status status) noexcept {
+  if (status == region_status::damaged || status == region_status::truncated) return true;
+  if (status != region_status::unknown_version && status != region_status::wrong_page_size) {
+    return false;
+  }
+  const base::file file{base::open_file(path, O_RDONLY | O_NOCTTY)};
+  fixed_header header{};
+  int error = 0;
+  return file.get() >= 0 && judge_file(file.get(), header, error) == status &&
+         header.version >= first_version_with_locks;
 }
 
 } // namespace
@@ -90,38 +217,54 @@ region open_file(int descriptor) noexcept {
 
 region region::create(const char* path, const region_options& options) noexcept {
   regions::fixed_header header;
-  return regions::finish(regions::create_file(path, options, header), header);
+  return regions::finish(regions::create_file(path, options, false, header), path, header);
 }
 
 region region::create_anonymous(const char* name, const region_options& options) noexcept {
   regions::fixed_header header;
-  return regions::finish(regions::create_memfd(name, options, header), header);
+  return regions::finish(regions::create_memfd(name, options, header), nullptr, header);
 }
 
 region region::open(const char* path) noexcept {
-  const int descriptor = base::open_file(path, O_RDWR | O_NOCTTY);
-  if (descriptor == -ENOENT) return regions::refused(region_status::not_found);
-  if (descriptor == -EISDIR) return regions::refused(region_status::not_a_region);
-  if (descriptor < 0) return regions::refused(region_status::system_error, -descriptor);
-  return regions::open_file(descriptor);
+  return regions::open_path(path, false);
 }
 
 region region::open_or_create(const char* path, const region_options& options) noexcept {
-  // Another may create or remove the file in between; but not for ever.
-  for (int left = 1000;; --left) {
-    region opened = open(path);
-    if (opened.status() != region_status::not_found || left == 0) return opened;
-    region made = create(path, options);
-    if (made.status() != region_status::exists) return made;
+  return regions::open_or_create(path, options);
+}
+
+region region::open_or_replace(const char* path, const region_options& options) noexcept {
+  for (int starts = regions::most_starts;;) {
+    region opened = regions::open_or_create(path, options);
+    if (!regions::may_be_replaced(path, opened.status())) return opened;
+    const region made = regions::replace_unusable(path, options);
+    const bool again =
+        made.status() == region_status::open || made.status() == region_status::not_found;
+    if (!again) return regions::refused(made.status(), made.error());
+    if (--starts == 0) return regions::refused(region_status::system_error, EAGAIN);
   }
 }
 
-region region::open_descriptor(int descriptor) noexcept {
+region region::open_descriptor(int descriptor, int own_description) noexcept {
+  base::file own{base::above_standard(own_description)};
   if (descriptor < 0) return regions::refused(region_status::system_error, EBADF);
-  // A description of our own, whatever the caller's may do and however it was opened.
-  const int own = base::open_file(base::descriptor_path{descriptor}.get(), O_RDWR | O_NOCTTY);
-  if (own < 0) return regions::refused(region_status::system_error, -own);
-  return regions::open_file(own);
+  // By a description of the library's own, if one can be had.
+  int mapped = base::open_file(base::descriptor_path{descriptor}.get(), O_RDWR | O_NOCTTY);
+  if (mapped < 0) mapped = base::duplicate(descriptor);
+  if (mapped < 0) return regions::refused(region_status::system_error, -mapped);
+  const int second = own.get() >= 0 ? own.release() : regions::second_description(mapped, nullptr);
+  return regions::open_file(mapped, second);
+}
+
+int region::new_descriptor() const noexcept {
+  if (mapping_ == nullptr || !base::names(mapping_->file.descriptor, mapping_->file.identity)) {
+    return -EBADF;
+  }
+  return base::open_file(base::descriptor_path{mapping_->file.descriptor}.get(), O_RDWR | O_NOCTTY);
+}
+
+bool region::is_at(const char* path) const noexcept {
+  return mapping_ != nullptr && regions::leads_to(path, mapping_->file.identity);
 }
 
 std::byte* region::data() const noexcept {
@@ -134,12 +277,16 @@ std::uint32_t region::members() const noexcept {
   return mapping_ == nullptr ? 0 : mapping_->members;
 }
 int region::descriptor() const noexcept {
-  return mapping_ == nullptr ? -1 : mapping_->descriptor;
+  return mapping_ == nullptr ? -1 : mapping_->file.descriptor;
 }
 
 attach_status region::attach() noexcept {
   if (mapping_ == nullptr) return attach_status::not_open;
-  return regions::attach_thread(*mapping_);
+  const int before = errno;
+  int error = 0;
+  const attach_status status = regions::attach_thread(*mapping_, error);
+  errno = error != 0 ? error : before;
+  return status;
 }
 
 bool region::detach() noexcept {
@@ -157,8 +304,8 @@ bool region::close() noexcept {
   if (--closing.references != 0) return true;
   regions::detach_locked(*process, closing);
   const bool unmap = regions::await_unlocks(*process, closing);
-  // Other threads stay members until they exit, on pages of their own; for them the
-  // region's addresses are none of its any more.
+  // Other threads stay members until they exit, or attach to the region anew, on pages of their
+  // own; the region's addresses mean nothing to them any more.
   for (regions::attachment* other = process->attachments; other != nullptr;
        other = other->next_of_process) {
     if (other->region != &closing) continue;
@@ -167,8 +314,12 @@ bool region::close() noexcept {
   std::byte* base = closing.base.load(std::memory_order_relaxed);
   closing.base.store(nullptr, std::memory_order_release);
   if (unmap) munmap(base, closing.length);
-  base::close_file(closing.descriptor);
-  closing.descriptor = -1;
+  // The program may have closed the descriptor, and its number may be another file's now.
+  if (base::names(closing.file.descriptor, closing.file.identity)) {
+    base::close_file(closing.file.descriptor);
+  }
+  closing.file.descriptor = -1;
+  regions::drop_unused_membership_locks(*process);
   return unmap;
 }
 
@@ -202,6 +353,12 @@ const char* DEADBOLT_ABI::to_string(region_status status) noexcept {
     return "invalid_options";
   case region_status::system_error:
     return "system_error";
+  case region_status::in_use:
+    return "in_use";
+  case region_status::untrusted_owner:
+    return "untrusted_owner";
+  case region_status::wrong_page_size:
+    return "wrong_page_size";
   }
   return "unknown";
 }

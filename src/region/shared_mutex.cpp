@@ -117,8 +117,7 @@ lock_status wait_for_reader(open_region& region, member_slot& slot, std::uint64_
     const std::atomic<std::uint32_t>* life =
         liveness_word(&slot, slot.kind.load(std::memory_order_acquire));
     const std::uint32_t value = life == nullptr ? 0 : life->load(std::memory_order_acquire);
-    if (!is_alive(value) ||
-        (doubtful && is_gone(region.descriptor, slot, generation, *life, value))) {
+    if (!is_alive(value) || (doubtful && is_gone(region.file, slot, generation, *life, value))) {
       if (scan == scan::look) return lock_status::acquired;
       drop_hold(*entry, seen);
       continue;
@@ -215,7 +214,9 @@ lock_status settle_exclusive(shared_mutex_words& words, const attachment& self,
 }
 
 lock_status lock_exclusive_contended(shared_mutex_words& words, const patience& patience) noexcept {
-  const attachment& self = require_attachment(&words);
+  const attachment* member = find_or_attach(&words);
+  if (member == nullptr) return lock_status::cannot_attach;
+  const attachment& self = *member;
   if (holds_shared(self, &words)) return held_already(patience);
   if (!patience.waits) {
     // Looks before it takes the word, so that failing tries do not stop the readers.
@@ -259,7 +260,9 @@ shared_entry try_enter_shared(shared_mutex_words& words, const attachment& self)
 }
 
 lock_status lock_shared_contended(shared_mutex_words& words, const patience& patience) noexcept {
-  const attachment& self = require_attachment(&words);
+  const attachment* member = find_or_attach(&words);
+  if (member == nullptr) return lock_status::cannot_attach;
+  const attachment& self = *member;
   std::uint32_t spins = 0;
   base::spinner spinner{spins};
   do {

@@ -2,72 +2,103 @@
 // The protocols are models/region_slot.pml and, for the holds, models/region_shared_mutex.pml.
 #include <region/slots.hpp>
 
+#include <base/file.hpp>
 #include <base/futex.hpp>
 #include <errno.h>
 #include <limits.h>
 #include <region/process.hpp>
-#include <sys/stat.h>
+#include <sys/mman.h>
 
 namespace deadbolt::regions {
 
-slot_claim::slot_claim(const open_region& region) noexcept
-    : file_{base::open_file(base::descriptor_path{region.descriptor}.get(), O_RDWR)} {
-  struct stat status;
-  if (file_.get() < 0) {
-    error_ = fcntl(region.descriptor, F_GETFD) < 0 ? attach_status::descriptor_lost
-                                                   : attach_status::system_error;
-  } else if (fstat(file_.get(), &status) != 0 || status.st_dev != region.device ||
-             status.st_ino != region.inode) {
-    // The program closed the region's descriptor, and the number names another file.
-    error_ = attach_status::descriptor_lost;
+// ---- evidence of death ----
+
+bool is_process_gone(const file_handle& file, process_id process) noexcept {
+  const process_state* own = this_process();
+  if (own == nullptr || process == own->id_in(file.identity)) return false;
+  if (has_membership_lock(process)) {
+    // The descriptor is checked after the look: if its number went to another file, that file
+    // knows no such lock.
+    return base::look_for_lock(file.descriptor, static_cast<std::int64_t>(process), 1) ==
+               base::lock_state::none &&
+           base::names(file.descriptor, file.identity);
   }
+  const std::uint64_t pid_namespace = own->own_pid_namespace() & 0x7fffffff;
+  if ((process & named_by_pid) == 0 || pid_namespace == 0 ||
+      (process >> 32 & 0x7fffffff) != pid_namespace) {
+    return false;
+  }
+  const auto pid = static_cast<int>(process & 0xffffffff);
+  return pid > 0 && arch::raw_syscall(SYS_kill, pid, 0) == -ESRCH;
 }
 
-bool slot_claim::try_take(std::uint32_t slot) noexcept {
-  const std::int64_t offset = claim_lock_offset + slot;
-  if (base::try_lock_byte(file_.get(), offset) != 0) return false;
-  taken_ = offset;
+namespace {
+
+// In the same PID namespace, whether no thread has the member's TID.
+bool is_thread_gone(const member_slot& slot) noexcept {
+  const process_state* own = this_process();
+  if (own == nullptr || own->own_pid_namespace() == 0 ||
+      slot.pid_namespace.load(std::memory_order_acquire) != own->own_pid_namespace()) {
+    return false;
+  }
+  const auto pid = static_cast<int>(slot.pid.load(std::memory_order_acquire));
+  const auto tid = static_cast<int>(slot.tid.load(std::memory_order_acquire));
+  return pid > 0 && tid > 0 && arch::raw_syscall(SYS_tgkill, pid, tid, 0) == -ESRCH;
+}
+
+} // namespace
+
+bool is_gone(const file_handle& file, const member_slot& slot, std::uint64_t generation,
+             const std::atomic<std::uint32_t>& word, std::uint32_t life) noexcept {
+  // order: acquire, here and in is_thread_gone(), so that the liveness word and the generation
+  // are looked at later.
+  if (!is_process_gone(file, slot.process.load(std::memory_order_acquire)) &&
+      !is_thread_gone(slot)) {
+    return false;
+  }
+  // order: the fields belong to one membership, for they are written before the
+  // liveness word is and the generation has not changed since.
+  return word.load(std::memory_order_acquire) == life &&
+         slot.generation.load(std::memory_order_acquire) == generation;
+}
+
+// ---- taking and freeing a slot ----
+
+bool slot_claim::try_take(member_slot& slot) noexcept {
+  process_id seen = slot.claim.load(std::memory_order_acquire);
+  // A value that names no process is corrupted or hostile memory: treated as no claim.
+  const bool names_process = has_membership_lock(seen) || (seen & named_by_pid) != 0;
+  // The process lock is held, so a claim of this process's own is that of a thread that died
+  // inside: it stays.
+  if (names_process && (seen == own_ || !is_process_gone(file_, seen))) return false;
+  // order: acquire, pairs with the release in give_back(); from a dead process, with the kernel's
+  // release of its membership lock.
+  if (!slot.claim.compare_exchange_strong(seen, own_, std::memory_order_acq_rel)) return false;
+  taken_ = &slot;
   return true;
 }
 
-// Explicitly, and not by closing the file alone: a raw clone may have copied the
-// descriptor meanwhile.
 void slot_claim::give_back() noexcept {
-  if (taken_ < 0) return;
-  base::unlock_byte(file_.get(), taken_);
-  taken_ = -1;
-}
-
-bool is_gone(int /*descriptor*/, const member_slot& slot, std::uint64_t generation,
-             const std::atomic<std::uint32_t>& word, std::uint32_t life) noexcept {
-  const process_state* process = this_process();
-  if (process == nullptr || process->pid_namespace == 0) return false;
-  if (slot.pid_namespace.load(std::memory_order_acquire) != process->pid_namespace) return false;
-  // order: acquire, so that the liveness word and the generation are looked at later.
-  const auto pid = static_cast<int>(slot.pid.load(std::memory_order_acquire));
-  const auto tid = static_cast<int>(slot.tid.load(std::memory_order_acquire));
-  if (pid <= 0 || tid <= 0) return false;
-  if (arch::raw_syscall(SYS_tgkill, pid, tid, 0) != -ESRCH) return false;
-  // order: the fields belong to one membership, for they are written before the
-  // liveness word is and the generation has not moved since.
-  return word.load(std::memory_order_acquire) == life &&
-         slot.generation.load(std::memory_order_acquire) == generation;
+  if (taken_ == nullptr) return;
+  process_id mine = own_;
+  // Another value is a hostile peer's.
+  taken_->claim.compare_exchange_strong(mine, no_process, std::memory_order_release);
+  taken_ = nullptr;
 }
 
 namespace {
 
 enum class pass { marked_only, gone_too };
 
-bool can_be_had(const open_region& region, const member_slot& slot,
+bool can_be_had(const file_handle& file, const member_slot& slot,
                 const std::atomic<std::uint32_t>& word, std::uint32_t life, pass pass) noexcept {
   if (life == liveness_retired) return false;
   if (!is_alive(life)) return true;
   return pass == pass::gone_too &&
-         is_gone(region.descriptor, slot, slot.generation.load(std::memory_order_acquire), word,
-                 life);
+         is_gone(file, slot, slot.generation.load(std::memory_order_acquire), word, life);
 }
 
-// A kind that is none was written by a stranger.
+// An invalid kind is corrupted or hostile memory: treated as kind 0.
 std::atomic<std::uint32_t>* word_of(member_slot& slot) noexcept {
   std::atomic<std::uint32_t>* word =
       liveness_word(&slot, slot.kind.load(std::memory_order_acquire));
@@ -75,10 +106,10 @@ std::atomic<std::uint32_t>* word_of(member_slot& slot) noexcept {
 }
 
 // With the claim held.
-bool take(const open_region& region, member_slot& slot, pass pass) noexcept {
+bool take(const file_handle& file, member_slot& slot, pass pass) noexcept {
   std::atomic<std::uint32_t>* word = word_of(slot);
   std::uint32_t life = word->load(std::memory_order_acquire);
-  if (!can_be_had(region, slot, *word, life, pass)) return false;
+  if (!can_be_had(file, slot, *word, life, pass)) return false;
   // From here on a crash leaves the token, and the next holder of the claim starts over.
   if (!word->compare_exchange_strong(life, liveness_claimed, std::memory_order_acq_rel))
     return false;
@@ -87,10 +118,10 @@ bool take(const open_region& region, member_slot& slot, pass pass) noexcept {
     word->store(liveness_retired, std::memory_order_release);
     return false;
   }
-  // Before anybody is alive here again: what it announces must be its own.
+  // Before a member is alive here again: what it announces must be its own.
   drop_all_holds(slot);
-  // order: release; who reads the new generation knows that the old owner is gone,
-  // and who reads what is published later reads the new generation.
+  // order: release; a thread that reads the new generation knows that the old owner is gone,
+  // and a thread that reads what is published later reads the new generation.
   if (life != liveness_free) slot.generation.store(generation + 1, std::memory_order_release);
   std::atomic<std::uint32_t>* mine =
       liveness_word(&slot, static_cast<std::uint32_t>(this_libc_kind));
@@ -104,32 +135,115 @@ bool take(const open_region& region, member_slot& slot, pass pass) noexcept {
   return true;
 }
 
-// Before the member is alive, so that whoever looks for its holds looks far enough.
+bool try_slot(open_region& region, slot_claim& claim, std::uint32_t number, pass pass,
+              taken_slot& taken) noexcept {
+  member_slot& slot = *region.slot(number);
+  const std::atomic<std::uint32_t>* word = word_of(slot);
+  if (!can_be_had(region.file, slot, *word, word->load(std::memory_order_relaxed), pass) ||
+      !claim.try_take(slot)) {
+    return false;
+  }
+  if (!take(region.file, slot, pass)) {
+    claim.give_back();
+    return false;
+  }
+  taken = {number, slot.generation.load(std::memory_order_relaxed)};
+  return true;
+}
+
+bool search(open_region& region, slot_claim& claim, pass pass, taken_slot& taken) noexcept {
+  const std::uint32_t used = region.slots_used();
+  for (std::uint32_t number = 0; number < used; ++number) {
+    if (try_slot(region, claim, number, pass, taken)) return true;
+  }
+  return false;
+}
+
+// Gives memory to a slot that may have none: the file is sparse, and a first touch would end the
+// process (SIGBUS) on a full file system. 0 or an errno value.
+int back_with_memory(const open_region& region, std::uint32_t number) noexcept {
+  const bool has_descriptor = base::names(region.file.descriptor, region.file.identity);
+  if (has_descriptor) {
+    const long result =
+        base::allocate(region.file.descriptor, region.slot_offset(number), slot_bytes);
+    if (result != -EOPNOTSUPP) return static_cast<int>(-result);
+  }
+  // Linux 5.14: touches the pages, and returns an error where a touch would raise a signal.
+  constexpr int populate_write = 23;
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(region.slot(number)) & ~(page - 1);
+  if (arch::raw_syscall(SYS_madvise, begin, page, populate_write) == 0) return 0;
+  if (!has_descriptor) return EBADF;
+  // A write beside anything that a member uses: another thread may be about to take the slot.
+  const char nothing = 0;
+  const auto offset =
+      static_cast<off_t>(region.slot_offset(number) + offsetof(member_slot, unused));
+  return pwrite(region.file.descriptor, &nothing, 1, offset) == 1 ? 0 : errno;
+}
+
+// Before the member is alive, so that a thread that looks for its holds looks far enough.
 void raise_slots_used(std::atomic<std::uint32_t>& used, std::uint32_t least) noexcept {
   std::uint32_t seen = used.load(std::memory_order_relaxed);
   while (seen < least && !used.compare_exchange_weak(seen, least, std::memory_order_seq_cst)) {
   }
 }
 
+std::atomic<std::uint64_t>& in_use_bits(open_region& region, std::uint32_t number) noexcept {
+  return region.header()->slots_in_use[number / 64];
+}
+void show_as_used(open_region& region, std::uint32_t number) noexcept {
+  in_use_bits(region, number).fetch_or(std::uint64_t{1} << number % 64, std::memory_order_relaxed);
+}
+
+// The first slot from `number` on that the hints show as free.
+std::uint32_t next_shown_free(open_region& region, std::uint32_t number,
+                              std::uint32_t end) noexcept {
+  while (number < end) {
+    const std::uint64_t used = in_use_bits(region, number).load(std::memory_order_relaxed);
+    const std::uint64_t free = ~used >> number % 64;
+    if (free != 0) return number + static_cast<std::uint32_t>(__builtin_ctzll(free));
+    number = (number / 64 + 1) * 64;
+  }
+  return end;
+}
+
 } // namespace
 
-bool take_slot(open_region& region, slot_claim& claim, taken_slot& taken) noexcept {
-  for (const pass pass : {pass::marked_only, pass::gone_too}) {
-    // The lowest first, a dead member's among them: slots_used stays small.
-    for (std::uint32_t number = 0; number < region.members; ++number) {
-      member_slot& slot = *region.slot(number);
-      const std::atomic<std::uint32_t>* word = word_of(slot);
-      if (!can_be_had(region, slot, *word, word->load(std::memory_order_relaxed), pass)) continue;
-      if (!claim.try_take(number)) continue;
-      if (take(region, slot, pass)) {
-        raise_slots_used(region.header()->slots_used, number + 1);
-        taken = {number, slot.generation.load(std::memory_order_relaxed)};
-        return true;
-      }
-      claim.give_back();
-    }
+attach_status take_slot(open_region& region, slot_claim& claim, taken_slot& taken,
+                        int& error) noexcept {
+  const auto found = [&] {
+    show_as_used(region, taken.number);
+    return attach_status::attached;
+  };
+  // The lowest first: slots_used stays small, and with it a shared_mutex's look for readers.
+  std::uint32_t used = region.slots_used();
+  for (std::uint32_t number = next_shown_free(region, 0, used); number < used;
+       number = next_shown_free(region, number + 1, used)) {
+    if (try_slot(region, claim, number, pass::marked_only, taken)) return found();
+    show_as_used(region, number);
   }
-  return false;
+  // Then dead members' slots: the hints do not show them. One search for so many attaches that
+  // its cost for each does not grow with their number.
+  if (region.attaches_until_search == 0) {
+    if (search(region, claim, pass::marked_only, taken)) return found();
+    region.attaches_until_search = used / 2 + 8;
+  } else {
+    --region.attaches_until_search;
+  }
+  error = 0;
+  for (std::uint32_t number = used; number < region.members && error == 0; ++number) {
+    error = back_with_memory(region, number);
+    if (error != 0) break;
+    raise_slots_used(region.header()->slots_used, number + 1);
+    if (try_slot(region, claim, number, pass::marked_only, taken)) return found();
+  }
+  // Every evidence, before an attach fails.
+  if (search(region, claim, pass::marked_only, taken) ||
+      search(region, claim, pass::gone_too, taken)) {
+    return found();
+  }
+  if (error == 0) return attach_status::table_full;
+  return error == EBADF ? attach_status::descriptor_lost : attach_status::system_error;
 }
 
 void free_slot(member_slot& slot) noexcept {
@@ -140,16 +254,53 @@ void free_slot(member_slot& slot) noexcept {
     word->store(liveness_retired, std::memory_order_release);
     return;
   }
-  // order: the generation moves before the slot can be had again.
+  // order: the generation advances before the slot can be had again.
   slot.generation.store(generation + 1, std::memory_order_release);
   word->store(liveness_free, std::memory_order_release);
+}
+
+void show_as_free(open_region& region, std::uint32_t number) noexcept {
+  in_use_bits(region, number)
+      .fetch_and(~(std::uint64_t{1} << number % 64), std::memory_order_relaxed);
+}
+
+void mark_dead_members(open_region& region, process_id own) noexcept {
+  const std::uint32_t used = region.slots_used();
+  for (std::uint32_t number = 0; number < used; ++number) {
+    member_slot& slot = *region.slot(number);
+    std::atomic<std::uint32_t>* word = word_of(slot);
+    std::uint32_t life = word->load(std::memory_order_acquire);
+    if (!is_alive(life)) continue;
+    slot_claim claim{region.file, own};
+    if (!claim.try_take(slot)) continue;
+    life = word->load(std::memory_order_acquire);
+    if (!is_alive(life) || !is_process_gone(region.file, slot.process)) continue;
+    // As the kernel marks it. Waiters of this boot have nothing to be woken for: they would be
+    // other users of the file, whose own looks find the death.
+    word->compare_exchange_strong(life, FUTEX_OWNER_DIED | FUTEX_WAITERS,
+                                  std::memory_order_acq_rel);
+  }
+}
+
+bool has_unprovable_members(const open_region& region) noexcept {
+  const std::uint32_t used = region.slots_used();
+  for (std::uint32_t number = 0; number < used; ++number) {
+    member_slot& slot = *region.slot(number);
+    const process_id process = slot.process.load(std::memory_order_acquire);
+    if (is_alive(word_of(slot)->load(std::memory_order_acquire)) && !has_membership_lock(process) &&
+        !is_process_gone(region.file, process)) {
+      return true;
+    }
+  }
+  return false;
 }
 
 // ---- owners ----
 
 owner_view look_at_owner(const open_region& region, std::uint64_t word) noexcept {
   const std::uint32_t number = slot_of(word);
-  if (number >= region.members) return {true, nullptr, nullptr, 0}; // no member writes that
+  // No member writes such a number.
+  if (number >= region.slots_used()) return {true, nullptr, nullptr, 0};
   member_slot* slot = region.slot(number);
   const std::uint64_t generation = generation_of(word);
   if (slot->generation.load(std::memory_order_acquire) != generation) {
@@ -166,8 +317,7 @@ owner_view look_at_owner(const open_region& region, std::uint64_t word) noexcept
 
 bool is_gone_unmarked(const open_region& region, const owner_view& owner,
                       std::uint64_t word) noexcept {
-  return is_gone(region.descriptor, *owner.slot, generation_of(word), *owner.life,
-                 owner.liveness_value);
+  return is_gone(region.file, *owner.slot, generation_of(word), *owner.life, owner.liveness_value);
 }
 
 void pass_on(const owner_view& owner) noexcept {

@@ -5,7 +5,6 @@
 #define DEADBOLT_REGION_SLOTS_HPP
 
 #include <atomic>
-#include <base/file.hpp>
 #include <base/robust_list_links.hpp>
 #include <cstdint>
 #include <region/open_region.hpp>
@@ -17,46 +16,63 @@ inline constexpr liveness_kind this_libc_kind =
     base::is_64_bit ? (base::is_glibc ? liveness_kind::at_4072 : liveness_kind::at_4076)
                     : (base::is_glibc ? liveness_kind::at_4076 : liveness_kind::at_4088);
 
-// The right to change a slot's state: a lock on one byte, held by an open file
-// description of this operation alone. The kernel lets go of it when the process
-// dies, after the exit walk of each of its threads: a token that is found under
-// the claim is a crash's, and no list names that liveness word any more.
+// ---- evidence of death ----
+
+// Whether the process has ended, or called execve. Asks the kernel whether its membership lock
+// is still held; of a process without one, and only in the same PID namespace, whether its
+// PID exists. False when that cannot be known.
+bool is_process_gone(const file_handle& file, process_id process) noexcept;
+
+// Whether a member is gone though the kernel has not marked its liveness word: its process is
+// gone (its memory was reaped before the exit walk, or another thread than the leader called
+// execve), or, in the same PID namespace, its thread (its robust list was too long).
+// `generation` and `life` are what the caller found the slot to have.
+bool is_gone(const file_handle& file, const member_slot& slot, std::uint64_t generation,
+             const std::atomic<std::uint32_t>& word, std::uint32_t life) noexcept;
+
+// ---- taking and freeing a slot ----
+
+// The right to change a slot's state: the slot's `claim` names this process. A process that
+// died with a claim loses it to the next one that asks, which first finds its membership lock
+// released: after the exit walk of each of its threads. So a token that is found under the
+// claim is a crash's, and no robust list names that liveness word any more.
 class slot_claim {
 public:
-  // Opens a description of the region's file; see error().
-  explicit slot_claim(const open_region& region) noexcept;
+  slot_claim(const file_handle& file, process_id own) noexcept : file_{file}, own_{own} {}
   ~slot_claim() { give_back(); }
   slot_claim(const slot_claim&) = delete;
   slot_claim& operator=(const slot_claim&) = delete;
 
-  [[nodiscard]] attach_status error() const noexcept { return error_; }
-
-  // False while another holds it.
-  bool try_take(std::uint32_t slot) noexcept;
+  // False while another process, which may be alive, holds it.
+  bool try_take(member_slot& slot) noexcept;
   void give_back() noexcept;
 
 private:
-  base::file file_;
-  attach_status error_ = attach_status::attached;
-  std::int64_t taken_ = -1;
+  const file_handle& file_;
+  process_id own_;
+  member_slot* taken_ = nullptr;
 };
 
-// Whether the member's thread is gone though the kernel has not marked it: execve by a
-// thread that is not the leader. Only ever true in the member's own PID namespace.
-// `generation` and `life` are what the caller found the slot to have.
-bool is_gone(int descriptor, const member_slot& slot, std::uint64_t generation,
-             const std::atomic<std::uint32_t>& word, std::uint32_t life) noexcept;
-
-// Finds a slot that can be had, claims it, and leaves it with the token in the life
-// word that this libc uses and a generation that was never in use.
+// Finds a slot that can be had, claims it, and leaves it with the token in the liveness word
+// that this libc uses and a generation that was never in use. `error` is an errno value when
+// the file system has no memory for one more slot.
 struct taken_slot {
   std::uint32_t number;
   std::uint64_t generation;
 };
-bool take_slot(open_region& region, slot_claim& claim, taken_slot& taken) noexcept;
+attach_status take_slot(open_region& region, slot_claim& claim, taken_slot& taken,
+                        int& error) noexcept;
 
 // Frees a slot whose liveness word holds the token and is on no list.
 void free_slot(member_slot& slot) noexcept;
+void show_as_free(open_region& region, std::uint32_t number) noexcept;
+
+// Marks every member dead whose process is known to be gone, so that the locks that they held
+// pass on at once.
+void mark_dead_members(open_region& region, process_id own) noexcept;
+
+// Whether the table has members whose life cannot be told by a membership lock.
+bool has_unprovable_members(const open_region& region) noexcept;
 
 // ---- owners ----
 
@@ -68,17 +84,17 @@ struct owner_view {
   std::uint32_t liveness_value;
 };
 
-// `word` was loaded before, with acquire: word, generation, life, in that order. The
-// generation moves only when its owner is gone, so a difference is proof of that; and a
+// `word` was loaded before, with acquire: word, generation, liveness word, in that order. The
+// generation changes only when its owner is gone, so a difference proves that; and a
 // liveness word that is not alive is this owner's or, read late, that of a later one.
 owner_view look_at_owner(const open_region& region, std::uint64_t word) noexcept;
 
-// The second evidence of death, at the cost of a system call: for an owner that the
+// The second evidence of death, at the cost of system calls: for an owner that the
 // kernel has not marked and whose waiter was not woken for the whole of a sleep.
 bool is_gone_unmarked(const open_region& region, const owner_view& owner,
                       std::uint64_t word) noexcept;
 
-// After any sleep on the owner's liveness word: the kernel wakes one sleeper, and all who sleep
+// After any sleep on the owner's liveness word: the kernel wakes one sleeper, and all that sleep
 // on this liveness word must look for the next owner's.
 void pass_on(const owner_view& owner) noexcept;
 

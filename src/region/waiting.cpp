@@ -35,23 +35,33 @@ bool is_over(const detail::deadline* deadline) noexcept {
 
 bool sleep_on(const watched_word* words, unsigned count, std::int64_t until,
               const void* lock) noexcept {
+  const auto slept = [](long result) {
+    return result >= 0 || result == -EAGAIN || result == -EINTR || result == -ETIMEDOUT;
+  };
   long result = -ENOSYS;
   if (!__atomic_load_n(&no_waitv, __ATOMIC_RELAXED)) {
     result = base::futex_wait_any(words, count, until);
   }
-  if (result == -ENOSYS || result == -EPERM) {
+  if (!slept(result) && result != -EFAULT) {
+    // An old kernel, or a sandbox, with whatever error it chose.
     __atomic_store_n(&no_waitv, true, __ATOMIC_RELAXED);
     result = base::futex_wait_until(
         reinterpret_cast<const std::uint32_t*>(static_cast<std::uintptr_t>(words[0].address)),
         static_cast<std::uint32_t>(words[0].value), {false, until});
   }
-  if (result < 0 && result != -EAGAIN && result != -EINTR && result != -ETIMEDOUT) {
+  if (result == -EFAULT) {
     base::message{}
-        .text("sleeping on the lock at ")
+        .text("waiting for the lock at ")
         .pointer(lock)
-        .text(" failed: error ")
-        .number(-result)
+        .text(": its memory is not mapped any more")
         .abort();
+  }
+  if (!slept(result)) {
+    // No futex at all: looks again soon.
+    constexpr std::int64_t short_sleep = 1'000'000;
+    const timespec time = base::to_timespec(short_sleep);
+    arch::raw_syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &time, nullptr);
+    return base::now() >= until;
   }
   return result == -ETIMEDOUT;
 }
@@ -96,7 +106,9 @@ bool sleep_for(const std::uint64_t* word, std::uint64_t seen, const std::uint32_
 
 lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uint32_t& spins,
                            const detail::deadline* deadline) noexcept {
-  const attachment& self = require_attachment(word);
+  const attachment* member = find_or_attach(word);
+  if (member == nullptr) return lock_status::cannot_attach;
+  const attachment& self = *member;
   bool slept = false;
   bool doubtful = false; // the last sleep lasted its whole bound and nobody woke us
   base::spinner spinner{spins};
@@ -156,7 +168,9 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
 }
 
 lock_status try_lock_contended(std::uint64_t* word) noexcept {
-  const attachment& self = require_attachment(word);
+  const attachment* member = find_or_attach(word);
+  if (member == nullptr) return lock_status::cannot_attach;
+  const attachment& self = *member;
   std::uint64_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
   for (;;) {
     if (is_free(seen)) {

@@ -21,6 +21,8 @@ const char* DEADBOLT_ABI::to_string(lock_status status) noexcept {
     return "deadlock";
   case lock_status::too_many_holds:
     return "too_many_holds";
+  case lock_status::cannot_attach:
+    return "cannot_attach";
   }
   return "not a lock_status";
 }

@@ -26,21 +26,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::memcpy(&header, data, sizeof header);
   std::memcpy(&file_bytes, data + sizeof header, sizeof file_bytes);
   help = data[sizeof header + sizeof file_bytes];
-  // A stranger can compute a checksum, and knows where the file lies.
+  // A hostile process can compute a checksum.
   if ((help & 1) != 0) header.checksum = checksum_of(header);
   if ((help & 2) != 0) std::memcpy(header.magic, region_magic, sizeof region_magic);
   if ((help & 4) != 0) header.version = format_version;
-  const std::uint64_t device = (help & 8) != 0 ? header.device : 1;
-  unsigned char boot_id[16] = {};
-  if ((help & 16) != 0) std::memcpy(boot_id, header.boot_id, sizeof boot_id);
 
-  const deadbolt::region_status status =
-      judge_header(header, file_bytes, device, header.inode, boot_id);
+  const deadbolt::region_status status = judge_header(header, file_bytes);
   if (status != deadbolt::region_status::open) return 0;
   require(header.members >= 1 && header.members <= most_members);
-  require(header.slots_offset == sizeof(region_header));
+  require(header.page_bytes >= sizeof(member_slot));
+  require(header.slots_offset >= sizeof(region_header));
   require(header.data_offset - header.slots_offset ==
-          std::uint64_t{header.members} * sizeof(member_slot));
+          std::uint64_t{header.members} * header.page_bytes);
   require(header.data_bytes >= 1 && header.data_bytes <= file_bytes);
   require(header.data_offset <= file_bytes - header.data_bytes);
   require(header.total_bytes <= file_bytes);

@@ -11,15 +11,14 @@ int main(int argc, char** argv) {
   int number = 0;
   for (const std::uint32_t members : {1U, 1024U, most_members}) {
     fixed_header header;
-    if (!make_header({.size = 4096, .members = members}, header)) return 1;
-    header.device = 1;
-    header.inode = 2;
+    const std::uint32_t page_bytes = members == 1024U ? 65536U : 4096U;
+    if (!make_header({.size = 4096, .members = members}, page_bytes, header)) return 1;
     header.checksum = checksum_of(header);
     const std::uint64_t file_bytes = header.total_bytes;
     std::ofstream file{argv[1] + ("/seed" + std::to_string(number++)), std::ios::binary};
     file.write(reinterpret_cast<const char*>(&header), sizeof header);
     file.write(reinterpret_cast<const char*>(&file_bytes), sizeof file_bytes);
-    file.put(31);
+    file.put(7);
     if (!file) return 1;
   }
   return 0;

@@ -40,6 +40,7 @@ struct whole_region {
     path = "/proc/self/fd/" + std::to_string(descriptor);
     bytes.resize(header.total_bytes);
     require(pread(descriptor, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
+    reinterpret_cast<regions::region_header*>(bytes.data())->slots_used = 3;
     // A member that is alive, and whose list may be looked at: this thread.
     auto* slot = reinterpret_cast<regions::member_slot*>(bytes.data() + header.slots_offset);
     slot->pid = static_cast<std::uint32_t>(getpid());

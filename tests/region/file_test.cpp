@@ -53,6 +53,12 @@ protected:
     EXPECT_EQ(write(file, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
     close(file);
   }
+  void write_at(std::size_t offset, std::uint64_t value) const {
+    const int file = ::open(path.c_str(), O_WRONLY);
+    EXPECT_EQ(pwrite(file, &value, sizeof value, static_cast<off_t>(offset)),
+              ssize_t{sizeof value});
+    close(file);
+  }
   std::string opened() const { return name(region::open(path.c_str()).status()); }
 
   std::string path;
@@ -101,26 +107,78 @@ TEST_F(region_file, foreign_files_are_not_regions) {
   EXPECT_EQ(name(region::open("/dev/null").status()), "not_a_region");
 }
 
-TEST_F(region_file, reboot_and_copy_are_told_apart_and_refused) {
-  region::create(path.c_str(), small).close();
-  const fixed_header whole = header();
-  EXPECT_EQ(opened(), "open");
-  fixed_header changed = whole;
-  changed.boot_id[3] ^= 1;
-  write_header(changed);
-  EXPECT_EQ(opened(), "former_boot");
-  changed = whole;
-  ++changed.inode;
-  write_header(changed);
-  EXPECT_EQ(opened(), "copied");
-  changed = whole;
-  ++changed.device;
-  write_header(changed);
-  EXPECT_EQ(opened(), "copied");
-  write_header(whole);
-  EXPECT_EQ(opened(), "open");
+// What a machine that stops leaves in a file: locks of members whose processes are no more.
+struct kept {
+  deadbolt::mutex lock;
+  std::uint64_t value;
+};
+
+void leave_held_lock(const std::string& path) {
+  ASSERT_EQ(run_in_child([&] {
+              region own = region::create(path.c_str(), {.size = sizeof(kept), .members = 4});
+              kept* data = own.at<kept>(0);
+              CHILD_EXPECT(name(data->lock.lock()) == "acquired");
+              data->value = 42;
+              raise(SIGKILL);
+            }),
+            killed_by(SIGKILL));
+}
+
+// As if the kernel had not marked the owner: its TID again.
+void unmark(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDWR);
+  const std::uint32_t alive = 1 | FUTEX_WAITERS;
+  const off_t at = 8192 + 4072;
+  EXPECT_EQ(pwrite(file, &alive, sizeof alive, at), ssize_t{sizeof alive});
+  close(file);
+}
+
+void expect_adopted(const std::string& path) {
+  region adopted = region::open(path.c_str());
+  ASSERT_EQ(name(adopted.status()), "open");
+  EXPECT_EQ(live_members(adopted), 0u) << "marked dead by the open";
+  kept* data = adopted.at<kept>(0);
+  EXPECT_EQ(data->value, 42u);
+  EXPECT_EQ(name(data->lock.try_lock()), "owner_died");
+  EXPECT_TRUE(data->lock.mark_consistent());
+  EXPECT_EQ(name(data->lock.unlock()), "released");
+}
+
+TEST_F(region_file, file_of_a_former_boot_keeps_its_data_and_passes_its_locks_on) {
+  leave_held_lock(path);
+  unmark(path);
+  write_at(offsetof(regions::region_header, last_home), std::uint64_t{0x1234});
+  expect_adopted(path);
+}
+
+TEST_F(region_file, copy_is_a_region_of_its_own_whose_locks_passed_on) {
+  leave_held_lock(path);
+  unmark(path);
+  region original = region::open(path.c_str());
+  kept* data = original.at<kept>(0);
+  ASSERT_EQ(name(data->lock.lock()), "owner_died");
   ASSERT_EQ(std::system(("cp " + path + " " + other_path()).c_str()), 0);
-  EXPECT_EQ(name(region::open(other_path().c_str()).status()), "copied");
+  // The copy's owner is this thread, by number, and holds the original alone.
+  expect_adopted(other_path());
+  EXPECT_EQ(name(data->lock.lock()), "deadlock") << "the original's lock is held as before";
+}
+
+// A member without a membership lock, of another PID namespace: nobody can tell its death.
+TEST_F(region_file, members_that_cannot_be_judged_are_not_adopted) {
+  for (const bool reboots : {true, false}) {
+    leave_held_lock(path);
+    unmark(path);
+    write_at(8192 + offsetof(regions::member_slot, process),
+             regions::process_by_pid(0x7ffffff, 77));
+    const std::size_t home = offsetof(regions::region_header, last_home);
+    if (reboots) {
+      write_at(home, std::uint64_t{0x1234});
+    } else {
+      write_at(home + offsetof(regions::home, inode), std::uint64_t{1});
+    }
+    EXPECT_EQ(opened(), reboots ? "former_boot" : "copied");
+    unlink(path.c_str());
+  }
 }
 
 TEST_F(region_file, truncated_regions_are_refused_at_every_length) {

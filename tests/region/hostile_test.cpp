@@ -86,7 +86,7 @@ TEST(region_hostile, random_writes_to_header_slots_and_locks_harm_no_peer) {
   while (std::chrono::steady_clock::now() < end) {
     // Half of them where it hurts: the lock words and the slots' first and last words.
     const std::size_t slot = 8192 / 8 + random() % 8 * 512;
-    const std::size_t places[] = {random() % words, words - 1 - random() % 16, slot + random() % 5,
+    const std::size_t places[] = {random() % words, words - 1 - random() % 16, slot + random() % 7,
                                   slot + 509 + random() % 3, slot + 8 + random() % 4};
     __atomic_store_n(base + places[random() % 5], forged(random), __ATOMIC_RELAXED);
     ++writes;

@@ -40,9 +40,9 @@ protected:
   // All of the region, as one number.
   [[nodiscard]] std::uint64_t everything() {
     const auto* words = reinterpret_cast<const std::uint64_t*>(shared.handle().data()) -
-                        3 * regions::page_bytes / sizeof(std::uint64_t);
+                        3 * regions::slot_bytes / sizeof(std::uint64_t);
     std::uint64_t state = 0;
-    for (std::size_t i = 0; i < 4 * regions::page_bytes / sizeof(std::uint64_t); ++i) {
+    for (std::size_t i = 0; i < 4 * regions::slot_bytes / sizeof(std::uint64_t); ++i) {
       state = (state ^ words[i]) * 0x100000001b3 + (state >> 32);
     }
     return state;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "cli/inspect/region_view.hpp"
 
+#include "cli/printable_text.hpp"
+
 #include <deadbolt/condition_variable.hpp>
 #include <deadbolt/mutex.hpp>
 #include <deadbolt/shared_mutex.hpp>
@@ -13,6 +15,8 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <fstream>
+#include <map>
 #include <memory>
 #include <stdexcept>
 #include <sys/stat.h>
@@ -24,10 +28,11 @@ namespace {
 // A word that names a member may be a number of the user's. More data than this is not
 // searched for them.
 constexpr std::uint64_t most_searched = std::uint64_t{64} << 20;
-// Words of owners that are shown. A hostile file could have millions of them.
-constexpr std::uint64_t most_shown = std::uint64_t{1} << 18;
+// Owners that are shown in all, each with some hundred bytes of JSON. A hostile file could name
+// millions of them.
+constexpr std::uint64_t most_shown = std::uint64_t{1} << 15;
 
-const char* advice(region_status status) {
+std::string advice(region_status status, bool in_use) {
   switch (status) {
   case region_status::not_found:
     return "there is no such file";
@@ -36,13 +41,14 @@ const char* advice(region_status status) {
   case region_status::unknown_version:
     return "another version of deadbolt made it: use that one's";
   case region_status::damaged:
-    return "its header contradicts itself: nobody can use it; remove it";
   case region_status::truncated:
-    return "it is shorter than its header says: nobody can use it; remove it";
-  case region_status::former_boot:
-    return "it was made before this machine started: all its members are gone; remove it";
-  case region_status::copied:
-    return "it is a copy of a region, or was moved to another filesystem: remove it";
+    return fmt::format("{}, and {}",
+                       status == region_status::damaged ? "its header contradicts itself"
+                                                        : "it is shorter than its header says",
+                       in_use ? "processes use it: stop them first"
+                              : "no process uses it: region::open_or_replace() makes a new one");
+  case region_status::wrong_page_size:
+    return "it was made on a system with smaller pages than this one's";
   case region_status::network_filesystem:
     return "it is on a network filesystem, where regions are refused";
   default:
@@ -50,19 +56,19 @@ const char* advice(region_status status) {
   }
 }
 
-member_state state_of(const regions::member_slot& slot, std::uint32_t life) {
-  if (life == regions::liveness_retired) return member_state::retired;
-  if (life == regions::liveness_claimed) return member_state::attaching;
-  if (!regions::is_alive(life)) return member_state::dead;
-  const std::atomic<std::uint32_t>* word =
-      regions::liveness_word(const_cast<regions::member_slot*>(&slot), slot.kind);
-  return regions::is_gone(-1, slot, slot.generation, *word, life) ? member_state::gone
-                                                                  : member_state::alive;
+// Whether the kernel is writing a core dump of the process, which it does before it marks the
+// liveness words.
+bool is_dumping_core(std::uint32_t pid) {
+  std::ifstream status{fmt::format("/proc/{}/status", pid)};
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("CoreDumping:")) return line.find('1') != std::string::npos;
+  }
+  return false;
 }
 
 std::uint64_t own_pid_namespace() {
   struct stat status {};
-  return ::stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
+  return ::stat("/proc/thread-self/ns/pid", &status) == 0 ? status.st_ino : 0;
 }
 
 const member* find(const std::vector<member>& members, std::uint32_t slot,
@@ -75,7 +81,7 @@ const member* find(const std::vector<member>& members, std::uint32_t slot,
 }
 
 bool holds_on(const member& owner) {
-  return owner.state == member_state::alive;
+  return owner.state == member_state::alive || owner.state == member_state::dumping_core;
 }
 
 owner owner_of(std::uint64_t word, const std::vector<member>& members) {
@@ -149,24 +155,26 @@ lock read_semaphore(std::string name, std::uint64_t offset, const std::vector<st
 } // namespace
 
 region_file::region_file(std::string path)
-    : path_{std::move(path)}, descriptor_{::open(path_.c_str(),
-                                                 O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)} {
+    : path_{std::move(path)}, shown_path_{cli::printable(path_)},
+      descriptor_{::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)} {
   if (descriptor_ < 0) {
     const region_status status =
         errno == ENOENT ? region_status::not_found : region_status::system_error;
-    error_ = failure{status, fmt::format("{}: {}", path_, std::strerror(errno))};
+    error_ = failure{status, fmt::format("{}: {}", shown_path_, std::strerror(errno))};
     return;
   }
   regions::fixed_header header{};
   int error = 0;
   const region_status status = regions::judge_file(descriptor_, header, error);
   if (status != region_status::open) {
-    error_ =
-        failure{status, fmt::format("{}: {}{}{}", path_, advice(status), error == 0 ? "" : ": ",
-                                    error == 0 ? "" : std::strerror(error))};
+    error_ = failure{status,
+                     fmt::format("{}: {}{}{}", shown_path_,
+                                 advice(status, regions::is_in_use(descriptor_)),
+                                 error == 0 ? "" : ": ", error == 0 ? "" : std::strerror(error))};
     return;
   }
   slots_ = header.members;
+  page_bytes_ = header.page_bytes;
   slots_offset_ = header.slots_offset;
   data_offset_ = header.data_offset;
   data_bytes_ = header.data_bytes;
@@ -180,33 +188,56 @@ void region_file::read(void* to, std::size_t bytes, std::uint64_t from) const {
   const ssize_t got = ::pread(descriptor_, to, bytes, static_cast<off_t>(from));
   if (got == static_cast<ssize_t>(bytes)) return;
   throw std::runtime_error(
-      fmt::format("{}: cannot read {} bytes at {}: {}", path_, bytes, from,
+      fmt::format("{}: cannot read {} bytes at {}: {}", shown_path_, bytes, from,
                   got < 0 ? std::strerror(errno) : "the file has been truncated"));
 }
 
-std::vector<member> region_file::read_members(std::vector<shared_hold>& holds) const {
+// Of the private copy of a slot, whose liveness word has this value.
+member_state region_file::state_of(const regions::member_slot& slot,
+                                   const std::atomic<std::uint32_t>& word) const {
+  const std::uint32_t life = word;
+  if (life == regions::liveness_retired) return member_state::retired;
+  if (life == regions::liveness_claimed) return member_state::attaching;
+  if (!regions::is_alive(life)) return member_state::dead;
+  const regions::file_handle file{.descriptor = descriptor_,
+                                  .identity = regions::identity_of(descriptor_)};
+  return regions::is_gone(file, slot, slot.generation, word, life) ? member_state::gone
+                                                                   : member_state::alive;
+}
+
+std::vector<member> region_file::read_members(std::uint32_t used,
+                                              std::vector<shared_hold>& holds) const {
   const std::uint64_t own_namespace = own_pid_namespace();
+  std::map<std::uint32_t, bool> dumping;
   std::vector<member> members;
   const auto slot = std::make_unique<regions::member_slot>();
-  for (std::uint32_t number = 0; number < slots_; ++number) {
+  for (std::uint32_t number = 0; number < std::min(used, slots_); ++number) {
     // In one read, so that a slot's fields mostly belong together.
-    read(slot.get(), sizeof *slot, slots_offset_ + std::uint64_t{number} * sizeof *slot);
+    read(slot.get(), sizeof *slot,
+         slots_offset_ + (std::uint64_t{number} + 1) * page_bytes_ - regions::slot_bytes);
     const std::atomic<std::uint32_t>* word = regions::liveness_word(slot.get(), slot->kind);
-    const std::uint32_t life = word == nullptr ? regions::liveness_claimed : word->load();
-    if (life == regions::liveness_free) continue;
-    const member_state state = word == nullptr ? member_state::attaching : state_of(*slot, life);
+    if (word != nullptr && *word == regions::liveness_free) continue;
+    member_state state = word == nullptr ? member_state::attaching : state_of(*slot, *word);
     for (std::uint32_t i = 0; i < std::min(slot->holds_bound.load(), regions::most_holds); ++i) {
       const std::uint64_t name = slot->holds[i] & ~regions::hold_awaited;
-      if (name >= data_offset_) holds.push_back({name - data_offset_, members.size()});
+      if (name >= data_offset_ && holds.size() < most_shown)
+        holds.push_back({name - data_offset_, members.size()});
     }
-    members.push_back(
-        {.slot = number,
-         .generation = slot->generation,
-         .state = state,
-         .pid = slot->pid,
-         .tid = slot->tid,
-         .other_namespace = slot->pid_namespace != 0 && slot->pid_namespace != own_namespace,
-         .since = slot->since});
+    const bool other_namespace = slot->pid_namespace != 0 && slot->pid_namespace != own_namespace;
+    const std::uint32_t pid = slot->pid;
+    if (state == member_state::alive && !other_namespace && pid != 0) {
+      const auto known = dumping.find(pid);
+      const bool dumps = known != dumping.end() ? known->second : is_dumping_core(pid);
+      dumping[pid] = dumps;
+      if (dumps) state = member_state::dumping_core;
+    }
+    members.push_back({.slot = number,
+                       .generation = slot->generation,
+                       .state = state,
+                       .pid = pid,
+                       .tid = slot->tid,
+                       .other_namespace = other_namespace,
+                       .since = slot->since});
   }
   return members;
 }
@@ -225,7 +256,7 @@ view region_file::look(const std::vector<std::uint64_t>& offsets) const {
   const auto header = std::make_unique<regions::region_header>();
   read(header.get(), sizeof *header, 0);
   std::vector<shared_hold> holds;
-  seen.members = read_members(holds);
+  seen.members = read_members(header->slots_used, holds);
   std::uint64_t left = most_shown;
 
   // Bytes of the data that belong to what is shown already.
@@ -243,8 +274,8 @@ view region_file::look(const std::vector<std::uint64_t>& offsets) const {
     if (offset % sizeof(std::uint64_t) != 0 || data_bytes_ < sizeof(std::uint64_t) ||
         offset > data_bytes_ - sizeof(std::uint64_t)) {
       throw std::runtime_error(
-          fmt::format("{}: no lock can be at offset {}: it must be a multiple of 8 below {}", path_,
-                      offset, data_bytes_));
+          fmt::format("{}: no lock can be at offset {}: it must be a multiple of 8 below {}",
+                      shown_path_, offset, data_bytes_));
     }
     const std::uint64_t word = word_at(offset);
     std::uint32_t waiting = 0;
@@ -267,6 +298,14 @@ view region_file::look(const std::vector<std::uint64_t>& offsets) const {
         entry.size == sizeof(shared_mutex)) {
       seen.locks.push_back(read_shared_mutex(std::move(name), entry.offset, word_at(entry.offset),
                                              seen.members, holds));
+      // The same holds can be of many names, which a hostile file gives to one offset.
+      if (const std::size_t readers = seen.locks.back().shared_by.size(); readers <= left) {
+        left -= readers;
+      } else {
+        seen.locks.back().shared_by.resize(left);
+        left = 0;
+        seen.whole_data_searched = false;
+      }
       shown.emplace_back(entry.offset, entry.size);
       continue;
     }
@@ -325,6 +364,8 @@ const char* to_string(member_state state) noexcept {
     return "attaching";
   case member_state::retired:
     return "retired";
+  case member_state::dumping_core:
+    return "dumping core";
   }
   return "unknown";
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // What a region's file says, read without touching it: no mapping, no lock, no
-// membership. Others go on meanwhile, so that a view is no snapshot: each line was
+// membership. Other processes go on meanwhile, so that a view is no snapshot: each line was
 // true when it was read.
 #ifndef DEADBOLT_CLI_INSPECT_REGION_VIEW_HPP
 #define DEADBOLT_CLI_INSPECT_REGION_VIEW_HPP
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deadbolt/region.hpp>
@@ -12,14 +13,20 @@
 #include <string>
 #include <vector>
 
+namespace deadbolt::regions {
+struct member_slot;
+}
+
 namespace deadbolt::inspect {
 
 enum class member_state {
   alive,
-  dead,      // marked by the kernel; the slot waits for the next attach
-  gone,      // the thread is not there, but nobody marked it: it called execve
-  attaching, // or detaching, or killed in the middle of that
-  retired,   // used up for ever
+  dead,         // marked by the kernel; the slot waits for the next attach
+  gone,         // its process has ended, but the kernel has not marked it (its memory was reaped,
+                // or another thread than the leader called execve)
+  attaching,    // or detaching, or killed in the middle of that
+  retired,      // used up for ever
+  dumping_core, // alive until the kernel has written its core dump; then dead
 };
 
 struct member {
@@ -100,15 +107,20 @@ public:
 
 private:
   std::string path_;
+  std::string shown_path_;
   int descriptor_;
   std::optional<failure> error_;
   std::uint32_t slots_ = 0;
+  std::uint32_t page_bytes_ = 0;
   std::uint64_t slots_offset_ = 0;
   std::uint64_t data_offset_ = 0;
   std::uint64_t data_bytes_ = 0;
 
   void read(void* to, std::size_t bytes, std::uint64_t from) const;
-  [[nodiscard]] std::vector<member> read_members(std::vector<shared_hold>& holds) const;
+  [[nodiscard]] member_state state_of(const regions::member_slot& slot,
+                                      const std::atomic<std::uint32_t>& word) const;
+  [[nodiscard]] std::vector<member> read_members(std::uint32_t used,
+                                                 std::vector<shared_hold>& holds) const;
 };
 
 const char* to_string(member_state state) noexcept;
