@@ -178,10 +178,28 @@ region open_or_create(const char* path, const region_options& options) noexcept 
   }
 }
 
-// Puts a new region in the place of a file that no process uses. `open`: done.
+// Whether this file once was a region and can be one no more, of a format whose users can be
+// seen.
+bool is_unusable(int descriptor) noexcept {
+  fixed_header header{};
+  int error = 0;
+  switch (judge_file(descriptor, header, error)) {
+  case region_status::damaged:
+  case region_status::truncated:
+    return true;
+  case region_status::unknown_version:
+  case region_status::wrong_page_size:
+    return header.version >= first_version_with_locks;
+  default:
+    return false;
+  }
+}
+
+// Puts a new region in the place of a file that is unusable and that no process uses. `open`:
+// done, or there is nothing to replace any more.
 region replace_unusable(const char* path, const region_options& options) noexcept {
   base::file old{base::open_file(path, O_RDWR | O_NOCTTY)};
-  if (old.get() == -ENOENT) return refused(region_status::not_found);
+  if (old.get() == -ENOENT) return region_access::make(nullptr, region_status::open, 0);
   if (old.get() < 0) return refused(region_status::system_error, -old.get());
   if (!options.any_owner && is_of_untrusted_owner(path, old.get())) {
     return refused(region_status::untrusted_owner);
@@ -192,24 +210,13 @@ region replace_unusable(const char* path, const region_options& options) noexcep
   // order: the replacement lock was taken; a process that opens the file now takes its
   // membership lock first and then finds the replacement lock or another file under the name.
   if (is_in_use(old.get())) return refused(region_status::in_use);
-  if (!leads_to(path, identity_of(old.get()))) return refused(region_status::not_found);
+  // Another process may have replaced it since it was judged.
+  if (!leads_to(path, identity_of(old.get())) || !is_unusable(old.get())) {
+    return region_access::make(nullptr, region_status::open, 0);
+  }
   fixed_header header;
   const region made = finish(create_file(path, options, true, header), path, header);
-  return region_access::make(nullptr, made ? region_status::open : made.status(), made.error());
-}
-
-// Whether this is a file that once was a region and can be one no more, of a format whose users
-// can be seen.
-bool may_be_replaced(const char* path, region_status status) noexcept {
-  if (status == region_status::damaged || status == region_status::truncated) return true;
-  if (status != region_status::unknown_version && status != region_status::wrong_page_size) {
-    return false;
-  }
-  const base::file file{base::open_file(path, O_RDONLY | O_NOCTTY)};
-  fixed_header header{};
-  int error = 0;
-  return file.get() >= 0 && judge_file(file.get(), header, error) == status &&
-         header.version >= first_version_with_locks;
+  return region_access::make(nullptr, made.status(), made.error());
 }
 
 } // namespace
@@ -236,12 +243,21 @@ region region::open_or_create(const char* path, const region_options& options) n
 region region::open_or_replace(const char* path, const region_options& options) noexcept {
   for (int starts = regions::most_starts;;) {
     region opened = regions::open_or_create(path, options);
-    if (!regions::may_be_replaced(path, opened.status())) return opened;
+    switch (opened.status()) {
+    case region_status::damaged:
+    case region_status::truncated:
+    case region_status::unknown_version:
+    case region_status::wrong_page_size:
+      break;
+    default:
+      return opened;
+    }
     const region made = regions::replace_unusable(path, options);
-    const bool again =
-        made.status() == region_status::open || made.status() == region_status::not_found;
-    if (!again) return regions::refused(made.status(), made.error());
-    if (--starts == 0) return regions::refused(region_status::system_error, EAGAIN);
+    if (made.status() != region_status::open) {
+      return regions::refused(made.status(), made.error());
+    }
+    // A version of which this library cannot tell whether anybody uses it stays.
+    if (--starts == 0) return opened;
   }
 }
 
