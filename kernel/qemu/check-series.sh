@@ -1,37 +1,139 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Each patch of the series on its own: checkpatch.pl has nothing new to say, and the
-# kernel builds when the series ends there. Takes some minutes; not part of
-# test-kernel, whose one build is of the whole series.
+# Each patch of the series by itself: checkpatch.pl has nothing new to say, the kernel of
+# small.config builds when the series ends there, and so do the objects that the series
+# touches for the configurations below. Not part of test-kernel, which builds the whole
+# series once. CHECK_ONLY="checkpatch objects kernels" does some of it, CHECK_FROM=0009
+# builds nothing before that patch, and CHECK_CONFIG=i386 the objects of one configuration.
 set -eu
 . "$(dirname "$0")/env.sh"
 
-"$here/source.sh" base > /dev/null
-all=$(find "$KERNEL_PATCHES" -maxdepth 1 -name '[0-9]*.patch' ! -name '0000-*' | sort)
+"$here/install-missing.sh" cross
+: "${CHECK_ONLY:=checkpatch objects kernels}"
+mapfile -t patches < <(find "$KERNEL_PATCHES" -maxdepth 1 -name '[0-9]*.patch' ! -name '0000-*' | sort)
 bad=0
-# What it says of each patch, without the line numbers, must be what checkpatch-accepted
-# lists: no more, and no less. docs/kernel.md has the reasons.
-said=$(for patch in $all; do
-	(cd "$cache/base/src" && perl scripts/checkpatch.pl --no-tree --strict --no-summary \
-		--terse "$patch") || true
-done | sed -E 's|^.*/([0-9]{4})-[^:]*:[0-9]+: |\1 |' | sort -u)
-accepted=$(grep -v '^#' "$KERNEL_PATCHES/checkpatch-accepted")
-if [ "$said" = "$accepted" ]; then
-	say "checkpatch.pl --strict: $(echo "$said" | wc -l) kinds of remarks, all known"
-else
-	say "checkpatch.pl --strict: > is new, < is gone"
-	echo "$accepted" > "$cache/accepted"
-	echo "$said" | diff "$cache/accepted" - >&2 || bad=1
-fi
 prefix=$(mktemp -d)
 trap 'rm -rf "$prefix"' EXIT
-for patch in $all; do
-	cp "$patch" "$prefix/"
-	KERNEL_PATCHES=$prefix "$here/build-kernel.sh" patched > /dev/null || {
-		say "does not build: $(basename "$patch")"
-		bad=1
-		break
-	}
-	say "builds: $(basename "$patch")"
+
+skipped() { [[ $(basename "$1") < ${CHECK_FROM:-0} ]]; }
+
+# What it says of each patch, without the line numbers, must be what checkpatch-accepted
+# lists: no more, and no less. docs/kernel.md has the reasons.
+checkpatch() {
+	"$here/source.sh" base > /dev/null
+	local said accepted
+	said=$(for patch in "${patches[@]}"; do
+		(cd "$cache/base/src" && perl scripts/checkpatch.pl --no-tree --strict --no-summary \
+			--terse "$patch") || true
+	done | sed -E 's|^.*/([0-9]{4})-[^:]*:[0-9]+: |\1 |' | sort -u)
+	accepted=$(grep -v '^#' "$KERNEL_PATCHES/checkpatch-accepted" || true)
+	if [ "$said" = "$accepted" ]; then
+		say "checkpatch.pl --strict: $(grep -c . <<< "$said" || true) kinds of remarks, all known"
+	else
+		say "checkpatch.pl --strict: > is new, < is gone"
+		diff <(echo "$accepted") <(echo "$said") >&2 || bad=1
+	fi
+}
+
+# Name, ARCH, compiler, what is on top of allnoconfig, what must come out (! is off, - is
+# taken out of the generated header, where Kconfig cannot say so), and what to build.
+vdso="arch/x86/entry/vdso/"
+objects="kernel/futex/ kernel/entry/ kernel/fork.o"
+configurations=(
+"x86_64|x86_64|gcc|64BIT=y SMP=y|!COMPAT FUTEX_PI|$objects $vdso"
+"x86_64-compat|x86_64|gcc|64BIT=y SMP=y IA32_EMULATION=y X86_X32_ABI=y|COMPAT !X86_SGX|$objects $vdso"
+"x86_64-sgx|x86_64|gcc|64BIT=y SMP=y IA32_EMULATION=y CPU_SUP_INTEL=y X86_X2APIC=y CRYPTO=y CRYPTO_SHA256=y X86_SGX=y|X86_SGX|$objects $vdso"
+"x86_64-no-futex|x86_64|gcc|64BIT=y EXPERT=y FUTEX=n IA32_EMULATION=y|!FUTEX|kernel/entry/ kernel/fork.o $vdso"
+"x86_64-no-futex-pi|x86_64|gcc|64BIT=y|-FUTEX_PI|$objects $vdso"
+"x86_64-clang|x86_64|clang|64BIT=y SMP=y IA32_EMULATION=y|COMPAT FUTEX_PI|$objects $vdso"
+"i386|i386|gcc|64BIT=n|X86_32 FUTEX|$objects $vdso"
+"um|um|gcc||FUTEX|kernel/futex/ kernel/fork.o"
+"arm|arm|clang|MMU=y ARCH_MULTIPLATFORM=y ARCH_MULTI_V7=y|FUTEX MMU|kernel/futex/ kernel/fork.o"
+"arm-nommu|arm|clang|MMU=n ARM_SINGLE_ARMV7M=y|FUTEX !MMU|kernel/futex/ kernel/fork.o"
+"arm64|arm64|clang|COMPAT=y EXPERT=y FUTEX=y|FUTEX COMPAT|kernel/futex/ kernel/fork.o"
+"riscv64|riscv|clang|NONPORTABLE=y ARCH_RV64I=y MMU=y|FUTEX 64BIT|$objects"
+)
+
+# Builds the objects of one configuration from $cache/patched/src as it is now.
+build_objects() {
+	local name arch compiler options want targets option obj
+	IFS='|' read -r name arch compiler options want targets <<< "$1"
+	obj=$cache/objects/$series-$name
+	mkdir -p "$obj"
+	local make=(make -s -j"$KERNEL_JOBS" -C "$cache/patched/src" O="$obj" ARCH="$arch"
+		HOSTCC='ccache gcc' KCFLAGS=-Werror)
+	case $compiler in
+	clang) make+=(LLVM=-16 CC='ccache clang-16') ;;
+	gcc) make+=(CC='ccache gcc') ;;
+	esac
+	if [ ! -e "$obj/.configured" ]; then
+		for option in $options; do echo "CONFIG_$option"; done > "$obj/fragment"
+		KCONFIG_ALLCONFIG="$obj/fragment" "${make[@]}" allnoconfig
+	else
+		"${make[@]}" olddefconfig
+	fi
+	for option in $want; do
+		case $option in
+		!*) ! grep -q "^CONFIG_${option#!}=y" "$obj/.config" ;;
+		-*) ;;
+		*) grep -q "^CONFIG_$option=y" "$obj/.config" ;;
+		esac || { say "$name: not configured: $option"; return 1; }
+	done
+	"${make[@]}" prepare
+	for option in $want; do
+		[[ $option != -* ]] || sed -i "/CONFIG_${option#-}[ =]/d" \
+			"$obj/include/generated/autoconf.h" "$obj/include/config/auto.conf"
+	done
+	touch "$obj/.configured"
+	# shellcheck disable=SC2086
+	"${make[@]}" $targets
+	# No task has a list with 32-bit pointers there, and the kernel no code for one.
+	if [ "$name" = x86_64 ] && nm -D "$obj/arch/x86/entry/vdso/vdso64.so.dbg" | grep list32; then
+		echo "a function for 32-bit lists without COMPAT"
+		return 1
+	fi
+}
+
+objects() {
+	local count=0 configuration patch series
+	series=$(basename "$KERNEL_PATCHES")
+	for patch in "${patches[@]}"; do
+		cp "$patch" "$prefix/"
+		# Documentation and tests go into no object.
+		grep -q '^diff --git a/\(arch\|include\|init\|kernel\|lib\)/' "$patch" || continue
+		skipped "$patch" && continue
+		KERNEL_PATCHES=$prefix "$here/source.sh" patched > /dev/null
+		for configuration in "${configurations[@]}"; do
+			[ -z "${CHECK_CONFIG:-}" ] || [[ $configuration = $CHECK_CONFIG\|* ]] || continue
+			if build_objects "$configuration" > "$cache/objects.log" 2>&1; then
+				count=$((count + 1))
+			else
+				tail -n 20 "$cache/objects.log" >&2
+				say "does not build for ${configuration%%|*}: $(basename "$patch")"
+				bad=1
+			fi
+		done
+		say "objects of ${#configurations[@]} configurations: $(basename "$patch")"
+	done
+	say "$count builds of objects"
+	rm "$prefix"/*
+}
+
+kernels() {
+	local patch
+	for patch in "${patches[@]}"; do
+		cp "$patch" "$prefix/"
+		skipped "$patch" && continue
+		KERNEL_PATCHES=$prefix "$here/build-kernel.sh" patched > /dev/null || {
+			say "does not build: $(basename "$patch")"
+			bad=1
+			break
+		}
+		say "builds: $(basename "$patch")"
+	done
+}
+
+for part in $CHECK_ONLY; do
+	"$part"
 done
 exit $bad

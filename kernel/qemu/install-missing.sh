@@ -1,12 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Everything `make test-kernel` needs on a bare Debian 12.
+# Everything `make test-kernel` needs on a bare Debian 12; with `cross`, what
+# kernel-check-series needs.
+# gcc-12-multilib and not gcc-multilib, beside which Debian's compilers for other
+# architectures cannot be installed. All that is missed is /usr/include/asm.
 set -eu
 . "$(dirname "$0")/env.sh"
 
-packages="linux-source-6.12 qemu-system-x86 busybox-static gcc-multilib
+packages="linux-source-6.12 qemu-system-x86 busybox-static gcc-12-multilib
 	libc6-dev-i386 libc6-dev-x32 make flex bison bc libelf-dev libssl-dev cpio xz-utils
 	gzip git ccache util-linux perl python3"
+[ "${1:-}" != cross ] || packages="$packages clang-16 lld-16 llvm-16"
 
 # shellcheck disable=SC2086
 "$tree/../scripts/require_packages.sh" $packages >&2
