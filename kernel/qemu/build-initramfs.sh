@@ -1,20 +1,22 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# build-initramfs.sh IMAGE_DIR [USERSPACE_DIR]: prints the path of an initramfs
+# build-initramfs.sh IMAGE_DIR [DIRECTORY...]: prints the path of an initramfs
 # with busybox, the guest tests for three ABIs, the plans, and the kernel selftests
-# that were built from the same source as IMAGE_DIR's kernel. With USERSPACE_DIR,
-# what build-userspace.sh made is in it too. DEADBOLT_BIN, if set, takes the place
-# of its /bin/deadbolt.
+# that were built from the same source as IMAGE_DIR's kernel. What is in the
+# DIRECTORYs (build-userspace.sh, build-mainline.sh) is in its root too.
+# DEADBOLT_BIN, if set, takes the place of its /bin/deadbolt.
 set -eu
 . "$(dirname "$0")/env.sh"
 
-image=$1 userspace=${2:-}
+image=$1
+shift
 busybox=/bin/busybox
-scripts="$here/ksft $here/broken-boot $here/crash-test $here/doctor $here/gtest"
+scripts="$here/ksft $here/broken-boot $here/crash-test $here/doctor $here/gtest
+	$here/mainline"
 # shellcheck disable=SC2086
 key=$( { gcc -dumpfullversion; content_key "$tree/selftests" "$here/plans" "$here/init" \
 		$scripts "$here/build-initramfs.sh" "$busybox" "$image/ksft" \
-		${userspace:+"$userspace"} ${DEADBOLT_BIN:+"$DEADBOLT_BIN"}; } | text_key)
+		"$@" ${DEADBOLT_BIN:+"$DEADBOLT_BIN"}; } | text_key)
 archive=$cache/initramfs/$key.cpio.gz
 if [ -s "$archive" ]; then
 	echo "$archive"
@@ -32,10 +34,10 @@ cp $scripts "$root/bin/"
 cp -r "$here/plans" "$root/plans"
 cp -r "$image/ksft" "$root/ksft"
 chmod 755 "$root/init" "$root/bin"/*
-if [ -n "$userspace" ]; then
-	cp -r "$userspace/." "$root/"
-	ln -s lib64 "$root/lib"
-fi
+for directory; do
+	cp -r "$directory/." "$root/"
+done
+[ ! -d "$root/lib64" ] || ln -s lib64 "$root/lib"
 [ -z "${DEADBOLT_BIN:-}" ] || install -m 755 "$DEADBOLT_BIN" "$root/bin/deadbolt"
 for abi in 64 32 x32; do
 	"${MAKE:-make}" -s -C "$tree/selftests" ABI=$abi OUT="$root/bin/guest$abi" >&2
