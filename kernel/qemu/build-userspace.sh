@@ -10,7 +10,7 @@ set -eu
 root=$(cd "$tree/.." && pwd)
 build=$root/build/guest
 tests="priority_inheritance_test priority_queue_test robust_pi_mutex_test
-	robust_mutex_results_test robust_mutex_waiters_test robust_mutex_timed_test
+	robust_mutex_results_test robust_mutex_waiters_test unlock_bad_words_test
 	storm_test"
 
 key=$( { g++ -dumpfullversion; content_key "$root/include" "$root/src" "$root/cmake" \

@@ -12,14 +12,16 @@ set -eu
 stock=$("$here/build-kernel.sh" base)
 patched=$("$here/build-kernel.sh" patched)
 noreplay=$("$here/build-kernel.sh" noreplay)
-stock_rd=$("$here/build-initramfs.sh" "$stock")
-patched_rd=$("$here/build-initramfs.sh" "$patched")
+mainline=$("$here/build-mainline.sh")
+stock_rd=$("$here/build-initramfs.sh" "$stock" "$mainline")
+patched_rd=$("$here/build-initramfs.sh" "$patched" "$mainline")
 userspace=$("$here/build-userspace.sh")
 userspace_rd=$("$here/build-initramfs.sh" "$patched" "$userspace")
 
 # name          kernel initramfs seconds  kernel arguments
 boots=(
 "userspace     $patched  $userspace_rd 3600"
+"userspace-mainline $patched $userspace_rd 3600"
 "userspace-novdso $patched $userspace_rd 3600 vdso=0 vdso32=0"
 "vdso-kill     $patched  $patched_rd 3600"
 "vdso-signal   $patched  $patched_rd 3600"
@@ -134,12 +136,13 @@ trap - EXIT
 cat "$LOGS"/*.verdict > "$LOGS/summary"
 grep -h -a '^# figure' "$LOGS"/*.tap | tr -d '\r' | sed 's/^# //' >> "$LOGS/summary" || true
 grep -h '^figure' "$LOGS"/*.judged >> "$LOGS/summary" || true
-# An exit with an empty list: patched against unpatched, in instructions.
+# What a system call costs in instructions, patched against unpatched.
 if [ -s "$LOGS/counted-patched.tap" ] && [ -s "$LOGS/counted-stock.tap" ]; then
 	cat "$LOGS/counted-stock.tap" "$LOGS/counted-patched.tap" | tr -d '\r' | awk '
-		/^# exit-ns/ && !($3 in stock) { stock[$3] = $5; next }
-		/^# exit-ns/ { printf "figure exit %s with an empty list, patched / unpatched: %.4f (%d and %d instructions)\n",
-			$3, $5 / stock[$3], $5, stock[$3] }' >> "$LOGS/summary"
+		!/^# cost-ns / { next }
+		!(($3, $4) in stock) { stock[$3, $4] = $5; next }
+		{ printf "figure %s %s, patched / unpatched: %.4f (%d and %d instructions)\n",
+			$3, $4, $5 / stock[$3, $4], $5, stock[$3, $4] }' >> "$LOGS/summary"
 fi
 passed=$(grep -c '^PASS' "$LOGS/summary" || true)
 failed=$(grep -c '^FAIL' "$LOGS/summary" || true)

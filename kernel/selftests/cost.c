@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * cost patched|stock: lock and unlock with the vDSO, with a local block and by
- * system call, and the exit of a task with an empty list. Measured in pairs,
+ * system call, the exit of a task with an empty list, and a FUTEX_WAKE of nobody by
+ * a thread with a list. Measured in pairs,
  * turn about, and reported as ratios: the guest runs under emulation with a
  * debugging kernel, where an absolute figure means little. test.sh boots this
  * with -icount, so that a nanosecond is an instruction and the figures of two
@@ -120,6 +121,33 @@ static void compare(const char *base, const char *other, double least, double mo
 	   ABI_NAME, other, pair.ratio, base, least, most);
 }
 
+/* A wake of a futex that nobody sleeps on, by a thread that registered its list. */
+static double wakes(int flags)
+{
+	u64 start = now();
+
+	for (int i = 0; i < TURNS; i++)
+		raw_futex(&sh->other_futex, OP_WAKE | flags, 1, 0, NULL, 0);
+	return (double)(now() - start) / TURNS;
+}
+
+static void compare_wakes(void)
+{
+	double private[ROUNDS], shared[ROUNDS];
+	struct pair pair;
+
+	raw_syscall(SYS_set_robust_list, (long)&sh->head, sizeof(sh->head), 0, 0, 0, 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		private[i] = wakes(OP_PRIVATE);
+		shared[i] = wakes(0);
+	}
+	pair = summary(private, shared);
+	note("cost-ns private-wake %s %.0f", ABI_NAME, pair.first);
+	note("cost-ns shared-wake %s %.0f", ABI_NAME, pair.second);
+	ok(pair.ratio > 1 && pair.ratio < 10, "%s a shared wake of nobody costs %.3f of a private one",
+	   ABI_NAME, pair.ratio);
+}
+
 int test_cost(int argc, char **argv)
 {
 	double without[ROUNDS], with[ROUNDS];
@@ -150,8 +178,9 @@ int test_cost(int argc, char **argv)
 	pair = summary(without, with);
 	note("figure exit %s %s, empty list / no list: %.4f (%.4f..%.4f)", ABI_NAME, argv[1], pair.ratio,
 	     pair.low, pair.high);
-	note("exit-ns %s %.0f %.0f", ABI_NAME, pair.first, pair.second);
+	note("cost-ns exit-with-an-empty-list %s %.0f", ABI_NAME, pair.second);
 	ok(pair.ratio > 0.9 && pair.ratio < 1.5, "%s an exit with an empty list costs %.3f of one without",
 	   ABI_NAME, pair.ratio);
+	compare_wakes();
 	return tap_done();
 }

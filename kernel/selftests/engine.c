@@ -140,6 +140,14 @@ static void whole_syscall_pi(void)
 	sh->result = unlock_pi(OP_ROBUST_NATIVE, &at.head->pending);
 }
 
+/* What a libc does with a PI futex that is contended: no vDSO, no flag. */
+static void plain_pi(void)
+{
+	begin(true);
+	sh->result = unlock_pi(0, NULL);
+	end();
+}
+
 /* The broken twins: the same steps in code that no kernel knows. */
 
 static void local_unlock(void)
@@ -200,6 +208,7 @@ const struct engine engines[] = {
 	{ "whole_syscall", false, true, false, whole_syscall, false, false },
 	{ "whole_bitset", false, true, false, whole_bitset, false, false },
 	{ "whole_syscall_pi", true, true, false, whole_syscall_pi, false, false },
+	{ "plain_pi", true, true, false, plain_pi, false, false },
 	{ "local_unlock", false, true, false, local_unlock, false, false },
 	{ "local_pi", true, true, false, local_pi, false, false },
 	{ "forgetful", false, true, false, forgetful, false, false },

@@ -28,6 +28,7 @@ struct shared {
 	volatile int done;	/* the unlock returned */
 	volatile int handled;	/* the signal handler reached its breakpoint */
 	volatile int go;	/* for the sibling thread */
+	volatile int unmapped;	/* by it, the vDSO */
 	volatile long result;
 	u32 other_futex;	/* nobody sleeps here */
 	volatile int waiting[MAX_WAITERS];

@@ -20,6 +20,7 @@ static const struct {
 } tests[] = {
 	{ "attack", test_attack },
 	{ "cost", test_cost },
+	{ "faulting", test_faulting },
 	{ "fuzz", test_fuzz },
 	{ "hostile", test_hostile },
 	{ "moved", test_moved },

@@ -9,6 +9,7 @@ int test_results(int argc, char **argv);
 int test_threads(int argc, char **argv);
 int test_soak(int argc, char **argv);
 int test_cost(int argc, char **argv);
+int test_faulting(int argc, char **argv);
 int test_sgx(int argc, char **argv);
 int test_moved(int argc, char **argv);
 int test_fuzz(int argc, char **argv);

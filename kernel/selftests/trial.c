@@ -37,6 +37,7 @@
 const char *const how_names[HOW_COUNT] = {
 	"killed", "killed at system call entry", "killed at system call exit",
 	"ended by a sibling's exit_group", "ended by a sibling's execve",
+	"moved elsewhere by a debugger and killed", "killed after a sibling unmapped the vDSO",
 	"killed in a handler", "killed in a SA_SIGINFO handler",
 	"killed in a handler that woke another futex", "handler returns",
 	"signal without a stack for its frame",
@@ -134,7 +135,7 @@ pid_t start_pi_waiter(int slot, u32 *word, int priority)
 	_exit(0);
 }
 
-static char state_of(pid_t pid)
+char state_of(pid_t pid)
 {
 	char path[40], text[200], *end;
 	ssize_t got;
@@ -186,6 +187,11 @@ static void on_siginfo(int number, siginfo_t *info, void *context)
 	on_signal(number);
 }
 
+static bool has_sibling(enum how how)
+{
+	return how == HOW_EXIT_GROUP || how == HOW_EXECVE || how == HOW_UNMAPPED;
+}
+
 static void *sibling(void *how)
 {
 	static char *const arguments[] = { "/proc/self/exe", "nothing", NULL };
@@ -193,6 +199,12 @@ static void *sibling(void *how)
 	sh->waiting[0] = 1;
 	while (!sh->go)
 		sched_yield();
+	if ((enum how)(uintptr_t)how == HOW_UNMAPPED) {
+		raw_syscall(SYS_munmap, vdso.begin, vdso.end - vdso.begin, 0, 0, 0, 0);
+		sh->unmapped = 1;
+		for (;;)
+			raw_syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+	}
 	if ((enum how)(uintptr_t)how == HOW_EXECVE)
 		execv(arguments[0], arguments);
 	raw_syscall(SYS_exit_group, 0, 0, 0, 0, 0, 0);
@@ -254,7 +266,7 @@ static void victim(const struct trial *trial)
 	pthread_t thread;
 
 	die_with_parent();
-	if (trial->how == HOW_EXIT_GROUP || trial->how == HOW_EXECVE) {
+	if (has_sibling(trial->how)) {
 		int slot0 = sh->waiting[0];
 
 		sh->waiting[0] = 0;
@@ -299,6 +311,27 @@ static uintptr_t ip_of(pid_t pid)
 #else
 	return regs.eip;
 #endif
+}
+
+/* Where a debugger sends the victim: it never gets to execute this. */
+static void elsewhere(void)
+{
+	BREAK();
+}
+
+static void move_elsewhere(pid_t pid)
+{
+	struct user_regs_struct regs;
+
+	if (ptrace(PTRACE_GETREGS, pid, NULL, &regs))
+		bail("PTRACE_GETREGS: %s", strerror(errno));
+#ifdef __x86_64__
+	regs.rip = (uintptr_t)elsewhere;
+#else
+	regs.eip = (uintptr_t)elsewhere;
+#endif
+	if (ptrace(PTRACE_SETREGS, pid, NULL, &regs))
+		bail("PTRACE_SETREGS: %s", strerror(errno));
 }
 
 static bool at_syscall(pid_t pid)
@@ -562,6 +595,17 @@ static enum end attack_once(struct attack *a, int k, u32 reuse_bits, bool *insid
 	end = was_released ? END_RELEASED : END_HELD;
 	a->tally->trials++;
 	a->tally->released += was_released;
+	/* The kernel settles the slot before a debugger can see the thread. */
+	if (*inside && was_released && sh->head.pending &&
+	    !((uintptr_t)sh->head.pending & ENTRY_NEED_ACTION) && !trial->engine->foreign)
+		a->tally->unmoved++;
+	if (trial->how == HOW_DEBUGGER)
+		move_elsewhere(a->victim);
+	if (trial->how == HOW_UNMAPPED) {
+		sh->go = 1;
+		while (!sh->unmapped)
+			sched_yield();
+	}
 	if (trial->how >= HOW_HANDLER && !signalled(a, was_released)) {
 		a->tally->broken++;
 		goto out;
@@ -597,7 +641,7 @@ static enum end attack_once(struct attack *a, int k, u32 reuse_bits, bool *insid
 
 out:
 	kill(a->victim, SIGKILL);
-	if (trial->how == HOW_EXIT_GROUP || trial->how == HOW_EXECVE)
+	if (has_sibling(trial->how))
 		sh->go = 1;
 	end_victim(a);
 	if (pi_queue)

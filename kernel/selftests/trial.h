@@ -16,6 +16,8 @@ enum how {
 	HOW_SYSCALL_EXIT,	/* and at its exit */
 	HOW_EXIT_GROUP,		/* a sibling thread ends the process */
 	HOW_EXECVE,		/* a sibling thread executes a program */
+	HOW_DEBUGGER,		/* the tracer sets IP elsewhere, then SIGKILL */
+	HOW_UNMAPPED,		/* a sibling thread unmaps the vDSO, then SIGKILL */
 	HOW_HANDLER,		/* a signal, then SIGKILL at the handler's first instruction */
 	HOW_HANDLER_SIGINFO,	/* the same with SA_SIGINFO: another frame for 32-bit */
 	HOW_HANDLER_WAKES,	/* the handler wakes another futex, then SIGKILL */
@@ -36,7 +38,7 @@ struct tally {
 	int stranded;		/* a waiter slept on, or did not get the lock */
 	int other_lost;		/* the lock held throughout was not marked */
 	int strayed;		/* memory beside a lock word was written */
-	int unmoved;		/* in the handler, the state was not in list_op_pending */
+	int unmoved;		/* stopped or in the handler, the state was not in list_op_pending */
 	int unfinished;		/* after the handler returned, the unlock ended wrongly */
 	int misordered;		/* PI waiters did not get it by priority */
 	int broken;		/* the harness: something that cannot happen */
@@ -63,5 +65,6 @@ int wake_all(u32 *word);
 void await_queued(u32 *word, int count);
 void await_pi_blocked(pid_t pid, int slot);
 void reap(pid_t pid);
+char state_of(pid_t pid);				/* 'S' asleep, 'Z' ended, ... */
 
 #endif

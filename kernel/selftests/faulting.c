@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * faulting: SIGKILL arrives while the kernel does the store to list_op_pending that
+ * an interrupted vDSO function owes, and the page has to be read in first. With the
+ * signal pending that fault fails. The lock word, released and reused by then, must
+ * stay as it is, and the locks on the list must be marked all the same.
+ *
+ * The page is absent by userfaultfd(2). The victim shares this process's memory, so
+ * that its faults can be served after it was killed.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tap.h"
+#include "tests.h"
+#include "trial.h"
+#include "vdso.h"
+
+#define BREAK() __asm__ volatile("int3" ::: "memory")
+#define PAGE 4096
+
+static struct head *head;	/* alone in its page */
+static char saved[PAGE] __attribute__((aligned(PAGE)));
+static int faults;		/* the userfaultfd */
+
+static void by_unlock(void)
+{
+	vdso.unlock(&sh->target.word, head);
+}
+
+static void by_pi(void)
+{
+	u32 expected = sh->tid;
+
+	vdso.pi_try_unlock(&sh->target.word, &expected, head);
+}
+
+static void by_mainline(void)
+{
+	if (sizeof(long) == 8)
+		vdso.list64(&sh->target.word, sh->tid, (u64 *)&head->pending);
+	else
+		vdso.list32(&sh->target.word, sh->tid, (u32 *)&head->pending);
+}
+
+/* The broken twin: the kernel does not know this code. */
+static void by_local_code(void)
+{
+	__atomic_exchange_n(&sh->target.word, 0, __ATOMIC_SEQ_CST);
+	*(struct node *volatile *)&head->pending = NULL;
+}
+
+/* No libc: the thread's own data is the parent's. */
+static int victim(void *run)
+{
+	sh->tid = raw_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+	sh->held.word = sh->target.word = sh->tid;
+	raw_syscall(SYS_set_robust_list, (long)head, sizeof(*head), 0, 0, 0, 0);
+	raw_syscall(SYS_ptrace, PTRACE_TRACEME, 0, 0, 0, 0, 0);
+	BREAK();
+	((void (*)(void))run)();
+	sh->done = 1;
+	BREAK();
+	raw_syscall(SYS_exit, 0, 0, 0, 0, 0, 0);
+	return 0;
+}
+
+static pid_t start(void (*run)(void), bool pi)
+{
+	static char stack[32768] __attribute__((aligned(16)));
+	int status;
+	pid_t pid;
+
+	memset(sh, 0, sizeof(*sh));
+	sh->held.node.next = &head->list;
+	*head = (struct head){ { &sh->held.node }, LOCK_OFFSET,
+			       (struct node *)((uintptr_t)&sh->target.node | (pi ? ENTRY_PI : 0)) };
+	pid = clone(victim, stack + sizeof(stack), CLONE_VM | SIGCHLD, (void *)run);
+	if (pid < 0 || waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status))
+		bail("the victim did not start: %s", strerror(errno));
+	return pid;
+}
+
+static void step(pid_t pid)
+{
+	int status;
+
+	ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL);
+	if (waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status))
+		bail("the victim ended while it was stepped");
+}
+
+/* Whether somebody waits for the page. */
+static bool fault_within(int milliseconds)
+{
+	struct pollfd poller = { faults, POLLIN, 0 };
+	struct uffd_msg message;
+
+	return poll(&poller, 1, milliseconds) == 1 &&
+	       read(faults, &message, sizeof(message)) == sizeof(message);
+}
+
+static void serve(void)
+{
+	struct uffdio_copy copy = { (uintptr_t)head, (uintptr_t)saved, PAGE, 0, 0 };
+
+	if (ioctl(faults, UFFDIO_COPY, &copy))
+		bail("UFFDIO_COPY: %s", strerror(errno));
+}
+
+static void attack(const char *name, void (*run)(void), bool pi, bool known)
+{
+	pid_t pid = start(run, pi);
+	int steps = 0, status = 0;
+	bool waited, served = false;
+	u32 reuse;
+
+	while (sh->target.word && !sh->done) {
+		step(pid);
+		steps++;
+	}
+	reap(pid);
+	if (sh->target.word)
+		bail("%s releases nothing", name);
+
+	pid = start(run, pi);
+	for (int i = 1; i < steps; i++)
+		step(pid);
+	memcpy(saved, head, PAGE);
+	madvise(head, PAGE, MADV_DONTNEED);
+	ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL);
+	/* With the twin nobody looks at the page before the exit. */
+	waited = fault_within(known ? 60000 : 2000);
+	reuse = sh->tid;
+	sh->target.word = reuse;
+	kill(pid, SIGKILL);
+	while (waitpid(pid, &status, WNOHANG | __WALL) != pid || WIFSTOPPED(status)) {
+		if (fault_within(20)) {
+			serve();
+			served = true;
+		}
+	}
+	ok(waited == known && served && (sh->target.word == reuse) == known &&
+	   sh->held.word == WORD_DIED,
+	   "%s %s, killed while the store to list_op_pending waits for its page: word %s, list %s",
+	   ABI_NAME, name, sh->target.word == reuse ? "as it was" : "corrupted",
+	   sh->held.word == WORD_DIED ? "marked" : "given up");
+	if (!served)
+		serve();
+}
+
+int test_faulting(int argc, char **argv)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	(void)argv;
+	if (argc != 1 || !vdso.unlock || !vdso.pi_try_unlock)
+		bail("usage: faulting, on a kernel with the functions");
+	trial_setup();
+	head = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	faults = raw_syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0, 0);
+	range.range = (struct uffdio_range){ (uintptr_t)head, PAGE };
+	head->pending = NULL;
+	if (faults < 0 || ioctl(faults, UFFDIO_API, &api) || ioctl(faults, UFFDIO_REGISTER, &range))
+		bail("userfaultfd: %d, %s", faults, strerror(errno));
+	attack("unlock", by_unlock, false, true);
+	attack("PI try_unlock", by_pi, true, true);
+	attack("mainline's try_unlock", by_mainline, false, true);
+	attack("local code", by_local_code, false, false);
+	return tap_done();
+}
