@@ -11,8 +11,8 @@ set -eu
 image=$1
 shift
 busybox=/bin/busybox
-scripts="$here/ksft $here/broken-boot $here/crash-test $here/doctor $here/gtest
-	$here/mainline"
+scripts="$here/ksft $here/ksft-faults $here/broken-boot $here/crash-test $here/crash-matrix
+	$here/doctor $here/gtest $here/mainline"
 # shellcheck disable=SC2086
 key=$( { gcc -dumpfullversion; content_key "$tree/selftests" "$here/plans" "$here/init" \
 		$scripts "$here/build-initramfs.sh" "$busybox" "$image/ksft" \

@@ -14,7 +14,8 @@ mkdir -p "$out"
 CFLAGS='-static -w' KHDR_INCLUDES="-isystem $obj/usr/include" \
 	make -C "$suite" OUTPUT="$out" CC=gcc all
 find "$out" -type f ! -perm -u+x -delete
-sed -n 's/^\.\/\([a-z0-9_]*\) *\$COLOR */\1 /p' "$suite/run.sh" | sed 's/ *$//' > "$out/list.new"
+# With "$COLOR" behind the name up to Linux 6.12, without later.
+sed -n 's/^\.\/\([a-z0-9_]*\) *\(\$COLOR\)\? */\1 /p' "$suite/run.sh" | sed 's/ *$//' > "$out/list.new"
 [ -s "$out/list.new" ]
 for program in "$out"/futex_* "$out"/robust_*; do
 	[ -x "$program" ] || continue

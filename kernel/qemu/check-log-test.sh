@@ -128,4 +128,34 @@ refuses_rows "no PI rows" "not one row" /robust_pi_mutex/d
 refuses_rows "a libc without a fault" "would not be seen" 's/corrupted":3/corrupted":0/'
 refuses_rows "no rows" "no engine" d
 
-say "check-log.sh and check-crash-test.sh: the good passed, $refused bad ones refused"
+# The same for check-matrix.sh: what a kernel protects, what a guard does, and two controls.
+{
+	for pair in "vdso none" "local none" "local bpf" "libc none" "libc ptrace" "region none"; do
+		set -- $pair
+		case $1 in libc) subjects="glibc glibc_pi" ;; region) subjects=mutex ;;
+		*) subjects="robust_mutex robust_pi_mutex" ;; esac
+		rows "$1" "$subjects" "reuse exec_self_thread" | sed "s/crash-test.*/crash-matrix $pair/
+			s/\"guard\":\"none\"/\"guard\":\"$2\"/; /exec_self_thread/s/\"lost\":0/\"lost\":5/"
+	done
+} | sed '/crash-matrix local none/,/crash-matrix local bpf/s/corrupted":0/corrupted":3/
+	/crash-matrix libc none/,/crash-matrix libc ptrace/s/corrupted":0/corrupted":3/' > "$work/rows"
+matrix=stock-7.3
+judge_rows() { "$here/check-matrix.sh" $matrix "$work/$1" > "$work/said"; }
+judge_rows rows || { cat "$work/said"; die "check-matrix.sh refuses good rows"; }
+refuses_rows "corruption on a kernel that protects" "corrupted: vdso" '2s/corrupted":0/corrupted":1/'
+refuses_rows "corruption under a guard" "corrupted: local bpf" '/"bpf"/s/corrupted":0/corrupted":1/'
+refuses_rows "corruption of a guarded libc" "corrupted: libc ptrace" '/"ptrace"/s/corrupted":0/corrupted":1/'
+refuses_rows "a lost lock" "lost or stranded: vdso" '2s/lost":0/lost":1/'
+refuses_rows "a stranded waiter" "lost or stranded: region" '/"mutex"/s/stranded":0/stranded":1/'
+refuses_rows "no corruption where nothing protects" "would not be seen: local" 's/corrupted":3/corrupted":0/'
+refuses_rows "another guard" "another guard" '2s/"none"/"bpf"/'
+refuses_rows "another engine" "another engine" '2s/"engine":"vdso"/"engine":"local"/'
+refuses_rows "no kills" "nothing was killed" '2s/points":9/points":0/'
+refuses_rows "points that were not judged" "not judged" '2s/judged":0/judged":1/'
+refuses_rows "no row of an engine" "no row of vdso none" '2,5d'
+refuses_rows "no rows" "no rows" d
+matrix=patched-7.3
+if judge_rows rows; then die "check-matrix.sh excuses exec_self_thread where it is mended"; fi
+refused=$((refused + 1))
+
+say "check-log.sh, check-crash-test.sh and check-matrix.sh: the good passed, $refused bad ones refused"

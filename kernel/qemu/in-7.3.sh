@@ -1,0 +1,21 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# in-7.3.sh COMMAND...: runs one of the scripts beside it for the series for Linux 7.3
+# (kernel/patches/7.3), with sources, builds and images of its own in the cache.
+# SERIES_VERSION=7.2 applies the same series to Linux 7.2.
+set -eu
+. "$(dirname "$0")/env.sh"
+
+: "${SERIES_VERSION:=7.3}"
+case $SERIES_VERSION in
+7.2) suite=sid ;;
+7.3) suite=experimental ;;
+*) die "no such version: $SERIES_VERSION" ;;
+esac
+export CCACHE_DIR
+tarball=$cache/sources/linux-source-$SERIES_VERSION.tar.xz
+"$here/debian-file.sh" $suite "linux-source-$SERIES_VERSION" \
+	"*/linux-source-$SERIES_VERSION.tar.xz" "$tarball"
+export KERNEL_TARBALL="$tarball" KERNEL_PATCHES="$tree/patches/7.3"
+export DEADBOLT_CACHE="$DEADBOLT_CACHE/linux-$SERIES_VERSION"
+exec "$@"
