@@ -3,6 +3,7 @@
 #ifndef DEADBOLT_BASE_FILE_HPP
 #define DEADBOLT_BASE_FILE_HPP
 
+#include <base/descriptor.hpp>
 #include <base/file_identity.hpp>
 #include <cstdint>
 #include <fcntl.h>
@@ -20,29 +21,8 @@ int above_standard(int descriptor) noexcept;
 // Another descriptor of the same open file description.
 int duplicate(int descriptor) noexcept;
 
-inline void close_file(int descriptor) noexcept {
-  arch::raw_syscall(SYS_close, descriptor);
-}
-
-// A descriptor that closes itself.
-class file {
-public:
-  explicit file(int descriptor) noexcept : descriptor_{descriptor} {}
-  file(const file&) = delete;
-  file& operator=(const file&) = delete;
-  ~file() {
-    if (descriptor_ >= 0) close_file(descriptor_);
-  }
-  [[nodiscard]] int get() const noexcept { return descriptor_; }
-  [[nodiscard]] int release() noexcept {
-    const int descriptor = descriptor_;
-    descriptor_ = -1;
-    return descriptor;
-  }
-
-private:
-  int descriptor_;
-};
+// The descriptor of an open file.
+using file = descriptor;
 
 // "/proc/thread-self/fd/N": the name of an open file, to open it anew or to link it. Not
 // /proc/self, which names the main thread: that may have called pthread_exit().

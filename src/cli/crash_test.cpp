@@ -3,7 +3,7 @@
 #include "cli/json_text.hpp"
 #include "cli/subcommand.hpp"
 #include "crash/campaign.hpp"
-#include "crash/catalogue.hpp"
+#include "crash/locks.hpp"
 #include "crash/report.hpp"
 #include "guard/bpf/pins.hpp"
 #include "guard/ptrace/permission.hpp"

@@ -5,7 +5,7 @@
 #include "cli/subcommand.hpp"
 #include "guard/bpf/attach.hpp"
 #include "guard/bpf/pins.hpp"
-#include "guard/windows/known_libcs.hpp"
+#include "guard/unlock_windows/known_libcs.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>

@@ -3,7 +3,7 @@
 #include "cli/json_text.hpp"
 #include "cli/subcommand.hpp"
 #include "guard/ptrace/guarded_command.hpp"
-#include "guard/windows/known_libcs.hpp"
+#include "guard/unlock_windows/known_libcs.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // deadbolt windows [LIBC]
 #include "cli/subcommand.hpp"
-#include "guard/windows/known_libcs.hpp"
-#include "guard/windows/measure.hpp"
+#include "guard/unlock_windows/known_libcs.hpp"
+#include "guard/unlock_windows/measure.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>

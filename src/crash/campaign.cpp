@@ -1,31 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "crash/campaign.hpp"
 
-#include "crash/trial_pool.hpp"
+#include "crash/pool.hpp"
 
 #include <algorithm>
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <numeric>
 
 namespace deadbolt::crash {
 namespace {
 
-// Far beyond the end of any operation: the victim stops at the end by itself.
+// Beyond the end of any operation, where the victim stops by itself.
 constexpr std::uint32_t to_the_end = UINT32_MAX;
-
-// Victims are forks of this process: their addresses are its own.
-std::string name_place(std::uint64_t address) {
-  Dl_info info{};
-  if (dladdr(reinterpret_cast<const void*>(address), &info) == 0)
-    return fmt::format("{:#x}", address);
-  if (info.dli_sname != nullptr) {
-    return fmt::format("{}+{:#x}", info.dli_sname,
-                       address - reinterpret_cast<std::uint64_t>(info.dli_saddr));
-  }
-  const std::string_view file = info.dli_fname;
-  return fmt::format("{}+{:#x}", file.substr(file.rfind('/') + 1),
-                     address - reinterpret_cast<std::uint64_t>(info.dli_fbase));
-}
 
 std::size_t most_operations(const std::vector<const scenario*>& scenarios) {
   std::size_t most = 0;
@@ -38,7 +25,9 @@ void add(row& to, const task& task, const result& result) {
   const std::string operation{task.attack->operations()[task.operation]};
   if (!result.judged) {
     ++to.not_judged;
-    to.findings.push_back({operation, task.kill_at, {}, "not judged", result.failure});
+    std::optional<std::uint32_t> kill_at;
+    if (task.kill_at != to_the_end) kill_at = task.kill_at;
+    to.findings.push_back({operation, kill_at, {}, "not judged", result.failure});
     return;
   }
   const verdict& verdict = *result.judged;
@@ -49,6 +38,38 @@ void add(row& to, const task& task, const result& result) {
 }
 
 } // namespace
+
+std::uint32_t row::kill_points() const noexcept {
+  return std::accumulate(counts.begin(), counts.end(), 0u);
+}
+
+bool row::is_protected() const {
+  return guard->protects() || target->protected_by_itself();
+}
+
+standing row::judge() const {
+  if (!target->ours() || !is_protected()) return standing::comparison;
+  // A row without a single kill point proves nothing.
+  if (kill_points() == 0 || not_judged != 0) return standing::unclean;
+  std::uint32_t bad = count(outcome::corrupted);
+  if (!is_limited(*attack, *target)) bad += count(outcome::lost) + count(outcome::stranded);
+  return bad == 0 ? standing::clean : standing::unclean;
+}
+
+std::string name_place(trace::address instruction) {
+  const std::uint64_t address = instruction.value();
+  Dl_info info{};
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a victim is a fork of this process
+  if (dladdr(reinterpret_cast<const void*>(address), &info) == 0)
+    return fmt::format("{:#x}", address);
+  if (info.dli_sname != nullptr) {
+    return fmt::format("{}+{:#x}", info.dli_sname,
+                       address - reinterpret_cast<std::uint64_t>(info.dli_saddr));
+  }
+  const std::string_view file = info.dli_fname;
+  return fmt::format("{}+{:#x}", file.substr(file.rfind('/') + 1),
+                     address - reinterpret_cast<std::uint64_t>(info.dli_fbase));
+}
 
 std::vector<row> run_campaign(const campaign_plan& plan) {
   for (const guard_driver* const guard : plan.guards) guard->prepare();
@@ -61,8 +82,8 @@ std::vector<row> run_campaign(const campaign_plan& plan) {
         rows.push_back({.target = target, .attack = attack, .guard = guard});
     }
 
-  // How long each operation is: its last instruction is a kill point like the others,
-  // and the result of this run counts.
+  // A first run of each operation finds its length. It kills behind the last instruction, which is
+  // a kill point like the others: its result counts.
   struct origin {
     task what;
     std::size_t row;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Trouble in the harness itself, as against trouble that it finds.
+// An error of the harness itself, not one that it finds in a lock.
 #ifndef DEADBOLT_CRASH_FAILURE_HPP
 #define DEADBOLT_CRASH_FAILURE_HPP
 
@@ -16,7 +16,7 @@ public:
   using std::runtime_error::runtime_error;
 };
 
-// The victim did not take the path that another one took before it.
+// The victim did not execute the instructions that another one executed before it.
 class other_path : public failure {
 public:
   other_path() : failure{"the operation took another path than in its first run"} {}

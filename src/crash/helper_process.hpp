@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
-// A process, or a thread of the victim's process, that does to locks what it is told.
+// Helper processes: they do to locks what the trial tells them, one request at a time.
 #ifndef DEADBOLT_CRASH_HELPER_PROCESS_HPP
 #define DEADBOLT_CRASH_HELPER_PROCESS_HPP
 
 #include "crash/subject.hpp"
+#include "trace/process.hpp"
+
+#include <base/descriptor.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -12,7 +15,7 @@
 
 namespace deadbolt::crash {
 
-enum class deed : std::uint8_t {
+enum class action : std::uint8_t {
   lock,
   try_lock,
   mark_consistent,
@@ -20,61 +23,53 @@ enum class deed : std::uint8_t {
   destroy,
   map_over,   // maps `descriptor` over the lock's pages with MAP_FIXED
   exit_group, // ends the whole process; no reply
-  execve,     // becomes the quiet program; no reply
+  execve,     // executes the quiet program; no reply
 };
 
-struct order {
-  deed what;
+struct request {
+  action what;
   void* lock;
-  std::size_t length; // map_over
-  int descriptor;     // map_over, execve
+  std::size_t length = 0; // map_over
+  int descriptor = -1;    // map_over, execve
 };
 
-// The two ends of a helper_process's strings.
-class strings {
+// Carries requests from the trial to a helper, and replies back. The helper is a process or a
+// thread that is made after the channel.
+class channel {
 public:
-  strings();
-  strings(const strings&) = delete;
-  strings& operator=(const strings&) = delete;
-  ~strings();
+  channel();
 
-  // The controller's end. A helper_process has one order at a time.
-  void send(const order& order) const;
+  // The trial's end. Each request but the two without a reply is followed by its reply.
+  void send(const request& request) const;
   [[nodiscard]] std::optional<grant> reply(std::chrono::milliseconds patience) const;
-  [[nodiscard]] bool reply_is_there() const noexcept;
-  // An order that does not wait, and its reply. No reply is thrown: the helper_process, or the
+  [[nodiscard]] bool has_reply() const noexcept;
+  // A request whose action does not wait, and its reply. Throws when none comes: the helper, or the
   // subject in it, broke down.
-  grant make(deed what, void* lock) const;
+  grant call(action what, void* lock) const;
 
-  // The helper_process's end: obeys until it is killed.
-  [[noreturn]] void obey(const subject& subject) const;
+  // The helper's end: carries requests out until it is killed.
+  [[noreturn]] void serve(const subject& subject) const;
 
 private:
-  int controller_;
-  int helper_;
+  base::descriptor trial_;
+  base::descriptor helper_;
 };
 
-// A process on strings, killed when the object goes.
 class helper_process {
 public:
   explicit helper_process(const subject& subject);
-  helper_process(const helper_process&) = delete;
-  helper_process& operator=(const helper_process&) = delete;
-  ~helper_process() { kill(); }
 
-  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
-  [[nodiscard]] const strings& on() const noexcept { return strings_; }
-  // Returns when the helper_process sleeps in a lock operation, or has finished it.
+  [[nodiscard]] pid_t pid() const noexcept { return process_.pid(); }
+  [[nodiscard]] const class channel& channel() const noexcept { return channel_; }
+  // Returns when the process sleeps in a lock operation, or has finished it.
   void await_sleep() const;
-  // As strings::reply(); but time for which it was ready to run and the machine was busy does
+  // As channel::reply(), but time in which the process was ready to run and had no processor does
   // not count.
   [[nodiscard]] std::optional<grant> reply(std::chrono::milliseconds patience) const;
-  // Kills and reaps it.
-  void kill() noexcept;
 
 private:
-  strings strings_;
-  pid_t pid_;
+  class channel channel_;
+  trace::child_process process_;
 };
 
 } // namespace deadbolt::crash

@@ -52,8 +52,11 @@ void add_findings(std::string& to, const row& row, bool all) {
                      row.findings.size() - 1);
       return;
     }
-    fmt::format_to(std::back_inserter(to), "    {}: {} + {} instructions, {}: {}\n", finding.result,
-                   finding.operation, finding.kill_at, finding.place, finding.text);
+    const std::string where =
+        finding.kill_at ? fmt::format("{} + {} instructions", finding.operation, *finding.kill_at)
+                        : finding.operation + ", in its first run";
+    fmt::format_to(std::back_inserter(to), "    {}: {}{}{}: {}\n", finding.result, where,
+                   finding.place.empty() ? "" : ", ", finding.place, finding.text);
     ++shown;
   }
 }
@@ -109,7 +112,8 @@ nlohmann::ordered_json json_of(std::span<const row> rows) {
     nlohmann::ordered_json findings = nlohmann::ordered_json::array();
     for (const finding& finding : row.findings) {
       findings.push_back({{"operation", finding.operation},
-                          {"kill_at", finding.kill_at},
+                          {"kill_at", finding.kill_at ? nlohmann::ordered_json(*finding.kill_at)
+                                                      : nlohmann::ordered_json()},
                           {"place", finding.place},
                           {"result", finding.result},
                           {"finding", finding.text}});

@@ -3,7 +3,7 @@
 #ifndef DEADBOLT_CRASH_REPORT_HPP
 #define DEADBOLT_CRASH_REPORT_HPP
 
-#include "crash/row.hpp"
+#include "crash/campaign.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 #include <span>

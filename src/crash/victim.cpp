@@ -1,40 +1,281 @@
 // SPDX-License-Identifier: MIT
-// The tracer's side of a victim.
 #include "crash/victim.hpp"
 
+#include "base/vdso_image.hpp"
 #include "crash/failure.hpp"
-#include "crash/process.hpp"
-#include "crash/quiet_program.hpp"
-#include "crash/status_page.hpp"
-#include "crash/stepped_call.hpp"
-#include "crash/vdso_places.hpp"
 
 #include <algorithm>
-#include <cstddef>
-#include <cstring>
+#include <atomic>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <new>
+#include <pthread.h>
+#include <quiet_program.hpp>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+// Where a victim stops by itself; see arch/<architecture>/stepped_call.S.
+extern "C" {
+void deadbolt_crash_stepped_call(void (*operation)(void*), void* argument);
+void deadbolt_crash_stop();
+extern const char deadbolt_crash_stepped_begin[];
+extern const char deadbolt_crash_stepped_end[];
+extern const char deadbolt_crash_stopped[];
+}
+
 namespace deadbolt::crash {
+
+// The memory of a trial.
+
 namespace {
 
-void request(__ptrace_request what, pid_t tid, std::uintptr_t data) {
-  if (ptrace(what, tid, nullptr, data) != 0) fail_with_errno("ptrace of the victim");
+constexpr std::size_t places = 2 + trial_memory::companions;
+
+std::size_t whole_pages(std::size_t size) {
+  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  return (size + page - 1) / page * page;
 }
 
-void request(__ptrace_request what, pid_t tid, std::uint64_t address, std::uint64_t data) {
-  if (ptrace(what, tid, address, data) != 0) fail_with_errno("ptrace of the victim");
+} // namespace
+
+trial_memory::trial_memory(const subject& subject)
+    : subject_{subject}, stride_{whole_pages(subject.size())}, base_{subject.map_memory(places *
+                                                                                        stride_)} {
+  if (base_ == nullptr) fail_with_errno("the trial's memory");
 }
 
-bool is_event(int status, int event) noexcept {
-  return WIFSTOPPED(status) && status >> 8 == (SIGTRAP | event << 8);
+trial_memory::~trial_memory() {
+  subject_.unmap_memory(base_, places * stride_);
+}
+
+// Paths.
+
+std::size_t last_new_place(std::span<const std::uint64_t> instructions,
+                           std::size_t index) noexcept {
+  const auto is_new = [&](std::size_t at) {
+    const auto before = instructions.first(at);
+    return std::find(before.begin(), before.end(), instructions[at]) == before.end();
+  };
+  std::size_t at = index;
+  while (at > 0 && !is_new(at)) --at;
+  return at;
+}
+
+path_store::path_store(std::size_t count)
+    : length_{std::max<std::size_t>(count, 1) * sizeof(path)} {
+  // Zeroes are empty paths, and pages that are never written take no memory.
+  void* const memory =
+      mmap(nullptr, length_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) fail_with_errno("mmap of the paths");
+  paths_ = static_cast<path*>(memory);
+}
+
+path_store::~path_store() {
+  munmap(paths_, length_);
+}
+
+// The vDSO.
+
+namespace {
+
+const base::vdso_image& vdso() {
+  static const base::vdso_image image = base::this_process_vdso();
+  return image;
+}
+
+trace::address address_of(const void* pointer) noexcept {
+  return trace::address{reinterpret_cast<std::uint64_t>(pointer)};
+}
+
+} // namespace
+
+bool is_in_vdso(trace::address address) {
+  return address.value() - address_of(vdso().base).value() < vdso().size;
+}
+
+trace::address clock_in_vdso() {
+  static const trace::address entry = address_of(vdso().find_function("__vdso_clock_gettime"));
+  return entry;
+}
+
+// The program that a victim becomes by execve.
+
+namespace {
+
+constexpr int quiet_program_failed = 71;
+constexpr Elf64_Addr program_base = 0x400000;
+
+struct program {
+  Elf64_Ehdr header;
+  Elf64_Phdr segment;
+  decltype(quiet_code) code;
+};
+
+constexpr program quiet{
+    .header = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+               .e_type = ET_EXEC,
+               .e_machine = quiet_machine,
+               .e_version = EV_CURRENT,
+               .e_entry = program_base + offsetof(program, code),
+               .e_phoff = offsetof(program, segment),
+               .e_shoff = 0,
+               .e_flags = 0,
+               .e_ehsize = sizeof(Elf64_Ehdr),
+               .e_phentsize = sizeof(Elf64_Phdr),
+               .e_phnum = 1,
+               .e_shentsize = 0,
+               .e_shnum = 0,
+               .e_shstrndx = 0},
+    .segment = {.p_type = PT_LOAD,
+                .p_flags = PF_R | PF_X,
+                .p_offset = 0,
+                .p_vaddr = program_base,
+                .p_paddr = program_base,
+                .p_filesz = sizeof(program),
+                .p_memsz = sizeof(program),
+                .p_align = 0x1000},
+    .code = quiet_code};
+
+} // namespace
+
+base::descriptor open_quiet_program() {
+  // Since Linux 6.3, which can be configured to require it; older kernels refuse it.
+  constexpr unsigned executable = 0x10; // MFD_EXEC
+  base::descriptor file{memfd_create("deadbolt-quiet", MFD_CLOEXEC | executable)};
+  if (!file) file = base::descriptor{memfd_create("deadbolt-quiet", MFD_CLOEXEC)};
+  if (!file) fail_with_errno("memfd_create");
+  if (write(file.get(), &quiet, sizeof quiet) != sizeof quiet) fail_with_errno("write to a memfd");
+  return file;
+}
+
+void execute_quiet_program(int descriptor) noexcept {
+  char name[] = "deadbolt-quiet";
+  char* const arguments[] = {name, nullptr};
+  char* const environment[] = {nullptr};
+  execveat(descriptor, "", arguments, environment, AT_EMPTY_PATH);
+  _exit(quiet_program_failed);
+}
+
+// The victim's side: it runs in the child until the tracer stops it.
+
+// In shared memory. The victim writes it once, before it is stepped; the tracer reads it.
+struct victim::status_page {
+  enum class trouble : std::uint32_t { none, lock_refused, not_traceable, no_thread };
+
+  // order: publish() and report() release what was stored before them to the tracer's acquire
+  // loads.
+  std::atomic<pid_t> tid{0};
+  std::atomic<trouble> what{trouble::none};
+  int error = 0;
+
+  void publish(pid_t stepped) noexcept { tid.store(stepped, std::memory_order_release); }
+  [[noreturn]] void report(trouble found, int because) noexcept {
+    error = because;
+    what.store(found, std::memory_order_release);
+    _exit(1);
+  }
+};
+
+namespace {
+
+// A signal handler has no argument of its own: set before it can run.
+int handler_executes = -1;
+
+void handler(int /*signal*/) {
+  deadbolt_crash_stop();
+  if (handler_executes >= 0) execute_quiet_program(handler_executes);
+  for (;;) pause();
+}
+
+struct operation_call {
+  const subject& target;
+  void* lock;
+};
+
+void call_lock(void* argument) {
+  const auto* const call = static_cast<operation_call*>(argument);
+  call->target.victims_lock(call->lock);
+}
+
+void call_unlock(void* argument) {
+  const auto* const call = static_cast<operation_call*>(argument);
+  call->target.victims_unlock(call->lock);
+}
+
+} // namespace
+
+void victim::be_stepped(const subject& subject, const trial_memory& memory,
+                        const victim_plan& plan) {
+  subject.enter_thread(memory.scratch());
+  const auto hold = [&](void* lock) {
+    if (subject.victims_lock(lock) != grant::acquired)
+      page_->report(status_page::trouble::lock_refused, 0);
+  };
+  hold(memory.companion(0));
+  if (plan.operation == stepped_operation::unlock) hold(memory.lock());
+  hold(memory.companion(1));
+
+  if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0)
+    page_->report(status_page::trouble::not_traceable, errno);
+  page_->publish(gettid());
+  operation_call call{subject, memory.lock()};
+  deadbolt_crash_stepped_call(plan.operation == stepped_operation::unlock ? call_unlock : call_lock,
+                              &call);
+  // Not reached: the tracer kills the victim at the end marker, at the latest.
+}
+
+void victim::live(const subject& subject, const trial_memory& memory, const victim_plan& plan) {
+  handler_executes = plan.handler_executes;
+  struct sigaction action {};
+  action.sa_handler = handler;
+  sigaction(SIGUSR1, &action, nullptr);
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGUSR1);
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+
+  struct thread_argument {
+    victim* self;
+    const class subject& subject;
+    const trial_memory& memory;
+    const victim_plan& plan;
+  } argument{this, subject, memory, plan};
+  const auto start = [&](void* (*body)(void*)) {
+    pthread_t thread;
+    if (const int error = pthread_create(&thread, nullptr, body, &argument); error != 0)
+      page_->report(status_page::trouble::no_thread, error);
+  };
+  if (plan.second_thread) {
+    start([](void* pointer) -> void* {
+      const auto* const of = static_cast<thread_argument*>(pointer);
+      of->self->channel_.serve(of->subject);
+    });
+  }
+  if (plan.leader) {
+    be_stepped(subject, memory, plan);
+  } else {
+    start([](void* pointer) -> void* {
+      const auto* const of = static_cast<thread_argument*>(pointer);
+      of->self->be_stepped(of->subject, of->memory, of->plan);
+      return nullptr;
+    });
+  }
+  for (;;) pause();
+}
+
+// The tracer's side.
+
+namespace {
+
+// What a ptrace request returned.
+void check(int error) {
+  if (error == 0) return;
+  errno = error;
+  fail_with_errno("ptrace of the victim");
 }
 
 std::string death(int status) {
@@ -51,229 +292,192 @@ victim::victim(const subject& subject, const guard_driver& guard, const trial_me
   void* const shared =
       mmap(nullptr, sizeof(status_page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) fail_with_errno("mmap of the victim's status page");
-  board_ = new (shared) status_page;
-  pid_ = fork_bound([&] { live(subject, memory, plan); });
-  tid_ = plan.leader ? pid_ : 0;
+  page_ = new (shared) status_page;
+  pid_ = trace::launch([&] { live(subject, memory, plan); });
+  if (pid_ < 0) fail_with_errno("fork");
+  if (plan.leader) stepper_ = trace::stepper{pid_};
   await_begin();
 }
 
 victim::~victim() {
-  // The leader is not to be reaped before a thread of its that we trace.
-  if (pid_ > 0 && tid_ > 0 && tid_ != pid_) {
+  // A traced thread that is not the leader has to be reaped before the leader is.
+  if (pid_ > 0 && tid() > 0 && tid() != pid_) {
     ::kill(pid_, SIGKILL);
-    int status = 0;
-    while (waitpid(tid_, &status, __WALL) >= 0 && WIFSTOPPED(status))
-      ptrace(PTRACE_CONT, tid_, nullptr, nullptr);
+    trace::stop_event stop;
+    while (stepper_.thread().wait(stop) == 0 && stop.kind != trace::stop_kind::ended)
+      static_cast<void>(stepper_.thread().resume());
   }
-  kill_and_reap(pid_);
-  munmap(board_, sizeof(status_page));
+  trace::kill_and_reap(pid_);
+  munmap(page_, sizeof(status_page));
 }
 
 void victim::await_begin() {
-  if (tid_ == 0) {
-    const auto known = [this] {
+  if (tid() == 0) {
+    pid_t stepped = 0;
+    const auto known = [&] {
       siginfo_t gone{};
       waitid(P_PID, static_cast<id_t>(pid_), &gone, WEXITED | WNOHANG | WNOWAIT);
-      tid_ = board_->tid.load(std::memory_order_acquire);
-      return tid_ != 0 || gone.si_pid != 0;
+      stepped = page_->tid.load(std::memory_order_acquire);
+      return stepped != 0 || gone.si_pid != 0;
     };
-    if (!poll_until(known, ample_time) || tid_ == 0) tid_ = pid_;
+    if (!trace::poll_until(known, trace::ample_time) || stepped == 0) stepped = pid_;
+    stepper_ = trace::stepper{stepped};
   }
-  int status = 0;
-  while (waitpid(tid_, &status, __WALL) < 0)
-    if (errno != EINTR) fail_with_errno("wait for the victim");
-  if (!WIFSTOPPED(status)) {
+  trace::stop_event stop;
+  check(stepper_.thread().wait(stop));
+  if (stop.kind == trace::stop_kind::ended) {
     pid_ = 0;
-    switch (board_->what.load(std::memory_order_acquire)) {
-    case trouble::none:
-      throw failure{death(status)};
-    case trouble::lock_refused:
+    switch (page_->what.load(std::memory_order_acquire)) {
+    case status_page::trouble::none:
+      throw failure{death(stop.status)};
+    case status_page::trouble::lock_refused:
       throw failure{"the victim did not get its locks"};
-    case trouble::not_traceable:
-      throw failure{std::string{"the victim cannot be traced ("} + std::strerror(board_->error) +
+    case status_page::trouble::not_traceable:
+      throw failure{std::string{"the victim cannot be traced ("} + std::strerror(page_->error) +
                     "): is crash-test itself run under a tracer?"};
-    case trouble::no_thread:
-      throw failure{std::string{"pthread_create: "} + std::strerror(board_->error)};
+    case status_page::trouble::no_thread:
+      throw failure{std::string{"pthread_create: "} + std::strerror(page_->error)};
     }
   }
-  const int exit_stop = guard_.stops_at_exit() ? PTRACE_O_TRACEEXIT : 0;
-  request(PTRACE_SETOPTIONS, tid_,
-          static_cast<std::uintptr_t>(PTRACE_O_EXITKILL | PTRACE_O_TRACEEXEC | exit_stop |
+  const unsigned long exit_stop = guard_.stops_at_exit() ? PTRACE_O_TRACEEXIT : 0;
+  check(stepper_.thread().set_options(PTRACE_O_EXITKILL | PTRACE_O_TRACEEXEC | exit_stop |
                                       PTRACE_O_TRACESYSGOOD));
-  read_registers();
-  if (ip_ != address_of(deadbolt_crash_stepped_begin))
+  check(stepper_.look());
+  if (instruction_pointer() != address_of(deadbolt_crash_stepped_begin))
     throw failure{"the victim stopped before its operation"};
 }
 
-int victim::await_stop() {
-  int status = 0;
-  while (waitpid(tid_, &status, __WALL) < 0)
-    if (errno != EINTR) fail_with_errno("wait for the victim");
-  if (WIFSTOPPED(status)) return status;
-  pid_ = tid_ == pid_ ? 0 : pid_;
-  throw failure{death(status)};
+trace::stop_event victim::await_stop() {
+  trace::stop_event stop;
+  check(stepper_.thread().wait(stop));
+  if (stop.kind != trace::stop_kind::ended) return stop;
+  pid_ = tid() == pid_ ? 0 : pid_;
+  throw failure{death(stop.status)};
 }
 
-void victim::read_registers() {
-  user_regs_struct registers{};
-  request(PTRACE_GETREGS, tid_, reinterpret_cast<std::uintptr_t>(&registers));
-  ip_ = registers.rip;
-  sp_ = registers.rsp;
-  result_ = static_cast<std::int64_t>(registers.rax);
-}
-
-// The next instruction is a system call in which a lock operation may wait.
-bool victim::at_sleepy_system_call() const {
-  if (result_ != SYS_futex && result_ != SYS_futex_waitv) return false;
-  errno = 0;
-  const long code = ptrace(PTRACE_PEEKTEXT, tid_, ip_, nullptr);
-  return errno == 0 && (code & 0xffff) == 0x050f; // 0f 05: syscall
-}
-
-// Or died.
-bool victim::has_stopped() const {
-  siginfo_t stop{};
-  waitid(P_PID, static_cast<id_t>(tid_), &stop, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL);
-  return stop.si_pid != 0;
-}
-
-// After a step was started over such a call: false when it sleeps there.
-bool victim::await_step_or_sleep() {
-  bool stopped = false;
-  const auto settled = [this, &stopped] {
-    // A stopped thread looks as if it slept in its last system call: look at the stop
-    // once more after that.
-    const bool asleep = sleeps_in_futex(tid_);
-    stopped = has_stopped();
-    return stopped || asleep;
-  };
-  if (!poll_until(settled, ample_time)) throw failure{"a system call of the victim does not end"};
-  return stopped;
+void victim::expect_trap(trace::stepper::result found) {
+  switch (found) {
+  case trace::stepper::result::trapped:
+    return;
+  case trace::stepper::result::stopped:
+    if (stepper_.last_stop().kind == trace::stop_kind::ended) {
+      pid_ = tid() == pid_ ? 0 : pid_;
+      throw failure{death(stepper_.last_stop().status)};
+    }
+    throw failure{std::string{"the victim took a signal by itself: "} +
+                  strsignal(WSTOPSIG(stepper_.last_stop().status))};
+  case trace::stepper::result::asleep:
+    throw failure{"the victim went to sleep"};
+  case trace::stepper::result::stuck:
+    throw failure{"a system call of the victim does not end"};
+  case trace::stepper::result::refused:
+    break;
+  }
+  throw failure{"ptrace of the victim was refused"};
 }
 
 std::uint32_t victim::advance(std::uint32_t count, path* recorded, const path* known) {
   std::uint32_t done = known != nullptr ? jump(*known, count) : 0;
   done += step(count - done, recorded);
   if (known != nullptr && count < known->instructions().size() &&
-      ip_ != known->instructions()[count])
+      instruction_pointer().value() != known->instructions()[count])
     throw other_path{};
   return done;
 }
 
-// Runs to the last place before the goal that is passed but once until then. Returns
-// how many instructions that were.
+// Runs to the last place before the goal that the path passes only once until then. Returns how
+// many instructions that is.
 std::uint32_t victim::jump(const path& known, std::uint32_t count) {
   const std::span<const std::uint64_t> instructions = known.instructions();
   if (instructions.empty()) return 0;
   const std::size_t last = std::min<std::size_t>(count, instructions.size() - 1);
   const std::size_t index = last_new_place(instructions, last);
-  const std::uint64_t place = instructions[index];
   if (index == 0) return 0;
-
-  return run_to(place) ? static_cast<std::uint32_t>(index) : 0;
+  return run_to(trace::address{instructions[index]}) ? static_cast<std::uint32_t>(index) : 0;
 }
 
-// False, with nothing done, where no breakpoint can be. Throws other_path if another
-// stop comes first.
-bool victim::run_to(std::uint64_t place) {
-  // The text is a private mapping: the victim's own copy is written to, and is as it
-  // was before anyone looks at it again.
-  errno = 0;
-  const auto code = static_cast<std::uint64_t>(ptrace(PTRACE_PEEKTEXT, tid_, place, nullptr));
-  if (errno != 0) return false;
-  constexpr std::uint64_t int3 = 0xcc;
-  if (ptrace(PTRACE_POKETEXT, tid_, place, (code & ~std::uint64_t{0xff}) | int3) != 0) return false;
-  request(PTRACE_CONT, tid_, 0);
-  const int status = await_stop();
-  read_registers();
-  if (status >> 8 != SIGTRAP || ip_ != place + 1) throw other_path{};
-  request(PTRACE_POKETEXT, tid_, place, code);
-  request(PTRACE_POKEUSER, tid_, offsetof(user, regs.rip), place);
-  ip_ = place;
+// False, with nothing done, where no breakpoint can be. The victim's text is a private mapping:
+// only its own copy is changed.
+bool victim::run_to(trace::address place) {
+  const trace::stepper::result found = stepper_.run_to(place);
+  if (found == trace::stepper::result::refused) return false;
+  if (found == trace::stepper::result::stopped &&
+      stepper_.last_stop().kind != trace::stop_kind::ended)
+    throw other_path{};
+  expect_trap(found);
   return true;
 }
 
-// At its first instruction: goes on to where it returns to.
+// At the first instruction of the clock: runs to the address to which it returns.
 bool victim::run_through_clock() {
-  errno = 0;
-  const long back = ptrace(PTRACE_PEEKDATA, tid_, sp_, nullptr);
-  return errno == 0 && run_to(static_cast<std::uint64_t>(back));
+  std::uint64_t back = 0;
+  return stepper_.thread().read(stepper_.at().stack_pointer(), &back, sizeof back) == 0 &&
+         run_to(trace::address{back});
 }
 
-bool victim::unlock_is_in_kernels_hands() const {
-  if (is_in_vdso(ip_)) return true;
+bool victim::kernel_may_finish_unlock() const {
+  if (is_in_vdso(instruction_pointer())) return true;
   robust_list_head* head = nullptr;
   std::size_t size = 0;
-  if (syscall(SYS_get_robust_list, tid_, &head, &size) != 0 || head == nullptr) return false;
-  errno = 0;
-  const long pending = ptrace(PTRACE_PEEKDATA, tid_, &head->list_op_pending, nullptr);
-  constexpr long need_action = 2;
-  return errno == 0 && (pending & need_action) != 0;
+  if (syscall(SYS_get_robust_list, tid(), &head, &size) != 0 || head == nullptr) return false;
+  std::uint64_t pending = 0;
+  constexpr std::uint64_t need_action = 2;
+  return stepper_.thread().read(address_of(&head->list_op_pending), &pending, sizeof pending) ==
+             0 &&
+         (pending & need_action) != 0;
 }
 
 std::uint32_t victim::step(std::uint32_t count, path* recorded) {
   std::uint32_t done = 0;
-  while (done < count && !asleep_ && ip_ != address_of(deadbolt_crash_stepped_end)) {
-    if (recorded != nullptr) recorded->add(ip_);
-    if (ip_ == clock_in_vdso() && run_through_clock()) {
+  while (done < count && !asleep_ &&
+         instruction_pointer() != address_of(deadbolt_crash_stepped_end)) {
+    if (recorded != nullptr) recorded->add(instruction_pointer());
+    if (instruction_pointer() == clock_in_vdso() && run_through_clock()) {
       ++done;
       continue;
     }
-    const bool sleepy = at_sleepy_system_call();
-    request(PTRACE_SINGLESTEP, tid_, 0);
+    const trace::stepper::result found = stepper_.step_or_sleep(trace::ample_time);
     ++done;
-    if (sleepy && !await_step_or_sleep()) {
-      asleep_ = true;
-      break;
-    }
-    if (const int status = await_stop(); status >> 8 != SIGTRAP)
-      throw failure{std::string{"the victim took a signal by itself: "} +
-                    strsignal(WSTOPSIG(status))};
-    read_registers();
+    asleep_ = found == trace::stepper::result::asleep;
+    if (!asleep_) expect_trap(found);
   }
   return done;
 }
 
 void victim::run_to_sleep() {
-  for (;;) {
-    // To the entry of the next system call, and from there in one step to behind it: a
-    // step that stays pending while the thread sleeps.
-    request(PTRACE_SYSCALL, tid_, 0);
-    if (await_stop() >> 8 != (SIGTRAP | 0x80)) throw failure{"the victim did not go to sleep"};
-    user_regs_struct registers{};
-    request(PTRACE_GETREGS, tid_, reinterpret_cast<std::uintptr_t>(&registers));
-    request(PTRACE_SINGLESTEP, tid_, 0);
-    const auto number = static_cast<long>(registers.orig_rax);
-    if ((number == SYS_futex || number == SYS_futex_waitv) && !await_step_or_sleep()) return;
-    await_stop();
-  }
+  const trace::stepper::result found = stepper_.run_to_sleep(trace::ample_time);
+  if (found == trace::stepper::result::asleep) return;
+  if (found == trace::stepper::result::stopped && stepper_.last_stop().is_trap())
+    throw failure{"the victim did not go to sleep"};
+  expect_trap(found);
 }
 
 std::optional<std::int64_t> victim::await_wake(std::chrono::milliseconds patience) {
-  if (!poll_until([this] { return has_stopped(); }, patience)) return std::nullopt;
-  await_stop();
-  read_registers();
-  return result_;
+  const trace::stepper::result found = stepper_.await_wake(patience);
+  if (found == trace::stepper::result::asleep) return std::nullopt;
+  expect_trap(found);
+  return static_cast<std::int64_t>(stepper_.at().rax());
 }
 
 void victim::enter_handler() {
-  if (syscall(SYS_tgkill, pid_, tid_, SIGUSR1) != 0) fail_with_errno("tgkill of the victim");
-  if (!asleep_) request(PTRACE_CONT, tid_, 0);
-  const int status = await_stop();
-  if (status >> 8 != SIGUSR1) throw failure{"the victim did not take its signal"};
-  guard_.at_signal(tid_, status);
-  request(PTRACE_CONT, tid_, SIGUSR1);
+  if (syscall(SYS_tgkill, pid_, tid(), SIGUSR1) != 0) fail_with_errno("tgkill of the victim");
+  if (!asleep_) check(stepper_.thread().resume());
+  const trace::stop_event delivery = await_stop();
+  if (delivery.kind != trace::stop_kind::signal_delivery || delivery.signal != SIGUSR1)
+    throw failure{"the victim did not take its signal"};
+  guard_.at_signal(tid(), delivery.status);
+  check(stepper_.thread().resume(SIGUSR1));
   await_stop();
-  read_registers();
-  if (ip_ != address_of(deadbolt_crash_stopped))
+  check(stepper_.look());
+  if (instruction_pointer() != address_of(deadbolt_crash_stopped))
     throw failure{"the victim did not reach its signal handler"};
 }
 
 void victim::execute() {
-  request(PTRACE_CONT, tid_, 0);
+  check(stepper_.thread().resume());
   // The thread that calls execve has the leader's TID from then on.
-  tid_ = pid_;
-  if (!is_event(await_stop(), PTRACE_EVENT_EXEC)) throw failure{"the victim's execve failed"};
+  stepper_ = trace::stepper{pid_};
+  if (await_stop().kind != trace::stop_kind::executed) throw failure{"the victim's execve failed"};
 }
 
 void victim::kill() {
@@ -282,21 +486,23 @@ void victim::kill() {
 }
 
 void victim::reap() {
-  // A thread that is not the leader has its exit stop under its own TID, and goes first.
-  for (const pid_t id : {tid_, pid_}) {
+  // A thread that is not the leader stops and ends under its own TID, before the leader ends.
+  for (const pid_t id : {tid(), pid_}) {
+    const trace::traced_thread dying{id};
     for (;;) {
-      int status = 0;
-      const pid_t found = waitpid(id, &status, __WALL);
-      if (found < 0 && errno == EINTR) continue;
-      if (found < 0 && id == tid_ && id != pid_) break; // gone with the others
-      if (found < 0) fail_with_errno("wait for the victim's death");
-      if (!WIFSTOPPED(status)) {
-        if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
-          throw failure{id == pid_ ? (pid_ = 0, death(status)) : death(status)};
+      trace::stop_event stop;
+      if (const int error = dying.wait(stop)) {
+        if (id == tid() && id != pid_) break; // gone with the others
+        errno = error;
+        fail_with_errno("wait for the victim's death");
+      }
+      if (stop.kind == trace::stop_kind::ended) {
+        if (WIFEXITED(stop.status) && WEXITSTATUS(stop.status) != 0)
+          throw failure{id == pid_ ? (pid_ = 0, death(stop.status)) : death(stop.status)};
         break;
       }
-      if (is_event(status, PTRACE_EVENT_EXIT)) guard_.at_exit(id, status);
-      ptrace(PTRACE_CONT, id, nullptr, nullptr); // may have been killed in between
+      if (stop.kind == trace::stop_kind::exiting) guard_.at_exit(id, stop.status);
+      static_cast<void>(dying.resume()); // SIGKILL may have ended the stop
     }
     if (id == pid_) break;
   }

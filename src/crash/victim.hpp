@@ -1,20 +1,103 @@
 // SPDX-License-Identifier: MIT
-// The process that is stopped at one instruction and killed there.
+// The target of an attack: the memory with the locks, and the process that is stopped at one
+// instruction of a lock operation and killed there.
 #ifndef DEADBOLT_CRASH_VICTIM_HPP
 #define DEADBOLT_CRASH_VICTIM_HPP
 
-#include "crash/guard_driver.hpp"
+#include "crash/guards.hpp"
 #include "crash/helper_process.hpp"
-#include "crash/path.hpp"
 #include "crash/subject.hpp"
-#include "crash/trial_memory.hpp"
+#include "trace/stepper.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <sys/types.h>
 
 namespace deadbolt::crash {
+
+// The lock under attack on pages of its own, and more locks of the same kind, each on its own
+// pages. The memory is of the subject's choice, and shared with every process that is forked later.
+class trial_memory {
+public:
+  static constexpr std::size_t companions = 2;
+
+  explicit trial_memory(const subject& subject);
+  trial_memory(const trial_memory&) = delete;
+  trial_memory& operator=(const trial_memory&) = delete;
+  ~trial_memory();
+
+  [[nodiscard]] void* lock() const noexcept { return at(0); }
+  [[nodiscard]] std::size_t lock_length() const noexcept { return stride_; }
+  // Locks that the victim holds too. It takes one before and one after the lock under attack, which
+  // so stands in the middle of its robust list.
+  [[nodiscard]] void* companion(std::size_t index) const noexcept { return at(1 + index); }
+  // For subject::enter_thread() in the stepped thread.
+  [[nodiscard]] void* scratch() const noexcept { return at(1 + companions); }
+
+private:
+  [[nodiscard]] void* at(std::size_t index) const noexcept {
+    return static_cast<std::byte*>(base_) + index * stride_;
+  }
+
+  const subject& subject_;
+  std::size_t stride_;
+  void* base_;
+};
+
+// The instructions that one run of an operation executed, in shared memory: recorded by the process
+// that steps the operation to its end, read by the processes that run it again.
+class path {
+public:
+  void add(trace::address instruction) noexcept {
+    if (size_ < capacity) instructions_[size_++] = instruction.value();
+  }
+  // The operation's first instruction is at 0. Longer operations are cut.
+  [[nodiscard]] std::span<const std::uint64_t> instructions() const noexcept {
+    return {instructions_, size_};
+  }
+
+private:
+  static constexpr std::size_t capacity = 16'383;
+
+  std::size_t size_;
+  std::uint64_t instructions_[capacity];
+};
+
+// The last index, up to `index`, whose instruction the path has not executed before: a breakpoint
+// there stops the first time.
+[[nodiscard]] std::size_t last_new_place(std::span<const std::uint64_t> instructions,
+                                         std::size_t index) noexcept;
+
+// Paths that the processes of a run share, all empty at first.
+class path_store {
+public:
+  explicit path_store(std::size_t count);
+  path_store(const path_store&) = delete;
+  path_store& operator=(const path_store&) = delete;
+  ~path_store();
+
+  [[nodiscard]] path& operator[](std::size_t index) const noexcept { return paths_[index]; }
+
+private:
+  std::size_t length_;
+  path* paths_;
+};
+
+// The vDSO of this process. Victims are forks of it and have it at the same place.
+[[nodiscard]] bool is_in_vdso(trace::address address);
+// The first instruction of its clock_gettime; 0 if there is none. That function starts again
+// whenever the kernel has updated the vDSO's data meanwhile, some hundred times a second: on a slow
+// machine a stepped thread would never leave it.
+[[nodiscard]] trace::address clock_in_vdso();
+
+// A descriptor of a program that ends at once with status 0. It needs no file system and no libc,
+// and touches no memory. A victim that calls execve becomes this program.
+[[nodiscard]] base::descriptor open_quiet_program();
+// execve of it; async-signal-safe. Ends the process if that fails.
+[[noreturn]] void execute_quiet_program(int descriptor) noexcept;
 
 enum class stepped_operation : std::uint8_t {
   lock,   // begins with the lock not held by the victim
@@ -23,16 +106,16 @@ enum class stepped_operation : std::uint8_t {
 
 struct victim_plan {
   stepped_operation operation;
-  // The stepped thread is the group leader; if not, the leader only waits.
+  // The stepped thread is the leader of its process; if not, the leader only waits.
   bool leader = true;
-  // A second thread on strings.
-  bool accomplice = false;
+  // The process has a second thread, which serves a channel.
+  bool second_thread = false;
   // The signal handler calls execve of this descriptor; -1: it waits to be killed.
   int handler_executes = -1;
 };
 
-// Everything before the operation has happened when the constructor returns: the
-// victim holds its locks and stands at the operation's first instruction.
+// When the constructor returns, the victim holds its locks and is stopped at the operation's first
+// instruction.
 class victim {
 public:
   victim(const subject& subject, const guard_driver& guard, const trial_memory& memory,
@@ -43,37 +126,34 @@ public:
 
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
   // Of the stepped thread.
-  [[nodiscard]] pid_t tid() const noexcept { return tid_; }
-  // The instruction that would come next.
-  [[nodiscard]] std::uint64_t instruction_pointer() const noexcept { return ip_; }
-  [[nodiscard]] const strings& accomplice() const noexcept { return strings_; }
+  [[nodiscard]] pid_t tid() const noexcept { return stepper_.thread().tid(); }
+  // The instruction that would be executed next.
+  [[nodiscard]] trace::address instruction_pointer() const noexcept { return stepper_.at().ip(); }
+  [[nodiscard]] const channel& second_thread() const noexcept { return channel_; }
 
-  // Goes on for `count` instructions, or to the end of the operation, or until the
-  // thread has gone to sleep in a lock operation. Returns how many there were.
+  // Executes `count` instructions, or fewer if the operation ends or the thread goes to sleep in a
+  // lock operation. Returns how many. The vDSO's clock counts as one instruction.
   //
-  // The vDSO's clock counts as one instruction.
-  //
-  // Steps, and records the path where one is to be recorded. Along a known path it
-  // runs to a breakpoint near its goal instead: a step costs some 10 us, and there is
-  // a victim for each instruction. Throws other_path if that path is not taken.
+  // It steps, and records the path if one is to be recorded. Along a known path it runs to a
+  // breakpoint near its goal instead: a step takes some 10 us, and there is a victim for each
+  // instruction. Throws other_path if the victim does not take that path.
   std::uint32_t advance(std::uint32_t count, path* recorded, const path* known);
-  // Whether the kernel knows that an unlock has begun: it may then finish it instead of
-  // marking the lock as that of a dead owner.
-  [[nodiscard]] bool unlock_is_in_kernels_hands() const;
-  // Lets it run until it sleeps in a lock operation.
+  // Whether the kernel knows that an unlock has begun. It may then finish the unlock instead of
+  // marking the lock as a dead owner's.
+  [[nodiscard]] bool kernel_may_finish_unlock() const;
+  // Runs on until the thread sleeps in a lock operation.
   void run_to_sleep();
-  // After run_to_sleep(): waits until that sleep is over and the thread stands behind
-  // the system call; returns the call's result. Nothing: it still sleeps.
+  // After run_to_sleep(): waits until the thread stops behind the system call that it slept in, and
+  // returns the call's result. Nothing: it still sleeps.
   [[nodiscard]] std::optional<std::int64_t> await_wake(std::chrono::milliseconds patience);
-  // Sends a signal, drives the guard at its delivery and stops inside the handler.
+  // Sends a signal, calls the guard at its delivery, and stops inside the handler.
   void enter_handler();
-  // From inside the handler: lets it call execve and stops in the new program.
+  // From inside the handler: lets it call execve, and stops in the new program.
   void execute();
 
   // SIGKILL, and reap().
   void kill();
-  // Drives the guard through a death that has begun, and returns when the kernel is
-  // done with the whole process.
+  // Calls the guard during a death that has begun, and returns when the whole process is gone.
   void reap();
 
 private:
@@ -83,25 +163,19 @@ private:
   void await_begin();
   std::uint32_t step(std::uint32_t count, path* recorded);
   std::uint32_t jump(const path& known, std::uint32_t count);
-  bool run_to(std::uint64_t place);
+  bool run_to(trace::address place);
   bool run_through_clock();
-  // Waits for a stop of the stepped thread; throws when it died instead.
-  int await_stop();
-  void read_registers();
-  [[nodiscard]] bool at_sleepy_system_call() const;
-  [[nodiscard]] bool has_stopped() const;
-  bool await_step_or_sleep();
+  // Throws what `found` means for a victim that should have trapped.
+  void expect_trap(trace::stepper::result found);
+  trace::stop_event await_stop();
 
   struct status_page;
 
   const guard_driver& guard_;
-  strings strings_;
-  status_page* board_;
+  channel channel_;
+  status_page* page_;
   pid_t pid_ = 0;
-  pid_t tid_ = 0;
-  std::uint64_t ip_ = 0;
-  std::uint64_t sp_ = 0;
-  std::int64_t result_ = 0;
+  trace::stepper stepper_;
   bool asleep_ = false;
 };
 

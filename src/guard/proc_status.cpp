@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "guard/proc_status.hpp"
 
-#include "guard/unique_descriptor.hpp"
+#include <base/descriptor.hpp>
 
 #include <charconv>
 #include <cstdio>
@@ -42,7 +42,7 @@ proc_status proc_status::from_text(std::string_view text) noexcept {
 }
 
 void proc_status::read(const char* path) noexcept {
-  const unique_descriptor file(::open(path, O_RDONLY | O_CLOEXEC));
+  const base::descriptor file(::open(path, O_RDONLY | O_CLOEXEC));
   if (!file) return;
   while (size_ < text_.size()) {
     const ssize_t got = ::read(file.get(), text_.data() + size_, text_.size() - size_);

@@ -4,7 +4,7 @@
 #define DEADBOLT_TESTS_CRASH_ATTACK_HPP
 
 #include "crash/campaign.hpp"
-#include "crash/catalogue.hpp"
+#include "crash/locks.hpp"
 #include "crash/report.hpp"
 
 #include <gtest/gtest.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The harness finds what is wrong with a guard.
 #include "attack.hpp"
-#include "guard/windows/known_libcs.hpp"
-#include "guard/windows/measure.hpp"
+#include "guard/unlock_windows/known_libcs.hpp"
+#include "guard/unlock_windows/measure.hpp"
 #include "mutant_guard.hpp"
 
 #include <functional>

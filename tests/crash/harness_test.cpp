@@ -2,16 +2,12 @@
 // The harness's own parts, and what it leaves behind.
 #include "attack.hpp"
 
-#include "crash/process.hpp"
-#include "crash/report.hpp"
-#include "crash/scenarios/judge.hpp"
-#include "crash/trial_memory.hpp"
-#include "crash/vdso_places.hpp"
 #include "crash/victim.hpp"
 
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <nlohmann/json.hpp>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,22 +35,23 @@ TEST(last_new_place, is_the_last_that_a_breakpoint_meets_only_once) {
 
 // A waiter asks for the time before it goes to sleep, by the vDSO.
 TEST(victim, runs_through_the_clock_as_one_instruction) {
-  if (clock_in_vdso() == 0) GTEST_SKIP() << "the vDSO of this process has no clock";
+  if (!clock_in_vdso()) GTEST_SKIP() << "the vDSO of this process has no clock";
   const subject& target = subject_named("robust_mutex");
   const trial_memory memory{target};
   target.create(memory.lock());
   for (std::size_t i = 0; i < trial_memory::companions; ++i) target.create(memory.companion(i));
   const helper_process owner{target};
-  ASSERT_EQ(owner.on().make(deed::try_lock, memory.lock()), grant::acquired);
+  ASSERT_EQ(owner.channel().call(action::try_lock, memory.lock()), grant::acquired);
   victim waiter{target, guard_named("none"), memory, {.operation = stepped_operation::lock}};
   const path_store store{1};
   const std::uint32_t steps = waiter.advance(UINT32_MAX, &store[0], nullptr);
 
   const auto instructions = store[0].instructions();
   ASSERT_EQ(instructions.size(), steps);
-  const auto is_clock = [](std::uint64_t at) { return at == clock_in_vdso(); };
+  const auto is_clock = [](std::uint64_t at) { return at == clock_in_vdso().value(); };
+  const auto in_vdso = [](std::uint64_t at) { return is_in_vdso(trace::address{at}); };
   EXPECT_GT(std::count_if(instructions.begin(), instructions.end(), is_clock), 0);
-  EXPECT_EQ(std::count_if(instructions.begin(), instructions.end(), is_in_vdso),
+  EXPECT_EQ(std::count_if(instructions.begin(), instructions.end(), in_vdso),
             std::count_if(instructions.begin(), instructions.end(), is_clock));
 }
 
@@ -86,6 +83,18 @@ TEST(row, is_judged_by_the_worst_that_counts) {
   failed.not_judged = 1;
   EXPECT_EQ(failed.judge(), standing::unclean);
   EXPECT_EQ(with_counts("glibc", "reuse", "ptrace", {0, 0, 9, 9, 9}).judge(), standing::comparison);
+}
+
+// As when no waiter is seen to sleep, without /proc: nothing is known of the operation's length.
+TEST(table, names_no_instruction_where_none_is_known) {
+  row failed = with_counts("glibc", "waiter", "none", {0, 0, 0, 0, 0});
+  failed.not_judged = 1;
+  failed.findings.push_back({"lock", std::nullopt, {}, "not judged", "a waiter neither slept"});
+  const std::string table = describe(failed);
+  EXPECT_NE(table.find("not judged: lock, in its first run: a waiter neither slept"),
+            std::string::npos)
+      << table;
+  EXPECT_TRUE(json_of({&failed, 1})["results"][0]["findings"][0]["kill_at"].is_null());
 }
 
 TEST(table, stands_in_columns_whatever_the_names) {
@@ -126,13 +135,13 @@ TEST(a_killed_campaign, leaves_no_process) {
   }
   kill(campaign, SIGKILL);
   // Every waitpid reaps one; ECHILD is the end of them all.
-  const bool all_gone = poll_until(
+  const bool all_gone = trace::poll_until(
       [] {
         while (waitpid(-1, nullptr, WNOHANG | __WALL) > 0) {
         }
         return waitpid(-1, nullptr, WNOHANG | __WALL) < 0 && errno == ECHILD;
       },
-      ample_time);
+      trace::ample_time);
   EXPECT_TRUE(all_gone);
   close(ends[0]);
   prctl(PR_SET_CHILD_SUBREAPER, 0);

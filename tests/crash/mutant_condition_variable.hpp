@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// mutants of what waits on a deadbolt::condition_variable.
+// Mutants of the lock whose waiters sleep on a deadbolt::condition_variable.
 #ifndef DEADBOLT_TESTS_CRASH_MUTANT_CONDITION_VARIABLE_HPP
 #define DEADBOLT_TESTS_CRASH_MUTANT_CONDITION_VARIABLE_HPP
 
-#include "crash/subjects/condition_variable.hpp"
+#include "crash/locks.hpp"
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -11,11 +11,11 @@
 
 namespace deadbolt::crash {
 
-// Waits as before there were bounds: until it is notified.
+// A waiter sleeps until it is notified, with no bound.
 class unbounded_condition final : public condition_variable_subject {
 public:
-  constexpr unbounded_condition() : condition_variable_subject{last_step::notify} {}
-  [[nodiscard]] std::string_view name() const override { return "mutant"; }
+  constexpr unbounded_condition()
+      : condition_variable_subject{"mutant", "a test's", last_step::notify} {}
   [[nodiscard]] std::size_t size() const override {
     return condition_variable_subject::size() + sizeof(std::uint32_t);
   }
@@ -41,11 +41,11 @@ private:
   }
 };
 
-// Takes the end of its sleep for an open door.
+// A waiter takes the end of its sleep for an open door.
 class hasty_condition final : public condition_variable_subject {
 public:
-  constexpr hasty_condition() : condition_variable_subject{last_step::unlock} {}
-  [[nodiscard]] std::string_view name() const override { return "mutant"; }
+  constexpr hasty_condition()
+      : condition_variable_subject{"mutant", "a test's", last_step::unlock} {}
   grant lock(void* lock) const override {
     const grant result = try_lock(lock);
     if (result != grant::busy) return result;

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Guards that get it wrong.
+// Guards that are broken on purpose.
 #ifndef DEADBOLT_TESTS_CRASH_MUTANT_GUARD_HPP
 #define DEADBOLT_TESTS_CRASH_MUTANT_GUARD_HPP
 
-#include "crash/guard_driver.hpp"
-#include "crash/ptrace_guard.hpp"
+#include "crash/guards.hpp"
 
 namespace deadbolt::crash {
 
-// Says that it protects and does nothing.
+// Claims to protect, and does nothing.
 class idle_guard final : public guard_driver {
 public:
   [[nodiscard]] std::string_view name() const override { return "idle"; }
@@ -16,7 +15,7 @@ public:
   [[nodiscard]] bool stops_at_exit() const override { return true; }
 };
 
-// The real one, but blind to deaths, or to signals.
+// The ptrace guard, but it does not see deaths, or does not see signals.
 class half_guard final : public guard_driver {
 public:
   explicit half_guard(bool sees_deaths) : sees_deaths_{sees_deaths} {}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "mutant_mutex.hpp"
 
-#include "crash/lock_word.hpp"
+#include "crash/locks.hpp"
 
 #include <base/futex.hpp>
 #include <cstdlib>
@@ -117,7 +117,7 @@ bool mutant_mutex::unlock(void* lock) const {
 }
 
 bool mutant_mutex::held_by(const void* lock, pid_t tid) const {
-  return word_names(&static_cast<const robust_node*>(lock)->word, tid);
+  return is_owned_by(&static_cast<const robust_node*>(lock)->word, tid);
 }
 
 } // namespace deadbolt::crash

@@ -23,13 +23,9 @@ enum class fault : std::uint8_t {
 
 class mutant_mutex final : public subject {
 public:
-  constexpr mutant_mutex(std::string_view name, fault fault) : name_{name}, fault_{fault} {}
+  constexpr mutant_mutex(std::string_view name, fault fault)
+      : subject{{.name = name, .summary = "a test's mutex", .engine = "local"}}, fault_{fault} {}
 
-  [[nodiscard]] std::string_view name() const override { return name_; }
-  [[nodiscard]] std::string_view summary() const override { return "a test's mutex"; }
-  [[nodiscard]] bool ours() const override { return true; }
-  [[nodiscard]] std::string_view engine() const override { return "local"; }
-  [[nodiscard]] bool protected_by_itself() const override { return false; }
   [[nodiscard]] std::size_t size() const override;
   void create(void* lock) const override;
   void destroy(void* lock) const override;
@@ -43,7 +39,6 @@ public:
 private:
   [[nodiscard]] grant take(void* lock, bool may_wait) const;
 
-  std::string_view name_;
   fault fault_;
 };
 

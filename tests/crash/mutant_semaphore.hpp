@@ -3,19 +3,18 @@
 #ifndef DEADBOLT_TESTS_CRASH_MUTANT_SEMAPHORE_HPP
 #define DEADBOLT_TESTS_CRASH_MUTANT_SEMAPHORE_HPP
 
-#include "crash/subjects/counting_semaphore.hpp"
+#include "crash/locks.hpp"
 
 #include <unistd.h>
 
 namespace deadbolt::crash {
 
-class mutant_semaphore : public counting_semaphore_subject {
+class mutant_semaphore : public semaphore_subject<2> {
 public:
-  constexpr mutant_semaphore() : counting_semaphore_subject{1} {}
-  [[nodiscard]] std::string_view name() const override { return "mutant"; }
+  constexpr mutant_semaphore() : semaphore_subject{"mutant", "a test's", 1, 0} {}
 };
 
-// Believes a count of holders, which no death corrects. It is the word behind the
+// Relies on a count of holders, which no death corrects. The count is the word behind the
 // semaphore.
 class counted_semaphore final : public mutant_semaphore {
 public:

@@ -3,7 +3,7 @@
 #ifndef DEADBOLT_TESTS_CRASH_MUTANT_SHARED_MUTEX_HPP
 #define DEADBOLT_TESTS_CRASH_MUTANT_SHARED_MUTEX_HPP
 
-#include "crash/subjects/shared_mutex.hpp"
+#include "crash/locks.hpp"
 
 #include <deadbolt/shared_mutex.hpp>
 #include <new>
@@ -13,17 +13,16 @@ namespace deadbolt::crash {
 
 enum class shared_fault : std::uint8_t {
   none,
-  counts_readers, // writers believe a count that a dead reader does not correct
+  counts_readers, // writers rely on a count that a dead reader does not correct
   forgets_writer, // the lock does not know that its dead writer was inside
-  reads_unlocked, // readers look at nothing
+  reads_unlocked, // readers take no lock
 };
 
 class mutant_shared_mutex final : public shared_mutex_subject {
 public:
   constexpr mutant_shared_mutex(side victim, shared_fault fault)
-      : shared_mutex_subject{victim, side::writer}, fault_{fault} {}
+      : shared_mutex_subject{"mutant", "a test's", victim, side::writer}, fault_{fault} {}
 
-  [[nodiscard]] std::string_view name() const override { return "mutant"; }
   [[nodiscard]] std::size_t size() const override { return sizeof(mutant); }
   void create(void* lock) const override { new (lock) mutant; }
   void destroy(void* lock) const override { static_cast<mutant*>(lock)->~mutant(); }
@@ -50,9 +49,9 @@ public:
   grant try_lock(void* lock) const override {
     return is_read(lock) ? grant::busy : shared_mutex_subject::try_lock(lock);
   }
-  [[nodiscard]] grant heir_is_told(const void* lock) const override {
+  [[nodiscard]] grant next_owner_is_told(const void* lock) const override {
     return fault_ == shared_fault::forgets_writer ? grant::owner_died
-                                                  : shared_mutex_subject::heir_is_told(lock);
+                                                  : shared_mutex_subject::next_owner_is_told(lock);
   }
 
 private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // libFuzzer's entry: any bytes as the file of a libc. The sanitizers watch the reads; what
 // is returned has to be what its declaration says.
-#include <guard/windows/elf_file.hpp>
+#include <guard/unlock_windows/elf_file.hpp>
 
 #include <algorithm>
 #include <cstddef>

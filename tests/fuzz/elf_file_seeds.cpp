@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Writes small shared objects into a directory, for the fuzzer to damage.
-#include <guard/windows/elf_file.hpp>
+#include <guard/unlock_windows/elf_file.hpp>
 
 #include <elf.h>
 #include <fstream>

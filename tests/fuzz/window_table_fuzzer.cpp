@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // libFuzzer's entry: any bytes as a table of libc windows. What is taken must be
 // written as it was read.
-#include <guard/windows/window_table.hpp>
+#include <guard/unlock_windows/table.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Writes whole tables into a directory, for the fuzzer to damage.
-#include <guard/windows/window_table.hpp>
+#include <guard/unlock_windows/table.hpp>
 
 #include <fstream>
 

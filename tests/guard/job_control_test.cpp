@@ -16,7 +16,7 @@
 namespace {
 
 using namespace guard_test;
-using deadbolt::guard::unique_descriptor;
+using deadbolt::base::descriptor;
 
 // What the small shell below has seen, and is told.
 struct shell_page {

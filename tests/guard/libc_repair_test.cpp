@@ -54,7 +54,7 @@ struct scene {
     return repair_thread(child.pid(), set_of(window_for(child, ip, what))).outcome;
   }
   void set_result(std::uint64_t rax, std::uint64_t flags) const {
-    registers regs;
+    deadbolt::trace::registers regs;
     ASSERT_EQ(child.get().get_registers(regs), 0);
     regs.raw().rax = rax;
     regs.raw().eflags = flags;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Real libcs are measured; what is no libc is refused; the sandbox holds.
-#include "guard/unique_descriptor.hpp"
-#include "guard/windows/elf_file.hpp"
-#include "guard/windows/known_libcs.hpp"
-#include "guard/windows/measure.hpp"
-#include "guard/windows/sandbox.hpp"
+#include "base/descriptor.hpp"
+#include "guard/unlock_windows/elf_file.hpp"
+#include "guard/unlock_windows/known_libcs.hpp"
+#include "guard/unlock_windows/measure.hpp"
+#include "guard/unlock_windows/sandbox.hpp"
 
 #include <algorithm>
 #include <cerrno>

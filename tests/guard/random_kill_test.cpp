@@ -19,7 +19,7 @@
 namespace {
 
 using namespace guard_test;
-using deadbolt::guard::unique_descriptor;
+using deadbolt::base::descriptor;
 
 struct tally {
   int kills = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The rule applied to a real stopped thread whose registers, block, robust list
 // and lock word are forged: what is written, and above all what is not.
-#include "guard/ptrace/namespace_tid.hpp"
+#include "guard/ptrace/repair_thread.hpp"
 #include "guard/ptrace/stop_handler.hpp"
 #include "traced_child.hpp"
 
@@ -163,7 +163,7 @@ TEST(repair_with_a_wake_owed, leaves_the_wake_to_the_kernel_which_does_it) {
   const pid_t waiter = start_waiter(child.page(), 0);
   wait_until_it_sleeps(waiter);
   child.move_to(child.forge_block() + owed);
-  ASSERT_EQ(child.kill().kind, stop_kind::exiting);
+  ASSERT_EQ(child.kill().kind, deadbolt::trace::stop_kind::exiting);
   EXPECT_EQ(repair_thread(child.pid()).outcome, repair_outcome::left_to_kernel);
   child.end();
   int status = 0;
@@ -193,8 +193,8 @@ std::uint32_t word_after_death(std::uint64_t place, Handler see) {
   child.set_pending();
   child.page().word = tid_of(child);
   child.move_to(child.forge_block() + place);
-  const stop_event exiting = child.kill();
-  EXPECT_EQ(exiting.kind, stop_kind::exiting);
+  const deadbolt::trace::stop_event exiting = child.kill();
+  EXPECT_EQ(exiting.kind, deadbolt::trace::stop_kind::exiting);
   see(exiting);
   child.end();
   return child.page().word == tid_of(child) ? 0 : child.page().word.load();
@@ -203,14 +203,17 @@ std::uint32_t word_after_death(std::uint64_t place, Handler see) {
 TEST(stop_handler, repairs_at_the_exit_stop_before_the_walk) {
   for (const std::uint64_t place : {owed, nothing_owed}) {
     stop_handler guard;
-    EXPECT_EQ(word_after_death(place, [&](const stop_event& event) { guard.handle(event); }), 0U);
+    EXPECT_EQ(word_after_death(
+                  place, [&](const deadbolt::trace::stop_event& event) { guard.handle(event); }),
+              0U);
     EXPECT_EQ(guard.counts().repaired_at_exit, 1U);
     EXPECT_EQ(guard.counts().repaired_at_signal, 0U);
   }
 }
 
 TEST(stop_handler, is_what_makes_the_difference) {
-  EXPECT_EQ(word_after_death(nothing_owed, [](const stop_event&) {}), FUTEX_OWNER_DIED);
+  EXPECT_EQ(word_after_death(nothing_owed, [](const deadbolt::trace::stop_event&) {}),
+            FUTEX_OWNER_DIED);
 }
 
 } // namespace

@@ -18,7 +18,7 @@
 namespace guard_test {
 namespace {
 
-using deadbolt::guard::unique_descriptor;
+using deadbolt::base::descriptor;
 using steady = std::chrono::steady_clock;
 constexpr std::chrono::seconds patience(20);
 

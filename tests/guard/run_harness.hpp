@@ -4,7 +4,7 @@
 #ifndef DEADBOLT_TESTS_GUARD_RUN_HARNESS_HPP
 #define DEADBOLT_TESTS_GUARD_RUN_HARNESS_HPP
 
-#include "guard/unique_descriptor.hpp"
+#include "base/descriptor.hpp"
 #include "victim_memory.hpp"
 
 #include <functional>
@@ -51,7 +51,7 @@ public:
 private:
   pid_t pid_ = -1;
   bool reaped_ = false;
-  deadbolt::guard::unique_descriptor output_;
+  deadbolt::base::descriptor output_;
 };
 
 struct outcome {
@@ -81,7 +81,7 @@ public:
   [[nodiscard]] bool is_gone() const;
 
 private:
-  deadbolt::guard::unique_descriptor file_;
+  deadbolt::base::descriptor file_;
   victim_memory* memory_;
   std::unique_ptr<child_process> process_;
 };

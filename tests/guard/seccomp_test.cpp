@@ -66,7 +66,7 @@ bool step_into_the_window(traced_child& child) {
       block + reinterpret_cast<const deadbolt_critical_section*>(block)->window_begin;
   for (int steps = 0; steps < 5000; ++steps) {
     child.step();
-    registers regs;
+    deadbolt::trace::registers regs;
     if (child.get().get_registers(regs) != 0) return false;
     if (regs.ip().value() == begin) return true;
   }
@@ -94,7 +94,7 @@ judgement kill_in_the_window(std::uint32_t action, repairer repair) {
   traced_child child(unlock_under(action));
   EXPECT_TRUE(step_into_the_window(child));
   repair(child);
-  EXPECT_EQ(child.kill().kind, stop_kind::exiting);
+  EXPECT_EQ(child.kill().kind, deadbolt::trace::stop_kind::exiting);
   repair(child);
   child.end();
   return judge(child.page().word);

@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: MIT
 #include "traced_child.hpp"
 
+#include "guard/ptrace/stop_handler.hpp"
 #include "guard/repair_rule.h"
+#include "trace/process.hpp"
 
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 namespace guard_test {
 
-using namespace deadbolt::guard;
+using namespace deadbolt::trace;
+using deadbolt::guard::guard_options;
 
 namespace {
 
-[[noreturn]] void be_the_child(child_page& page, int go, const traced_child::part& act) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+void be_the_child(child_page& page, int go, const traced_child::part& act) {
   page.head.list.next = &page.head.list;
   page.head.futex_offset = -32;
   ::syscall(SYS_set_robust_list, &page.head, sizeof page.head);
@@ -41,11 +40,9 @@ traced_child::traced_child(const part& act, unsigned long clone_flags)
           ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {
   int go[2];
   if (page_ == MAP_FAILED || ::pipe(go) != 0) std::abort();
-  // Not fork(): a test may want the child in a PID namespace of its own.
-  pid_ = static_cast<pid_t>(::syscall(SYS_clone, clone_flags | SIGCHLD, 0, 0, 0, 0));
-  if (pid_ == 0) be_the_child(*page_, go[0], act);
+  pid_ = launch([&] { be_the_child(*page_, go[0], act); }, clone_flags);
   if (pid_ < 0) std::abort();
-  seized_tracee seized;
+  seized_thread seized;
   if (seized.seize(pid_, guard_options()) != 0 || ::write(go[1], "g", 1) != 1) std::abort();
   seized.release();
   ::close(go[0]);
@@ -85,21 +82,20 @@ std::uint64_t traced_child::forge_block() {
 void traced_child::move_to(std::uint64_t ip, std::uint64_t cs) const {
   registers regs;
   if (get().get_registers(regs) != 0) std::abort();
-  regs.raw().rip = ip;
+  regs.set_ip(address(ip));
   regs.raw().cs = cs;
-  regs.raw().orig_rax = ~0ULL; // or the kernel would restart a system call there
-  if (::ptrace(PTRACE_SETREGS, pid_, nullptr, &regs.raw()) != 0) std::abort();
+  regs.forget_system_call();
+  if (get().set_registers(regs) != 0) std::abort();
 }
 
 stop_event traced_child::next_stop() const {
-  int status = 0;
-  while (::waitpid(pid_, &status, __WALL) < 0)
-    if (errno != EINTR) std::abort();
-  return classify_stop(pid_, status);
+  stop_event stop;
+  if (get().wait(stop) != 0) std::abort();
+  return stop;
 }
 
 stop_event traced_child::step() {
-  if (get().step(0) != 0) std::abort();
+  if (get().step() != 0) std::abort();
   return next_stop();
 }
 
@@ -110,7 +106,7 @@ stop_event traced_child::kill() {
 
 void traced_child::end() {
   for (;;) {
-    static_cast<void>(get().resume(0));
+    static_cast<void>(get().resume());
     if (next_stop().kind != stop_kind::ended) continue;
     ended_ = true;
     return;

@@ -5,8 +5,7 @@
 #define DEADBOLT_TESTS_GUARD_TRACED_CHILD_HPP
 
 #include "guard/ptrace/repair_thread.hpp"
-#include "guard/ptrace/stop_event.hpp"
-#include "guard/ptrace/tracee.hpp"
+#include "trace/thread.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -35,8 +34,8 @@ public:
   ~traced_child();
 
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
-  [[nodiscard]] deadbolt::guard::tracee get() const noexcept {
-    return deadbolt::guard::tracee(pid_);
+  [[nodiscard]] deadbolt::trace::traced_thread get() const noexcept {
+    return deadbolt::trace::traced_thread(pid_);
   }
   [[nodiscard]] child_page& page() const noexcept { return *page_; }
 
@@ -48,14 +47,14 @@ public:
   // The child's next instruction is there, in 64-bit code unless told otherwise.
   void move_to(std::uint64_t ip, std::uint64_t cs = 0x33) const;
   // One instruction on; what the child does then.
-  deadbolt::guard::stop_event step();
+  deadbolt::trace::stop_event step();
   // SIGKILL, and on to PTRACE_EVENT_EXIT.
-  deadbolt::guard::stop_event kill();
+  deadbolt::trace::stop_event kill();
   // From its exit stop to its end, exit walk and all.
   void end();
 
 private:
-  deadbolt::guard::stop_event next_stop() const;
+  deadbolt::trace::stop_event next_stop() const;
   child_page* page_;
   pid_t pid_ = -1;
   bool ended_ = false;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The file format of libc windows, and the set that guards look them up in.
-#include "guard/windows/window_set.hpp"
-#include "guard/windows/window_table.hpp"
+#include "guard/unlock_windows/table.hpp"
 
 #include <gtest/gtest.h>
 #include <string>

@@ -13,7 +13,7 @@
 namespace guard_test {
 namespace {
 
-using deadbolt::guard::unique_descriptor;
+using deadbolt::base::descriptor;
 
 struct started {
   pid_t pid;

@@ -3,8 +3,8 @@
 #ifndef DEADBOLT_TESTS_GUARD_BPF_ATTACHED_GUARD_HPP
 #define DEADBOLT_TESTS_GUARD_BPF_ATTACHED_GUARD_HPP
 
+#include "base/descriptor.hpp"
 #include "guard/bpf/pins.hpp"
-#include "guard/unique_descriptor.hpp"
 
 #include <string>
 #include <sys/types.h>
@@ -38,7 +38,7 @@ public:
   int end(int signal);
 
 private:
-  deadbolt::guard::unique_descriptor output_;
+  deadbolt::base::descriptor output_;
   std::string refusal_;
   pid_t pid_ = -1;
 };

@@ -76,7 +76,7 @@ protected:
     tid_ = static_cast<std::uint32_t>(child.pid());
     child.page().word = 0xabcdef;
     child.set_pending();
-    registers regs;
+    deadbolt::trace::registers regs;
     ASSERT_EQ(child.get().get_registers(regs), 0);
     regs.raw().rax = rax;
     ASSERT_EQ(::ptrace(PTRACE_SETREGS, child.pid(), nullptr, &regs.raw()), 0);

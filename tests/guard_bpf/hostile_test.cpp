@@ -187,7 +187,7 @@ TEST_F(hostile, registers_are_never_addresses) {
     child.set_pending();
     child.page().word = 0xabcdef;
     child.move_to(child.forge_block() + nothing_owed);
-    registers regs;
+    deadbolt::trace::registers regs;
     ASSERT_EQ(child.get().get_registers(regs), 0);
     auto& raw = regs.raw();
     for (auto* const each :

@@ -5,7 +5,6 @@
 #include "mutant_mutex.hpp"
 #include "mutant_semaphore.hpp"
 #include "mutant_shared_mutex.hpp"
-#include "semaphore.hpp"
 #include "short_storm.hpp"
 
 #include <algorithm>
@@ -22,14 +21,15 @@ using namespace deadbolt::crash;
 using deadbolt::storm::options;
 using deadbolt::storm::short_storm;
 
-// Lets everybody in.
+// Admits every thread.
 class no_mutex : public deadbolt::crash::subject {
 public:
-  [[nodiscard]] std::string_view name() const override { return "no_mutex"; }
-  [[nodiscard]] std::string_view summary() const override { return "a test's mutex"; }
-  [[nodiscard]] bool ours() const override { return true; }
-  [[nodiscard]] std::string_view engine() const override { return "none"; }
-  [[nodiscard]] bool protected_by_itself() const override { return true; }
+  constexpr explicit no_mutex(bool tells = true)
+      : subject{{.name = "no_mutex",
+                 .summary = "a test's mutex",
+                 .engine = "none",
+                 .protected_by_itself = true,
+                 .tells = tells}} {}
   [[nodiscard]] std::size_t size() const override { return 8; }
   void create(void* /*lock*/) const override {}
   void destroy(void* /*lock*/) const override {}
@@ -78,8 +78,8 @@ const std::vector<broken>& all_broken() {
   static const mutant_shared_mutex forgets_writer{side::writer, shared_fault::forgets_writer};
   static const mutant_shared_mutex reads_unlocked{side::reader, shared_fault::reads_unlocked};
   static const counted_semaphore counts_holders;
-  static const deadbolt::storm::semaphore<3> three_permits;
-  static const deadbolt::storm::semaphore<2> two_permits;
+  static const semaphore_subject<3> three_permits{"three", "all permits are free", 3, 0};
+  static const semaphore_subject<2> two_permits{"two", "all permits are free", 2, 0};
   static const unbounded_condition unbounded;
   static const hasty_condition hasty;
   static const std::vector<broken> all{
@@ -129,11 +129,10 @@ INSTANTIATE_TEST_SUITE_P(storm, healthy_mutant,
                                            healthy{"shared_mutex", &healthy_shared_mutex}),
                          [](const auto& parameter) { return parameter.param.name; });
 
-// Its users end in unlock, now and then, in ways that a storm uses too.
+// A process that uses it ends in unlock now and then, in ways that a storm uses too.
 class deadly_mutex final : public no_mutex {
 public:
-  explicit deadly_mutex(void (*end)()) : end_{end} {}
-  [[nodiscard]] bool tells() const override { return false; }
+  explicit deadly_mutex(void (*end)()) : no_mutex{false}, end_{end} {}
   bool unlock(void* /*lock*/) const override {
     thread_local int times = 0;
     if (++times % 100 == 0) end_();

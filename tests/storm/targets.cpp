@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "targets.hpp"
 
-#include "crash/catalogue.hpp"
-#include "semaphore.hpp"
+#include "crash/locks.hpp"
 
 namespace deadbolt::storm {
 namespace {
@@ -16,8 +15,10 @@ bool can_be_stormed(const crash::subject& subject) {
 } // namespace
 
 std::vector<target> all_targets() {
-  static const semaphore<2> two;
-  static const semaphore<3> three;
+  static const crash::semaphore_subject<2> two{"counting_semaphore_2", "all permits are free", 2,
+                                               0};
+  static const crash::semaphore_subject<3> three{"counting_semaphore_3", "all permits are free", 3,
+                                                 0};
   std::vector<target> all;
   for (const crash::subject* subject : crash::all_subjects())
     if (can_be_stormed(*subject)) all.push_back({subject, 1});

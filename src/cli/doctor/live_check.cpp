@@ -2,8 +2,8 @@
 // A child that holds a mutex is killed: does its death reach the next owner?
 #include "cli/doctor/checks.hpp"
 
+#include "base/descriptor.hpp"
 #include "base/robust_list.hpp"
-#include "guard/unique_descriptor.hpp"
 
 #include <deadbolt/robust_mutex.hpp>
 #include <fmt/core.h>
@@ -77,8 +77,8 @@ live_facts gather_live_facts() {
     facts.failure = std::strerror(errno);
     return facts;
   }
-  guard::unique_descriptor reading{ends[0]};
-  guard::unique_descriptor writing{ends[1]};
+  base::descriptor reading{ends[0]};
+  base::descriptor writing{ends[1]};
   const pid_t child = ::fork();
   if (child < 0) {
     facts.failure = std::strerror(errno);

@@ -3,7 +3,7 @@
 #ifndef DEADBOLT_GUARD_BPF_ATTACH_HPP
 #define DEADBOLT_GUARD_BPF_ATTACH_HPP
 
-#include "guard/windows/window_set.hpp"
+#include "guard/unlock_windows/table.hpp"
 
 #include <string>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "guard/bpf/pins.hpp"
 
-#include "guard/unique_descriptor.hpp"
+#include <base/descriptor.hpp>
 
 #include <cerrno>
 #include <cstdlib>
@@ -9,6 +9,7 @@
 #include <fstream>
 #include <linux/bpf.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 #include <vector>
 
 namespace deadbolt::guard {
@@ -18,11 +19,11 @@ long bpf(int command, bpf_attr& attributes) noexcept {
   return ::syscall(SYS_bpf, command, &attributes, sizeof attributes);
 }
 
-unique_descriptor open_pin(const char* path) noexcept {
+base::descriptor open_pin(const char* path) noexcept {
   bpf_attr attributes{};
   attributes.pathname = reinterpret_cast<std::uintptr_t>(path);
   attributes.file_flags = BPF_F_RDONLY;
-  return unique_descriptor(static_cast<int>(bpf(BPF_OBJ_GET, attributes)));
+  return base::descriptor(static_cast<int>(bpf(BPF_OBJ_GET, attributes)));
 }
 
 // Maps have a value for each CPU that there could be: "0-3,8" makes 9.
@@ -71,7 +72,7 @@ std::string_view name_of(deadbolt_bpf_counter which) noexcept {
 }
 
 bpf_look look_at_bpf_guard() {
-  const unique_descriptor map = open_pin(bpf_counters_pin);
+  const base::descriptor map = open_pin(bpf_counters_pin);
   if (!map && errno == ENOENT) return failed(ENOENT, "no BPF guard is attached");
   if (!map) return failed(errno, std::string(bpf_counters_pin) + ": " + std::strerror(errno));
   bpf_look look;

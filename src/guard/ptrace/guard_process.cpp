@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "guard/ptrace/guard_process.hpp"
 
-#include "guard/ptrace/tracee.hpp"
-
 #include <deadbolt/critical_section.h>
 
 #include <cerrno>
@@ -63,15 +61,15 @@ public:
   starter_waker(pid_t starter, pid_t command) noexcept
       : starter_(static_cast<int>(::syscall(SYS_pidfd_open, starter, 0u))), command_(command) {}
 
-  void see(const stop_event& event) const noexcept {
+  void see(const trace::stop_event& event) const noexcept {
     if (event.tid != command_ || !starter_) return;
     // A seized thread reports every SIGCONT by a notice.
-    if (event.kind == stop_kind::notice || event.kind == stop_kind::ended)
+    if (event.kind == trace::stop_kind::notice || event.kind == trace::stop_kind::ended)
       ::syscall(SYS_pidfd_send_signal, starter_.get(), SIGCONT, static_cast<void*>(nullptr), 0u);
   }
 
 private:
-  unique_descriptor starter_;
+  base::descriptor starter_;
   pid_t command_;
 };
 
@@ -90,10 +88,10 @@ guard_counts guard_until_the_last_is_gone(int socket, const starter_waker& start
       command_ended = false;
     }
     if (tid == 0) continue;
-    const stop_event event = classify_stop(tid, status);
+    const trace::stop_event event = trace::classify_stop(tid, status);
     starter.see(event);
     resume(guard.handle(event));
-    command_ended = tid == command && event.kind == stop_kind::ended;
+    command_ended = tid == command && event.kind == trace::stop_kind::ended;
   }
 }
 
@@ -105,7 +103,7 @@ guard_counts guard_until_the_last_is_gone(int socket, const starter_waker& start
   if (!receive_from(socket, command)) ::_exit(0);
   // Before the command can stop or the starter can go.
   const starter_waker waker(starter, command);
-  seized_tracee seized;
+  trace::seized_thread seized;
   const int error = seized.seize(command, guard_options());
   if (!send_to(socket, error) || error != 0) ::_exit(error == 0 ? 0 : 1);
   seized.release();
@@ -119,8 +117,8 @@ guard_counts guard_until_the_last_is_gone(int socket, const starter_waker& start
 int guard_process::start(const window_set& libcs) noexcept {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return errno;
-  unique_descriptor ours(ends[0]);
-  unique_descriptor theirs(ends[1]);
+  base::descriptor ours(ends[0]);
+  base::descriptor theirs(ends[1]);
   const pid_t starter = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return errno;

@@ -5,7 +5,7 @@
 #define DEADBOLT_GUARD_PTRACE_GUARD_PROCESS_HPP
 
 #include "guard/ptrace/stop_handler.hpp"
-#include "guard/unique_descriptor.hpp"
+#include <base/descriptor.hpp>
 
 #include <optional>
 #include <sys/types.h>
@@ -35,7 +35,7 @@ public:
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
 
 private:
-  unique_descriptor socket_;
+  base::descriptor socket_;
   pid_t pid_ = -1;
 };
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "guard/ptrace/guarded_command.hpp"
 
-#include "guard/ptrace/command_signals.hpp"
 #include "guard/ptrace/guard_process.hpp"
 #include "guard/ptrace/permission.hpp"
-#include "guard/unique_descriptor.hpp"
+#include <base/descriptor.hpp>
 
 #include <cerrno>
+#include <csignal>
+#include <ctime>
+#include <functional>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -15,6 +17,92 @@
 
 namespace deadbolt::guard {
 namespace {
+
+// Signals of a process that stands in for its command: all blocked, read one by
+// one, passed on where the command has not had them anyway.
+class command_signals {
+public:
+  // Blocks every signal and makes SIGCHLD waitable, whatever was inherited.
+  command_signals() noexcept;
+  command_signals(const command_signals&) = delete;
+  command_signals& operator=(const command_signals&) = delete;
+  ~command_signals() { restore(); }
+
+  // What the command must inherit. In the child.
+  void restore() const noexcept;
+  // Waits for one.
+  [[nodiscard]] siginfo_t next() const noexcept;
+
+private:
+  sigset_t all_;
+  sigset_t inherited_mask_;
+  struct sigaction inherited_child_action_;
+};
+
+command_signals::command_signals() noexcept {
+  ::sigfillset(&all_);
+  ::pthread_sigmask(SIG_BLOCK, &all_, &inherited_mask_);
+  struct sigaction default_action {};
+  default_action.sa_handler = SIG_DFL;
+  // An inherited SIG_IGN would have the kernel reap the command behind our back.
+  ::sigaction(SIGCHLD, &default_action, &inherited_child_action_);
+}
+
+void command_signals::restore() const noexcept {
+  ::sigaction(SIGCHLD, &inherited_child_action_, nullptr);
+  ::pthread_sigmask(SIG_SETMASK, &inherited_mask_, nullptr);
+}
+
+siginfo_t command_signals::next() const noexcept {
+  siginfo_t info{};
+  while (::sigwaitinfo(&all_, &info) < 0) {
+  }
+  return info;
+}
+
+// Signals from a terminal go to the whole foreground process group, so the command
+// has them; those that a process sent to the stand-in are meant for the command.
+bool is_for_the_command(const siginfo_t& info) noexcept {
+  if (info.si_signo == SIGCHLD || info.si_signo == SIGCONT) return false;
+  return info.si_code <= 0; // SI_USER, SI_QUEUE, SI_TKILL; a terminal's is SI_KERNEL
+}
+
+void pass_on(pid_t command, const siginfo_t& info) noexcept {
+  if (info.si_code == SI_QUEUE)
+    ::sigqueue(command, info.si_signo, info.si_value);
+  else
+    ::kill(command, info.si_signo);
+}
+
+// Stops this process as a signal stopped the command, for the shell to see, unless
+// still_stopped says that the command is not stopped any more. Returns when this
+// process is continued. A stop by SIGSTOP shows as one by SIGTSTP.
+//
+// Whoever continues the command, or sees it end, sends this process a SIGCONT after
+// that. None is missed: our own stop signal is pending, but blocked, before we
+// look; a SIGCONT from before it finds the command continued, a later one takes
+// the pending signal away.
+void stop_alike(int signal, const std::function<bool()>& still_stopped) {
+  // SIGSTOP cannot be held back until we have looked.
+  const int ours = signal == SIGSTOP ? SIGTSTP : signal;
+  sigset_t one;
+  ::sigemptyset(&one);
+  ::sigaddset(&one, ours);
+  struct sigaction stop_action {};
+  struct sigaction inherited;
+  stop_action.sa_handler = SIG_DFL;
+  ::sigaction(ours, &stop_action, &inherited);
+  // Merges with the terminal's own, which came to us as well as to the command.
+  ::kill(::getpid(), ours);
+  if (still_stopped()) {
+    ::pthread_sigmask(SIG_UNBLOCK, &one, nullptr); // stops here
+    ::pthread_sigmask(SIG_BLOCK, &one, nullptr);
+  } else {
+    const timespec at_once{};
+    ::sigtimedwait(&one, nullptr, &at_once);
+  }
+  ::sigaction(ours, &inherited, nullptr);
+}
 
 // The command before its execve: says that it is there, waits to be traced, and
 // keeps the socket, which execve closes, for the errno value if that fails.
@@ -37,8 +125,8 @@ public:
   [[nodiscard]] int start(const command_signals& signals, pid_t guard, char* const* arguments) {
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return errno;
-    socket_ = unique_descriptor(ends[0]);
-    unique_descriptor theirs(ends[1]);
+    socket_ = base::descriptor(ends[0]);
+    base::descriptor theirs(ends[1]);
     pid_ = ::fork();
     if (pid_ < 0) return errno;
     if (pid_ == 0) {
@@ -66,7 +154,7 @@ public:
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
 
 private:
-  unique_descriptor socket_;
+  base::descriptor socket_;
   pid_t pid_ = -1;
 };
 

@@ -2,14 +2,13 @@
 #include "guard/ptrace/permission.hpp"
 
 #include "guard/proc_status.hpp"
-#include "guard/ptrace/tracee.hpp"
+#include "trace/process.hpp"
+#include "trace/thread.hpp"
 
 #include <cerrno>
-#include <csignal>
 #include <fstream>
 #include <linux/capability.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -32,7 +31,7 @@ std::string command_name(pid_t pid) {
 // Asks for something that the kernel itself always answers with ESRCH: we are not
 // our own tracee. Another answer is a filter's.
 bool filter_answers_ptrace() {
-  return tracee(::getpid()).resume(0) != ESRCH;
+  return trace::traced_thread(::getpid()).resume() != ESRCH;
 }
 
 } // namespace
@@ -78,20 +77,14 @@ std::string explain_refusal(const ptrace_facts& facts, int error) {
 }
 
 std::optional<std::string> find_ptrace_refusal() {
-  const pid_t child = ::fork();
-  if (child < 0) return std::string("cannot fork: ") + std::generic_category().message(errno);
-  if (child == 0) {
+  const trace::child_process child(trace::launch([] {
     for (;;) ::pause();
-  }
+  }));
+  if (child.pid() < 0) return std::string("cannot fork: ") + std::generic_category().message(errno);
   std::optional<std::string> reason;
-  {
-    seized_tracee seized;
-    if (const int error = seized.seize(child, 0))
-      reason = explain_refusal(gather_ptrace_facts(child), error);
-    ::kill(child, SIGKILL);
-  }
-  while (::waitpid(child, nullptr, __WALL) < 0 && errno == EINTR) {
-  }
+  trace::seized_thread seized;
+  if (const int error = seized.seize(child.pid(), 0))
+    reason = explain_refusal(gather_ptrace_facts(child.pid()), error);
   return reason;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "guard/ptrace/repair_thread.hpp"
 
-#include "guard/ptrace/namespace_tid.hpp"
+#include "guard/proc_status.hpp"
 #include "guard/repair_rule.h"
 
 #include <cerrno>
@@ -21,30 +21,30 @@ repair_report failed(repair_report report, int error) noexcept {
 
 // The kernel's record of where the thread's head is. The thread chose the address,
 // so all that a lie can do is to make us write 0 into the liar's own memory.
-int robust_head(pid_t tid, tracee_address& head) noexcept {
+int robust_head(pid_t tid, trace::address& head) noexcept {
   std::uint64_t address = 0;
   std::size_t size = 0;
   if (::syscall(SYS_get_robust_list, tid, &address, &size) != 0) return errno;
-  head = size == head_size ? tracee_address(address) : tracee_address();
+  head = size == head_size ? trace::address(address) : trace::address();
   return 0;
 }
 
-deadbolt_repair ask_about_libcs(tracee thread, const deadbolt_thread_state& state,
+deadbolt_repair ask_about_libcs(trace::traced_thread thread, const deadbolt_thread_state& state,
                                 const window_set& libcs) noexcept {
   if (libcs.size() == 0) return DEADBOLT_REPAIR_NONE;
   deadbolt_window_key key{};
-  const tracee_address from(state.ip - DEADBOLT_WINDOW_CODE_BEFORE);
+  const trace::address from(state.ip - DEADBOLT_WINDOW_CODE_BEFORE);
   if (thread.read(from, key.code, sizeof key.code) != 0) return DEADBOLT_REPAIR_NONE;
   key.page_offset = static_cast<std::uint32_t>(state.ip & DEADBOLT_PAGE_OFFSET_MASK);
   return deadbolt_window_rule(libcs.find(key), &state);
 }
 
-deadbolt_repair ask_the_rule(tracee thread, const registers& regs,
+deadbolt_repair ask_the_rule(trace::traced_thread thread, const trace::registers& regs,
                              const window_set& libcs) noexcept {
-  const deadbolt_thread_state state = regs.state();
+  const deadbolt_thread_state state = state_of(regs);
   // Unreadable: no block there. The thread jumped into the void and dies of it.
   deadbolt_critical_section block;
-  const tracee_address at(deadbolt_block_address(state.ip));
+  const trace::address at(deadbolt_block_address(state.ip));
   if (state.cs != DEADBOLT_USER_CS_64 || thread.read(at, &block, sizeof block) != 0)
     return DEADBOLT_REPAIR_NONE;
   const deadbolt_repair repair = deadbolt_repair_rule(&block, &state);
@@ -52,7 +52,7 @@ deadbolt_repair ask_the_rule(tracee thread, const registers& regs,
 }
 
 // Whether the exit walk would write into the word, by the walk's own test.
-bool walk_would_mark(tracee thread, tracee_address word) noexcept {
+bool walk_would_mark(trace::traced_thread thread, trace::address word) noexcept {
   std::uint32_t value = 0;
   // Misaligned or unmapped: the walk cannot write there either.
   if (thread.read_word(word, value) != 0) return false;
@@ -61,6 +61,14 @@ bool walk_would_mark(tracee thread, tracee_address word) noexcept {
 }
 
 } // namespace
+
+pid_t namespace_tid(pid_t tid) noexcept {
+  const proc_status status = proc_status::of(tid);
+  // Another namespace's /proc would answer about another thread: one that we are
+  // not the tracer of.
+  if (status.last_number("TracerPid:").value_or(0) != ::getpid()) return tid;
+  return static_cast<pid_t>(status.last_number("NSpid:").value_or(tid));
+}
 
 const char* to_string(repair_outcome outcome) noexcept {
   switch (outcome) {
@@ -82,17 +90,17 @@ const char* to_string(repair_outcome outcome) noexcept {
   return "?";
 }
 
-repair_report repair_thread(tracee thread, const window_set& libcs) noexcept {
+repair_report repair_thread(trace::traced_thread thread, const window_set& libcs) noexcept {
   repair_report report;
   report.tid = thread.tid();
-  registers regs;
+  trace::registers regs;
   if (const int error = thread.get_registers(regs)) return failed(report, error);
   report.ip = regs.ip();
 
   const deadbolt_repair repair = ask_the_rule(thread, regs, libcs);
   if (repair == DEADBOLT_REPAIR_NONE) return report;
 
-  tracee_address head;
+  trace::address head;
   if (const int error = robust_head(thread.tid(), head)) return failed(report, error);
   if (!head) {
     report.outcome = repair_outcome::no_robust_list;
@@ -109,7 +117,7 @@ repair_report repair_thread(tracee thread, const window_set& libcs) noexcept {
     report.outcome = repair_outcome::nothing_pending;
     return report;
   }
-  report.word = tracee_address(deadbolt_entry_word(report.entry, futex_offset));
+  report.word = trace::address(deadbolt_entry_word(report.entry, futex_offset));
 
   if (repair == DEADBOLT_REPAIR_CLEAR_IF_WORD_IS_MINE && !walk_would_mark(thread, report.word)) {
     report.outcome = repair_outcome::left_to_kernel;
@@ -123,7 +131,7 @@ repair_report repair_thread(tracee thread, const window_set& libcs) noexcept {
 }
 
 repair_report repair_thread(pid_t tid, const window_set& libcs) noexcept {
-  return repair_thread(tracee(tid), libcs);
+  return repair_thread(trace::traced_thread(tid), libcs);
 }
 
 } // namespace deadbolt::guard

@@ -3,9 +3,9 @@
 #ifndef DEADBOLT_GUARD_PTRACE_REPAIR_THREAD_HPP
 #define DEADBOLT_GUARD_PTRACE_REPAIR_THREAD_HPP
 
-#include "guard/ptrace/tracee.hpp"
-#include "guard/ptrace/tracee_address.hpp"
-#include "guard/windows/window_set.hpp"
+#include "guard/repair_rule.h"
+#include "guard/unlock_windows/table.hpp"
+#include "trace/thread.hpp"
 
 #include <cstdint>
 #include <sys/types.h>
@@ -27,18 +27,30 @@ struct repair_report {
   repair_outcome outcome = repair_outcome::not_needed;
   pid_t tid = 0;
   int error = 0; // errno value of refused and thread_gone
-  tracee_address ip;
-  tracee_address slot;     // where list_op_pending is; 0 if it was not looked for
+  trace::address ip;
+  trace::address slot;     // where list_op_pending is; 0 if it was not looked for
   std::uint64_t entry = 0; // what it held
-  tracee_address word;     // the lock word that the entry names
+  trace::address word;     // the lock word that the entry names
 };
 
 // For a thread stopped in PTRACE_EVENT_EXIT or in a signal-delivery-stop, before
 // it is resumed. Its robust list has then not been walked yet, its registers are
 // those of the interruption, and no signal frame has been pushed.
 // Knows the blocks that describe themselves, and the windows of libcs that it is given.
-[[nodiscard]] repair_report repair_thread(tracee thread, const window_set& libcs) noexcept;
+[[nodiscard]] repair_report repair_thread(trace::traced_thread thread,
+                                          const window_set& libcs) noexcept;
 [[nodiscard]] repair_report repair_thread(pid_t tid, const window_set& libcs = {}) noexcept;
+
+// The registers that the rule looks at.
+[[nodiscard]] inline deadbolt_thread_state state_of(const trace::registers& regs) noexcept {
+  return {
+      .ip = regs.ip().value(), .rax = regs.rax(), .flags = regs.flags(), .cs = regs.code_segment()};
+}
+
+// The id of a thread, traced by the calling process, in the thread's own PID namespace: the number
+// that its lock words hold and that the kernel's exit walk compares with them. Without a /proc of
+// the caller's namespace the result is `tid`, which is right if the two share a namespace.
+[[nodiscard]] pid_t namespace_tid(pid_t tid) noexcept;
 
 } // namespace deadbolt::guard
 #endif

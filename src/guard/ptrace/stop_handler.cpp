@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "guard/ptrace/stop_handler.hpp"
 
-#include "guard/ptrace/tracee.hpp"
+#include <sys/ptrace.h>
 
 namespace deadbolt::guard {
 
@@ -26,31 +26,31 @@ void stop_handler::repair(pid_t tid, std::uint64_t& repaired) noexcept {
   }
 }
 
-resumption stop_handler::handle(const stop_event& event) noexcept {
+resumption stop_handler::handle(const trace::stop_event& event) noexcept {
   last_repair_ = {};
   last_repair_.tid = event.tid;
   resumption how{.tid = event.tid, .how = resumption::way::run};
   switch (event.kind) {
-  case stop_kind::ended:
+  case trace::stop_kind::ended:
     ++counts_.threads;
     how.how = resumption::way::nothing;
     break;
-  case stop_kind::exiting:
+  case trace::stop_kind::exiting:
     repair(event.tid, counts_.repaired_at_exit);
     break;
-  case stop_kind::signal_delivery:
+  case trace::stop_kind::signal_delivery:
     // The handler may itself be killed, with an IP that says nothing of the window
     // it interrupted: so now, before its frame is pushed.
     ++counts_.signals;
     repair(event.tid, counts_.repaired_at_signal);
     how.signal = event.signal;
     break;
-  case stop_kind::group_stop:
+  case trace::stop_kind::group_stop:
     how.how = resumption::way::listen;
     break;
-  case stop_kind::notice:
-  case stop_kind::new_thread:
-  case stop_kind::executed:
+  case trace::stop_kind::notice:
+  case trace::stop_kind::new_thread:
+  case trace::stop_kind::executed:
     // Tracees are not kept in a table: the kernel attaches new ones by itself,
     // their first stop may come before their parent's, and an execve by another
     // thread renames one. waitpid says when the last is gone.
@@ -59,14 +59,19 @@ resumption stop_handler::handle(const stop_event& event) noexcept {
   return how;
 }
 
+unsigned long guard_options() noexcept {
+  return PTRACE_O_TRACEEXIT | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
+         PTRACE_O_TRACEEXEC;
+}
+
 int resume(const resumption& how) noexcept {
   switch (how.how) {
   case resumption::way::nothing:
     return 0;
   case resumption::way::run:
-    return tracee(how.tid).resume(how.signal);
+    return trace::traced_thread(how.tid).resume(how.signal);
   case resumption::way::listen:
-    return tracee(how.tid).listen();
+    return trace::traced_thread(how.tid).listen();
   }
   return 0;
 }

@@ -4,14 +4,13 @@
 // steps its victims) can put it into its own loop:
 //
 //   stop_handler guard;
-//   const stop_event event = classify_stop(tid, status);
+//   const trace::stop_event event = trace::classify_stop(tid, status);
 //   const resumption how = guard.handle(event);
 //   resume(how);
 #ifndef DEADBOLT_GUARD_PTRACE_STOP_HANDLER_HPP
 #define DEADBOLT_GUARD_PTRACE_STOP_HANDLER_HPP
 
 #include "guard/ptrace/repair_thread.hpp"
-#include "guard/ptrace/stop_event.hpp"
 
 #include <cstdint>
 #include <sys/types.h>
@@ -42,7 +41,7 @@ public:
   explicit stop_handler(const window_set& libcs) noexcept : libcs_(&libcs) {}
 
   // Repairs the thread if this stop is its last chance, and says how it goes on.
-  resumption handle(const stop_event& event) noexcept;
+  resumption handle(const trace::stop_event& event) noexcept;
 
   [[nodiscard]] const guard_counts& counts() const noexcept { return counts_; }
   // What handle() last did to a thread; its outcome is not_needed at other stops.
@@ -54,6 +53,10 @@ private:
   guard_counts counts_;
   repair_report last_repair_;
 };
+
+// The stops that the guard needs. PTRACE_O_EXITKILL is left out: when the guard is killed, its
+// tracees go on.
+[[nodiscard]] unsigned long guard_options() noexcept;
 
 // 0 or an errno value. ESRCH is ordinary: SIGKILL ended the stop.
 int resume(const resumption& how) noexcept;

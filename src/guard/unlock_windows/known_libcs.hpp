@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// The tables of the libcs of this machine: measured once, then kept.
+//
+// They are kept in /var/cache/deadbolt/windows if the caller is root, else in
+// $XDG_CACHE_HOME/deadbolt/windows or ~/.cache/deadbolt/windows, one BUILD-ID.windows
+// each. A file or directory that somebody else could have written is not used.
+#ifndef DEADBOLT_GUARD_UNLOCK_WINDOWS_KNOWN_LIBCS_HPP
+#define DEADBOLT_GUARD_UNLOCK_WINDOWS_KNOWN_LIBCS_HPP
+
+#include "guard/unlock_windows/table.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace deadbolt::guard {
+
+// The libcs that are installed where Linux systems have them, each file once.
+[[nodiscard]] std::vector<std::string> installed_libcs();
+
+// Empty if there is no place for it (no home directory).
+[[nodiscard]] std::string window_cache_directory();
+[[nodiscard]] std::optional<window_table> load_window_table(const std::string& directory,
+                                                            const std::string& build_id);
+// False, with errno, when it could not be written.
+bool store_window_table(const std::string& directory, const window_table& table);
+
+struct known_windows {
+  window_set set;
+  struct libc {
+    std::string path;
+    std::string build_id;
+    std::size_t windows = 0;
+    bool measured = false; // now; else it came from the cache
+    std::string error;     // why it has no windows
+  };
+  std::vector<libc> libcs;
+};
+
+// Each one's table from the cache, or measured now and kept there.
+[[nodiscard]] known_windows know_libcs(const std::vector<std::string>& paths);
+
+} // namespace deadbolt::guard
+#endif

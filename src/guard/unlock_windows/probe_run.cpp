@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: MIT
+#include "guard/unlock_windows/probe_run.hpp"
+
+#include "guard/repair_rule.h"
+#include "guard/unlock_windows/probe_protocol.h"
+#include "guard/unlock_windows/sandbox.hpp"
+#include "trace/process.hpp"
+#include "trace/stepper.hpp"
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <fcntl.h>
+#include <fstream>
+#include <linux/futex.h>
+#include <map>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace deadbolt::guard {
+namespace {
+
+struct probe_scenario {
+  const char* name;
+  std::array<const char*, 4> arguments; // as probe_protocol.h has them
+  // WAITERS is set in the word just before a compare-exchange that would release it:
+  // the way that the code goes when that fails.
+  bool late_waiter = false;
+};
+
+// What came before the instruction at which a sample was taken.
+enum class came_from : std::uint8_t { elsewhere, compare_exchange, unlock_pi };
+
+// One instruction, before it is executed, with list_op_pending set.
+struct probe_sample {
+  std::uint64_t offset; // from where the libc is mapped
+  std::array<std::uint8_t, DEADBOLT_WINDOW_CODE_SIZE> code;
+  bool has_code; // false: its page has no 16 readable bytes before or behind
+  bool released;
+  bool owed;
+  bool zero_flag;
+  bool zero_result;  // rax is 0
+  bool error_result; // rax is what a system call that failed returns
+  came_from after;   // the release, when it was the step before
+};
+
+struct probe_result {
+  std::vector<probe_sample> samples;
+  std::size_t steps = 0;
+  bool has_list = true;    // false: the libc puts such a mutex on no robust list
+  std::size_t outside = 0; // released and pending, but not in the libc's code
+  std::string error;       // empty: the operation was stepped to its end
+};
+
+constexpr std::size_t most_steps = 20'000;
+constexpr std::size_t code_before = DEADBOLT_WINDOW_CODE_BEFORE;
+
+std::string descriptor_path(int descriptor) {
+  return "/proc/self/fd/" + std::to_string(descriptor);
+}
+
+[[noreturn]] void become_the_probe(const probe_files& files, const probe_scenario& scenario) {
+  const std::string libc = descriptor_path(files.libc);
+  const std::string probe = descriptor_path(files.probe);
+  std::vector<const char*> arguments{"deadbolt-probe"};
+  if (files.loader >= 0) arguments.insert(arguments.end(), {"--preload", libc.c_str()});
+  arguments.push_back(probe.c_str());
+  arguments.insert(arguments.end(), scenario.arguments.begin(), scenario.arguments.end());
+  arguments.push_back(nullptr);
+  // Bound at the start, so that no step looks up a symbol.
+  const char* const environment[] = {"LD_BIND_NOW=1", nullptr};
+
+  ::setpgid(0, 0);
+  const int null = ::open("/dev/null", O_RDWR);
+  for (int standard = 0; null >= 0 && standard <= 2; ++standard) ::dup2(null, standard);
+  if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(100);
+  if (enter_sandbox() != 0) ::_exit(101);
+  ::syscall(SYS_execveat, files.loader >= 0 ? files.loader : files.libc, "",
+            const_cast<char* const*>(arguments.data()), const_cast<char* const*>(environment),
+            AT_EMPTY_PATH);
+  ::_exit(102);
+}
+
+class probe_run {
+public:
+  probe_run(const probe_files& files, const probe_scenario& scenario)
+      : scenario_(scenario), pid_(trace::launch([&] { become_the_probe(files, scenario); })),
+        probe_(pid_) {}
+  probe_run(const probe_run&) = delete;
+  probe_run& operator=(const probe_run&) = delete;
+  ~probe_run() {
+    if (pid_ <= 0) return;
+    ::kill(-pid_, SIGKILL); // the waiter too
+    trace::kill_and_reap(pid_);
+  }
+
+  probe_result run() {
+    if (pid_ < 0)
+      fail("fork");
+    else if (start() && (!has_waiter() || waiter_is_asleep()))
+      step_to_the_clear();
+    return std::move(result_);
+  }
+
+private:
+  bool fail(const std::string& what) {
+    result_.error = std::string(scenario_.name) + ": " + what;
+    return false;
+  }
+  [[nodiscard]] bool has_waiter() const { return waiter_ > 0; }
+
+  // What the probe did instead of reaching its next trap. Always false.
+  bool fail_by(const trace::stop_event& stop) {
+    if (stop.kind != trace::stop_kind::ended)
+      return fail("the probe took signal " + std::to_string(stop.signal));
+    const bool killed = WIFSIGNALED(stop.status);
+    pid_ = -1;
+    result_.has_list = killed || WEXITSTATUS(stop.status) != DEADBOLT_PROBE_NO_LIST;
+    if (!result_.has_list) return false;
+    return fail(killed ? "the probe was killed by signal " + std::to_string(WTERMSIG(stop.status))
+                       : "the probe ended with status " + std::to_string(WEXITSTATUS(stop.status)));
+  }
+
+  // Before the steps: to the next SIGTRAP.
+  bool await_trap() {
+    trace::stop_event stop;
+    for (;;) {
+      if (probe_.thread().wait(stop) != 0) return fail("the probe was lost");
+      if (stop.kind != trace::stop_kind::signal_delivery || stop.signal != SIGCHLD) break;
+      // The owner that the probe let die.
+      if (probe_.thread().resume() != 0) return fail("the probe was lost");
+    }
+    return stop.is_trap() || fail_by(stop);
+  }
+
+  bool start() {
+    if (!await_trap()) return false; // its execve
+    if (probe_.thread().set_options(PTRACE_O_EXITKILL) != 0) return fail("PTRACE_SETOPTIONS");
+    if (probe_.thread().resume() != 0) return fail("the probe was lost");
+    if (!await_trap()) return false;
+    if (probe_.look() != 0) return fail("the probe was lost");
+    if (probe_.at().rax() != DEADBOLT_PROBE_READY)
+      return fail("the probe stopped where it should not");
+    head_ = trace::address(probe_.at().argument_1());
+    waiter_ = static_cast<pid_t>(probe_.at().argument_2());
+    std::uint64_t newest = 0;
+    if (probe_.thread().read(head_ + DEADBOLT_HEAD_FUTEX_OFFSET, &futex_offset_,
+                             sizeof futex_offset_) != 0 ||
+        probe_.thread().read(head_, &newest, sizeof newest) != 0)
+      return fail("the robust list cannot be read");
+    owned_ = newest != head_.value();
+    if (owned_) word_ = trace::address(deadbolt_entry_word(newest, futex_offset_));
+    if (!find_libc()) return fail("the libc is not mapped");
+    return true;
+  }
+
+  bool find_libc() {
+    std::ifstream maps("/proc/" + std::to_string(pid_) + "/maps");
+    for (std::string line; std::getline(maps, line);) {
+      if (line.find(libc_copy_name) == std::string::npos) continue;
+      char* rest = nullptr;
+      const std::uint64_t begin = std::strtoull(line.c_str(), &rest, 16);
+      const std::uint64_t end = *rest == '-' ? std::strtoull(rest + 1, nullptr, 16) : 0;
+      if (libc_begin_ == 0) libc_begin_ = begin;
+      libc_end_ = end;
+    }
+    return libc_begin_ != 0;
+  }
+
+  // It sleeps nowhere else: the kernel, or the libc before it sleeps, has set WAITERS.
+  bool waiter_is_asleep() {
+    char path[32];
+    std::snprintf(path, sizeof path, "/proc/%d/stat", waiter_);
+    for (int look = 0; look < 100'000; ++look) {
+      std::uint32_t value = 0;
+      if (probe_.thread().read_word(word_, value) != 0) return fail("the lock word cannot be read");
+      std::ifstream file(path);
+      std::string text;
+      std::getline(file, text);
+      const std::size_t name_end = text.rfind(')');
+      const bool asleep = name_end != std::string::npos && text.compare(name_end, 3, ") S") == 0;
+      if (asleep && (value & FUTEX_WAITERS) != 0) return true;
+      const timespec pause{0, 50'000};
+      ::nanosleep(&pause, nullptr);
+    }
+    return fail("the waiter does not go to sleep");
+  }
+
+  // A futex call on the lock word.
+  [[nodiscard]] bool calls_futex(unsigned operation) const {
+    const trace::registers& regs = probe_.at();
+    return regs.rax() == SYS_futex && regs.argument_1() == word_.value() &&
+           (static_cast<unsigned>(regs.argument_2()) & static_cast<unsigned>(FUTEX_CMD_MASK)) ==
+               operation;
+  }
+
+  void take_sample(bool released, came_from after) {
+    probe_sample sample{};
+    const std::uint64_t ip = probe_.at().ip().value();
+    if (ip < libc_begin_ || ip >= libc_end_) {
+      if (released) ++result_.outside;
+      return;
+    }
+    sample.offset = ip - libc_begin_;
+    sample.has_code = probe_.thread().read(trace::address(ip - code_before), sample.code.data(),
+                                           sample.code.size()) == 0;
+    sample.released = released;
+    sample.owed = released && has_waiter() && !woken_;
+    sample.zero_flag = (probe_.at().flags() & DEADBOLT_FLAGS_ZF) != 0;
+    sample.zero_result = probe_.at().rax() == 0;
+    sample.error_result = probe_.at().rax() >= std::uint64_t{0} - DEADBOLT_LAST_ERROR;
+    sample.after = after;
+    result_.samples.push_back(sample);
+  }
+
+  void step_to_the_clear() {
+    bool released = false;
+    came_from before = came_from::elsewhere;
+    while (result_.steps < most_steps) {
+      std::uint64_t pending = 0;
+      std::uint64_t code = 0;
+      if (probe_.thread().read(head_ + DEADBOLT_HEAD_LIST_OP_PENDING, &pending, sizeof pending) !=
+              0 ||
+          probe_.thread().read(probe_.at().ip(), &code, sizeof code) != 0) {
+        fail("the probe cannot be read");
+        return;
+      }
+      if (pending == 0 && released) return;
+      if (trace::is_breakpoint(code)) return; // the probe's second stop
+      std::uint32_t value = 0;
+      if (pending != 0) {
+        word_ = trace::address(deadbolt_entry_word(pending, futex_offset_));
+        if (probe_.thread().read_word(word_, value) != 0) {
+          fail("the lock word cannot be read");
+          return;
+        }
+        const bool mine = (value & DEADBOLT_WORD_TID_MASK) == static_cast<std::uint32_t>(pid_);
+        owned_ = owned_ || mine;
+        const bool just_now = owned_ && !mine && !released;
+        released = owned_ && !mine;
+        // A release by the kernel hands the lock on by itself.
+        if (just_now && before == came_from::unlock_pi) woken_ = true;
+        take_sample(released, just_now ? before : came_from::elsewhere);
+      }
+      const bool wakes =
+          calls_futex(FUTEX_WAKE) || calls_futex(FUTEX_WAKE_BITSET) || calls_futex(FUTEX_WAKE_OP);
+      const bool is_call = trace::is_system_call(code);
+      before = is_call && calls_futex(FUTEX_UNLOCK_PI)   ? came_from::unlock_pi
+               : trace::is_locked_compare_exchange(code) ? came_from::compare_exchange
+                                                         : came_from::elsewhere;
+      if (scenario_.late_waiter && pending != 0 && !released &&
+          before == came_from::compare_exchange && !set_waiters(value))
+        return;
+      switch (probe_.step()) {
+      case trace::stepper::result::trapped:
+        break;
+      case trace::stepper::result::stopped:
+        fail_by(probe_.last_stop());
+        return;
+      default:
+        fail("the probe was lost");
+        return;
+      }
+      ++result_.steps;
+      if (is_call && wakes) woken_ = woken_ || static_cast<std::int64_t>(probe_.at().rax()) > 0;
+    }
+    fail("no end after " + std::to_string(most_steps) + " instructions");
+  }
+
+  bool set_waiters(std::uint32_t value) {
+    std::uint64_t both = 0; // ptrace writes 8 bytes
+    if (probe_.thread().read(word_, &both, sizeof both) != 0)
+      return fail("the lock word cannot be read");
+    both = (both & ~std::uint64_t{0xffffffff}) | value | FUTEX_WAITERS;
+    return probe_.thread().write(word_, both) == 0 || fail("the lock word cannot be written");
+  }
+
+  const probe_scenario& scenario_;
+  pid_t pid_;
+  trace::stepper probe_;
+  trace::address head_;
+  trace::address word_;
+  std::uint64_t futex_offset_ = 0;
+  std::uint64_t libc_begin_ = 0;
+  std::uint64_t libc_end_ = 0;
+  pid_t waiter_ = 0;
+  bool owned_ = false;
+  bool woken_ = false;
+  probe_result result_;
+};
+
+constexpr probe_scenario scenarios[] = {
+    {"robust", {"n", "-", "s", "u"}},
+    {"robust, private to the process", {"n", "-", "p", "u"}},
+    {"robust, a waiter", {"n", "-", "s", "w"}},
+    {"robust recursive", {"r", "-", "s", "u"}},
+    {"robust recursive, a waiter", {"r", "-", "s", "w"}},
+    {"robust errorcheck", {"e", "-", "s", "u"}},
+    {"robust errorcheck, a waiter", {"e", "-", "s", "w"}},
+    {"robust, in cond_wait", {"n", "-", "s", "c"}},
+    {"robust, in cond_wait, a waiter", {"n", "-", "s", "d"}},
+    {"robust PI", {"n", "i", "s", "u"}},
+    {"robust PI, a late waiter", {"n", "i", "s", "u"}, true},
+    {"robust PI, a waiter", {"n", "i", "s", "w"}},
+    {"robust PI recursive", {"r", "i", "s", "u"}},
+    {"robust PI recursive, a waiter", {"r", "i", "s", "w"}},
+    {"robust PI errorcheck", {"e", "i", "s", "u"}},
+    {"robust PI errorcheck, a waiter", {"e", "i", "s", "w"}},
+    {"robust PI, in cond_wait", {"n", "i", "s", "c"}},
+    {"robust PI, in cond_wait, a waiter", {"n", "i", "s", "d"}},
+    // These have no window: they show which instructions are passed before a release too.
+    {"lock", {"n", "-", "s", "l"}},
+    {"lock after a death", {"n", "-", "s", "o"}},
+    {"PI lock", {"n", "i", "s", "l"}},
+    {"PI lock after a death", {"n", "i", "s", "o"}},
+};
+
+// Everything that was seen of one instruction.
+struct place {
+  std::array<std::uint8_t, DEADBOLT_WINDOW_CODE_SIZE> code{};
+  bool has_code = false;
+  bool in_window = false;
+  bool owed = false;
+  bool after_compare_exchange = false;
+  bool after_unlock_pi = false;
+  // Of the samples with the word released, and of those with it not released.
+  bool zf_proves = true;
+  bool rax_proves = true;
+  bool no_error_proves = true;
+  bool seen_unreleased = false;
+
+  void add(const probe_sample& sample) {
+    code = sample.code;
+    has_code = sample.has_code;
+    in_window = in_window || sample.released;
+    owed = owed || sample.owed;
+    seen_unreleased = seen_unreleased || !sample.released;
+    after_compare_exchange =
+        after_compare_exchange || (sample.released && sample.after == came_from::compare_exchange);
+    after_unlock_pi = after_unlock_pi || (sample.released && sample.after == came_from::unlock_pi);
+    zf_proves = zf_proves && sample.zero_flag == sample.released;
+    rax_proves = rax_proves && sample.zero_result == sample.released;
+    no_error_proves = no_error_proves && sample.error_result != sample.released;
+  }
+
+  // DEADBOLT_CS_*; 0: the registers do not say which it is.
+  [[nodiscard]] std::uint8_t proof() const {
+    // Behind an instruction that may fail the proof is asked for also when no
+    // measurement saw it fail.
+    if (after_compare_exchange) return zf_proves ? DEADBOLT_CS_ZF : 0;
+    if (!after_unlock_pi && !seen_unreleased) return DEADBOLT_CS_ALWAYS;
+    if (rax_proves) return DEADBOLT_CS_UNLOCK_PI;
+    if (!after_unlock_pi && zf_proves) return DEADBOLT_CS_ZF;
+    return no_error_proves ? DEADBOLT_WINDOW_NO_ERROR : 0;
+  }
+};
+
+std::string count_of(const probe_scenario& scenario, const probe_result& result) {
+  if (!result.has_list) return std::string(scenario.name) + ": not on a robust list";
+  std::size_t in_window = 0;
+  std::size_t owed = 0;
+  for (const probe_sample& sample : result.samples) {
+    if (sample.released) ++in_window;
+    if (sample.owed) ++owed;
+  }
+  std::string text = std::string(scenario.name) + ": " + std::to_string(in_window) + " of " +
+                     std::to_string(result.steps) + " instructions";
+  if (owed != 0) text += ", a wake owed at " + std::to_string(owed);
+  if (result.outside != 0)
+    text += "; " + std::to_string(result.outside) + " more outside the libc, not in the table";
+  return text;
+}
+
+} // namespace
+
+stepped step_through_libc(const probe_files& files, const elf_file& libc) {
+  stepped out;
+  out.table.build_id = libc.build_id();
+  std::map<std::uint64_t, place> places;
+  for (const probe_scenario& scenario : scenarios) {
+    const probe_result result = probe_run(files, scenario).run();
+    if (!result.error.empty()) {
+      out.error = result.error;
+      return out;
+    }
+    out.notes.push_back(count_of(scenario, result));
+    for (const probe_sample& sample : result.samples) places[sample.offset].add(sample);
+  }
+  for (const auto& [offset, place] : places) {
+    if (!place.in_window) continue;
+    std::string name = libc.name_of(offset).substr(0, max_name_bytes);
+    std::ranges::replace_if(
+        name, [](char c) { return c <= ' ' || c >= '\x7f'; }, '?');
+    if (place.proof() == 0 || !place.has_code) {
+      out.notes.push_back(name + " is left out: " +
+                          (place.has_code ? "the registers do not say whether the word was released"
+                                          : "its surroundings cannot be read"));
+      continue;
+    }
+    out.table.windows.push_back(
+        {offset,
+         place.code,
+         {.kind = place.proof(), .owed = static_cast<std::uint8_t>(place.owed ? 1 : 0)},
+         std::move(name)});
+  }
+  if (out.table.windows.empty()) out.error = "no window was found";
+  if (out.table.windows.size() > max_windows) out.error = "too many windows were found";
+  return out;
+}
+
+} // namespace deadbolt::guard
