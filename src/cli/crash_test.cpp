@@ -3,17 +3,21 @@
 #include "cli/json_text.hpp"
 #include "cli/subcommand.hpp"
 #include "crash/campaign.hpp"
+#include "crash/demonstration.hpp"
+#include "crash/failure.hpp"
 #include "crash/locks.hpp"
 #include "crash/report.hpp"
 #include "guard/bpf/pins.hpp"
 #include "guard/ptrace/permission.hpp"
 #include "robust/engine.hpp"
+#include "trace/process.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -22,6 +26,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include <vector>
 
@@ -40,18 +45,21 @@ struct crash_test_options {
   std::vector<std::string> guards;
   std::string engine;
   std::string json;
+  std::string table;
   unsigned jobs = 0;
   bool list = false;
   bool verbose = false;
 };
 
 constexpr const char* crash_test_description =
-    "Kill a process at every instruction of a lock operation and judge what is left.\n"
-    "With no option: every subject and scenario, unprotected and under each guard.\n"
-    "Exit status: 0 if every protected row of ours is clean, 1 if not, 2 for bad usage.";
+    "Kill a process at every instruction of a lock operation and judge the result.\n"
+    "With no option: every subject and scenario, without a guard and under the ptrace\n"
+    "guard; first, one death is shown in bytes.\n"
+    "Exit status: 0 if every protected row of ours is clean, 1 if not, or if it cannot\n"
+    "work here, 2 for bad usage.";
 
-// Those of `all` that `wanted` names by name or family; all if it names none. An unknown name
-// is said on stderr and makes the result empty.
+// Those of `all` that `wanted` names by name or family; all if it names none. An unknown name is
+// reported on stderr and makes the result empty.
 template <class Thing, class Names>
 std::vector<const Thing*> select(std::span<const Thing* const> all,
                                  const std::vector<std::string>& wanted, const char* kind,
@@ -113,8 +121,8 @@ std::vector<std::string> own_arguments() {
   return arguments;
 }
 
-// The library chooses its engine when it is loaded: start again with the name in
-// the environment. Returns only if that is not needed or not possible.
+// The library chooses its engine when it is loaded. To use another one, the command starts itself
+// again with the name in the environment. Returns only if that is not needed or not possible.
 int use_engine(const std::string& name) {
   if (name.empty() || name == robust::this_engine().name) return status_clean;
   const bool is_known = std::any_of(robust::engine_names, std::end(robust::engine_names) - 1,
@@ -136,9 +144,35 @@ int use_engine(const std::string& name) {
   return status_bad_usage;
 }
 
+// The width of the terminal on stdout; 0 if stdout is none.
+unsigned terminal_columns() {
+  winsize size{};
+  if (isatty(STDOUT_FILENO) != 1) return 0;
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0 ? size.ws_col : 80;
+}
+
+bool has_variable(const char* name) {
+  const char* const value = std::getenv(name);
+  return value != nullptr && *value != '\0';
+}
+
+bool terminal_is_dumb() {
+  const char* const kind = std::getenv("TERM");
+  return kind == nullptr || std::strcmp(kind, "dumb") == 0;
+}
+
+// How to write text on stdout. In a file or a log: 80 columns, no colours.
+crash::text_style style_of_stdout() {
+  const unsigned columns = terminal_columns();
+  crash::text_style style;
+  if (columns != 0) style.columns = columns;
+  style.colours = columns != 0 && !has_variable("NO_COLOR") && !terminal_is_dumb();
+  return style;
+}
+
 class progress_bar {
 public:
-  progress_bar() : shown_{isatty(STDERR_FILENO) == 1} {}
+  explicit progress_bar(unsigned columns) : columns_{columns} {}
   progress_bar(const progress_bar&) = delete;
   progress_bar& operator=(const progress_bar&) = delete;
   ~progress_bar() {
@@ -148,45 +182,74 @@ public:
   void update(std::size_t done, std::size_t total) {
     using namespace std::chrono;
     const auto now = steady_clock::now();
-    if (!shown_ || (done != total && now - last_ < milliseconds{100})) return;
+    if (columns_ == 0 || (done != total && now - last_ < milliseconds{100})) return;
     last_ = now;
     drawn_ = true;
-    constexpr std::size_t width = 40;
+    const std::string count = fmt::format("{} of {} kill points", done, total);
+    // Brackets, a space, and the last column, which stays empty: a full line would scroll.
+    const std::size_t used = count.size() + 4;
+    const std::size_t width = columns_ > used ? std::min<std::size_t>(40, columns_ - used) : 0;
+    if (width < 8) {
+      fmt::print(stderr, "\r{}", count.substr(0, columns_ - 1));
+      return;
+    }
     const std::size_t filled = width * done / total;
-    fmt::print(stderr, "\r[{:#<{}}{:<{}}] {} of {} kill points", "", filled, "", width - filled,
-               done, total);
+    fmt::print(stderr, "\r[{:#<{}}{:<{}}] {}", "", filled, "", width - filled, count);
   }
 
 private:
-  bool shown_;
+  unsigned columns_; // 0: no bar
   bool drawn_ = false;
   std::chrono::steady_clock::time_point last_{};
 };
 
-// Where the JSON goes; opened before the run, so that a bad path costs no time.
-class json_output {
+// A file, "-" for stdout, or nothing. Opened before the run: a path that cannot be written costs no
+// time.
+class output {
 public:
-  explicit json_output(const std::string& path) : wanted_{!path.empty()} {
+  explicit output(const std::string& path) : path_{path} {
     if (path == "-")
       stream_ = &std::cout;
-    else if (wanted_)
+    else if (!path.empty())
       file_.open(path);
   }
-  json_output(const json_output&) = delete;
-  json_output& operator=(const json_output&) = delete;
-  ~json_output() = default;
+  output(const output&) = delete;
+  output& operator=(const output&) = delete;
+  ~output() = default;
 
   [[nodiscard]] bool takes_stdout() const { return stream_ == &std::cout; }
-  [[nodiscard]] bool works() const { return !wanted_ || static_cast<bool>(*stream_); }
-  void write(const nlohmann::ordered_json& json) {
-    if (wanted_) *stream_ << json_text(json, 2) << std::endl;
+  // Reports on stderr if it does not.
+  [[nodiscard]] bool works() const {
+    if (path_.empty() || *stream_) return true;
+    fmt::print(stderr, "deadbolt crash-test: cannot write {}\n", path_);
+    return false;
+  }
+  void write(const std::string& text) {
+    if (!path_.empty()) *stream_ << text << std::flush;
   }
 
 private:
-  bool wanted_;
+  std::string path_;
   std::ofstream file_;
   std::ostream* stream_ = &file_;
 };
+
+// What is wrong with a lock that is not protected, and with one that is, in one death each.
+void print_demonstration(const crash::text_style& style) {
+  constexpr std::array titles{std::pair{"glibc", "glibc's robust mutex"},
+                              std::pair{"mutex", "deadbolt::mutex"}};
+  std::vector<crash::demonstration> shown;
+  try {
+    for (const auto& [name, title] : titles)
+      for (const auto* const subject : crash::all_subjects())
+        if (subject->name() == name) shown.push_back(crash::demonstrate(title, *subject));
+  } catch (const crash::failure& error) {
+    fmt::print(stderr, "deadbolt crash-test: one death cannot be shown here: {}\n", error.what());
+    return;
+  }
+  fmt::print("{}", crash::text_of(shown, style));
+  std::fflush(stdout);
+}
 
 int crash_test(const crash_test_options& options) {
   if (const int status = use_engine(options.engine); status != status_clean) return status;
@@ -199,7 +262,7 @@ int crash_test(const crash_test_options& options) {
   };
   crash::campaign_plan plan;
   plan.subjects = select(crash::all_subjects(), options.subjects, "subject", called);
-  if (options.subjects.empty()) // a minute is enough
+  if (options.subjects.empty()) // variants would double the time
     std::erase_if(plan.subjects, [](const auto* subject) { return subject->by_name_only(); });
   plan.scenarios = select(crash::all_scenarios(), options.scenarios, "scenario", called);
   plan.guards = select(crash::all_guards(), options.guards, "guard", called);
@@ -223,34 +286,42 @@ int crash_test(const crash_test_options& options) {
       return status_not_clean;
     }
   }
-  // With any guard or none: the victims are stepped.
+  // Also without a guard victims are stepped.
   if (const auto refusal = guard::find_ptrace_refusal()) {
     fmt::print(stderr, "deadbolt crash-test: victims cannot be traced here: {}\n", *refusal);
+    return status_not_clean;
+  }
+  if (const std::string refusal = trace::find_proc_refusal(); !refusal.empty()) {
+    fmt::print(stderr, "deadbolt crash-test: {}\n", refusal);
     return status_not_clean;
   }
   if (!plan.guards.front()->watches_everything() && guard::look_at_bpf_guard().counts)
     fmt::print(stderr, "deadbolt crash-test: a BPF guard is attached, and guards the rows "
                        "without a guard too\n");
   plan.workers = options.jobs;
-  json_output output{options.json};
-  const auto complain = [&options] {
-    fmt::print(stderr, "deadbolt crash-test: cannot write {}\n", options.json);
-    return status_bad_usage;
-  };
-  if (!output.works()) return complain();
+  output json{options.json};
+  output table{options.table};
+  if (!json.works() || !table.works()) return status_bad_usage;
+  const bool prints = !json.takes_stdout() && !table.takes_stdout();
+  const crash::text_style style = style_of_stdout();
+  const bool runs_all =
+      options.subjects.empty() && options.scenarios.empty() && options.guards.empty();
+  if (prints && runs_all) print_demonstration(style);
 
   std::vector<crash::row> rows;
   {
-    progress_bar bar;
+    const bool shows_bar = isatty(STDERR_FILENO) == 1 && !terminal_is_dumb();
+    progress_bar bar{shows_bar ? terminal_columns() : 0};
     plan.on_progress = [&bar](std::size_t done, std::size_t total) { bar.update(done, total); };
     rows = crash::run_campaign(plan);
   }
-  if (!output.takes_stdout()) {
-    const bool colours = isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
-    fmt::print("{}", crash::table_of(rows, {.colours = colours, .findings = options.verbose}));
-  }
-  output.write(crash::json_of(rows));
-  if (!output.works()) return complain();
+  if (prints && options.verbose)
+    fmt::print("{}", crash::table_of(rows, true, style.colours));
+  else if (prints)
+    fmt::print("{}", crash::summary_of(rows, style));
+  table.write(crash::table_of(rows, options.verbose));
+  json.write(json_text(crash::json_of(rows), 2) + '\n');
+  if (!json.works() || !table.works()) return status_bad_usage;
   return crash::all_clean(rows) ? status_clean : status_not_clean;
 }
 
@@ -268,15 +339,20 @@ void add_crash_test(CLI::App& app, int& status) {
   sub->add_option("--guard", options->guards, "none, ptrace or bpf; may be repeated")
       ->type_name("NAME")
       ->allow_extra_args(false);
-  sub->add_option("--engine", options->engine, "How ours unlock, instead of the best one here")
+  sub->add_option("--engine", options->engine,
+                  "How our mutexes unlock, instead of the best way here")
       ->type_name("NAME");
   sub->add_option("--json", options->json,
-                  "Write the results to FILE; - for stdout, instead of the table")
+                  "Write the results to FILE; - for stdout, instead of the summary")
       ->type_name("FILE");
-  sub->add_option("-j,--jobs", options->jobs, "Kill points at work at a time")
+  sub->add_option("--table", options->table,
+                  "Write the table of all rows to FILE; - for stdout, instead of the summary")
+      ->type_name("FILE");
+  sub->add_option("-j,--jobs", options->jobs, "Trials at work at a time")
       ->type_name("N")
       ->check(CLI::Range(1u, 64u));
-  sub->add_flag("-v,--verbose", options->verbose, "Show everything that was found, by instruction");
+  sub->add_flag("-v,--verbose", options->verbose,
+                "Show all rows, and everything that was found, by instruction");
   sub->add_flag("--list", options->list, "Show the subjects, scenarios, guards and engines");
   sub->callback([options, &status] { status = crash_test(*options); });
 }

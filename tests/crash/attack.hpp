@@ -49,7 +49,7 @@ inline row attack(const subject& target, std::string_view scenario, const guard_
 }
 
 inline std::string describe(const row& row) {
-  return "\n" + table_of({&row, 1}, {.findings = true});
+  return "\n" + table_of({&row, 1}, true);
 }
 
 } // namespace deadbolt::crash

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The harness finds what is wrong with a guard.
+// The harness finds faults of a guard.
 #include "attack.hpp"
 #include "guard/unlock_windows/known_libcs.hpp"
 #include "guard/unlock_windows/measure.hpp"
@@ -15,13 +15,13 @@ const subject& ours() {
   return subject_named("robust_mutex");
 }
 
-// Rows point to their guards.
+// A row points to its guard: the guards live as long as the tests.
 const idle_guard idle;
 const half_guard blind_to_deaths{false};
 const half_guard blind_to_signals{true};
 const eager_guard eager;
 
-// Where the kernel protects, an idle guard hides nothing.
+// If the kernel protects the locks, an idle guard does no harm.
 bool kernel_protects() {
   return ours().protected_by_itself();
 }
@@ -94,15 +94,15 @@ TEST(libc_windows, repair_nothing_at_another_place_of_a_page) {
   EXPECT_GT(corrupted_under(libc_windows(change)), 0u);
 }
 
-// Of the windows in which a wake is owed a handler's death finds the entry still set:
-// the rest that docs/guard.md names. If nothing were owed it would be clean.
+// A death in a handler that interrupted an owed window finds the entry still set, a limit that
+// docs/guard.md names. If no window were owed, the row would be clean.
 TEST(libc_windows, show_what_a_handler_leaves_uncovered) {
   const auto change = [](guard::libc_window& window) { window.what.owed = 0; };
   EXPECT_EQ(corrupted_under(libc_windows(change), "handler"), 0u);
   EXPECT_GT(corrupted_under(libc_windows([](guard::libc_window&) {}), "handler"), 0u);
 }
 
-// And that is why it is owed: a waiter sleeps on where the entry was cleared.
+// The reason why the wake must not be lost: where the entry is cleared, a waiter stays asleep.
 TEST(libc_windows, strand_a_waiter_when_a_wake_is_not_known_to_be_owed) {
   const guard::window_set windows =
       libc_windows([](guard::libc_window& window) { window.what.owed = 0; });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The harness finds what is wrong with a mutex, and nothing where nothing is wrong.
+// The harness finds faults of a mutex, and none in a healthy one.
 #include "attack.hpp"
 #include "mutant_mutex.hpp"
 

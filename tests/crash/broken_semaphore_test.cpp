@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The harness finds what is wrong with a semaphore or a condition variable, and nothing where
-// nothing is wrong.
+// The harness finds faults of a semaphore or a condition variable, and none in a healthy one.
 #include "attack.hpp"
 #include "mutant_condition_variable.hpp"
 #include "mutant_semaphore.hpp"
@@ -27,7 +26,7 @@ TEST(broken_semaphore, count_of_permits_loses_one) {
   EXPECT_EQ(row.count(outcome::corrupted), 0u) << describe(row);
 }
 
-// Nearly every instruction strands the waiter, and each has the harness wait: some will do.
+// Nearly every kill point strands the waiter and makes the harness wait: a part of them is enough.
 TEST(broken_condition_variable, unbounded_sleep_strands_the_waiter) {
   const row row = attack_mutant<unbounded_condition>("waiter", 13);
   EXPECT_EQ(row.judge(), standing::unclean);

@@ -33,7 +33,7 @@ TEST(last_new_place, is_the_last_that_a_breakpoint_meets_only_once) {
   for (std::size_t i = 0; i < loop.size(); ++i) EXPECT_EQ(last_new_place(loop, i), expected[i]);
 }
 
-// A waiter asks for the time before it goes to sleep, by the vDSO.
+// A waiter reads the clock through the vDSO before it goes to sleep.
 TEST(victim, runs_through_the_clock_as_one_instruction) {
   if (!clock_in_vdso()) GTEST_SKIP() << "the vDSO of this process has no clock";
   const subject& target = subject_named("robust_mutex");
@@ -102,14 +102,47 @@ TEST(table, stands_in_columns_whatever_the_names) {
     for (const scenario* const scenario : all_scenarios()) {
       const std::array rows{
           with_counts(subject->name(), scenario->name(), "ptrace", {7, 0, 0, 0, 0})};
-      const std::string table = table_of(rows, {});
+      const std::string table = table_of(rows, false);
       const std::size_t header_end = table.find('\n');
       const std::size_t column_end = table.find("points") + std::string_view{"points"}.size();
       EXPECT_EQ(table.substr(header_end + column_end - 1, 2), " 7") << table;
     }
 }
 
-// Whatever a killed campaign left behind becomes our child: we are the subreaper.
+TEST(summary, has_a_line_for_each_lock_and_protection_that_fits_80_columns) {
+  std::vector<row> rows;
+  for (const subject* const subject : all_subjects())
+    for (const std::string_view scenario : {"reuse", "waiter"})
+      rows.push_back(with_counts(subject->name(), scenario, "ptrace", {7000, 100, 0, 0, 0}));
+  const std::string text = summary_of(rows, {});
+  std::size_t lines = 0;
+  for (std::size_t at = 0; at < text.size(); at = text.find('\n', at) + 1) {
+    const std::string line = text.substr(at, text.find('\n', at) - at);
+    EXPECT_LE(line.size(), 80u) << line;
+    if (line.find("ptrace guard") == std::string::npos) continue;
+    ++lines;
+    EXPECT_NE(line.find(" 14200 "), std::string::npos) << line; // both scenarios together
+  }
+  EXPECT_EQ(lines, all_subjects().size());
+  EXPECT_TRUE(text.ends_with("All 20 protected rows of ours are clean.\n")) << text;
+}
+
+TEST(summary, names_each_row_that_is_not_clean) {
+  std::array rows{with_counts("robust_mutex", "reuse", "ptrace", {10, 10, 0, 0, 0}),
+                  with_counts("robust_mutex", "remap", "ptrace", {10, 10, 2, 0, 0})};
+  rows[1].findings.push_back({"unlock", 5, "unlock+0x1", "corrupted", "data became other data"});
+  const std::string text = summary_of(rows, {});
+  EXPECT_NE(text.find("NOT CLEAN: robust_mutex, remap, protection ptrace guard: 2 corrupted"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("corrupted: unlock + 5 instructions, unlock+0x1: data became other data"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(text.find("NOT CLEAN: robust_mutex, reuse"), std::string::npos) << text;
+  EXPECT_TRUE(text.ends_with("1 of 2 protected rows of ours are NOT CLEAN.\n")) << text;
+}
+
+// The test is the subreaper: processes that a killed campaign left behind become its children.
 TEST(a_killed_campaign, leaves_no_process) {
   ASSERT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
   int ends[2];

@@ -37,7 +37,7 @@ void mutant_mutex::destroy(void* lock) const {
   std::destroy_at(&node_at(lock));
 }
 
-// The mutants that do not survive their own unlock are not made to run it here.
+// Some mutants do not survive their own unlock: they do not run it here.
 void mutant_mutex::enter_thread(void* scratch) const {
   if (fault_ != fault::crashes && fault_ != fault::never_returns) subject::enter_thread(scratch);
 }

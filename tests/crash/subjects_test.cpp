@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What crash-test says of the real locks on this machine.
+// The results of crash-test for the real locks on this machine.
 #include "attack.hpp"
 
 #include <string_view>
@@ -63,7 +63,7 @@ TEST_P(region_waiting, is_clean_without_a_guard) {
   const row row = attack(subject_named(subject), scenario, guard_named("none"));
   EXPECT_EQ(row.judge(), standing::clean) << describe(row);
   EXPECT_GT(row.kill_points(), 20u);
-  // Nobody is told: a permit comes back, and the other repairs itself.
+  // The next owner is not told: a permit comes back, and the lock with the door repairs itself.
   EXPECT_EQ(row.count(outcome::owner_died), 0u) << describe(row);
 }
 
@@ -77,7 +77,7 @@ INSTANTIATE_TEST_SUITE_P(
                                      "counting_semaphore", "counting_semaphore_pair"),
                      testing::Values("waiter")));
 
-// The standing negative control: each of these would have to find it.
+// The negative control: each of these scenarios must find the corruption.
 class unprotected_libc : public testing::TestWithParam<subject_and_scenario> {};
 
 TEST_P(unprotected_libc, is_corrupted) {
@@ -95,8 +95,8 @@ INSTANTIATE_TEST_SUITE_P(in, unprotected_libc,
                                                           "reuse_execve", "remap", "handler",
                                                           "exec_self")));
 
-// The same libc, unmodified, by its windows; where a wake is owed and the victim dies in
-// a handler something is left, see broken_guard_test.cpp.
+// The same libc, unmodified, guarded by its measured windows. The limit, a death in a handler that
+// interrupted an owed window, is in broken_guard_test.cpp.
 class guarded_libc : public testing::TestWithParam<subject_and_scenario> {};
 
 TEST_P(guarded_libc, is_clean_under_the_ptrace_guard) {

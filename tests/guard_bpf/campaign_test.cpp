@@ -11,21 +11,21 @@ namespace {
 
 row attack_and_print(std::string_view subject, std::string_view scenario, std::string_view guard) {
   row result = attack(subject_named(subject), scenario, guard_named(guard), 120);
-  std::printf("%s", table_of({&result, 1}, {.findings = false}).c_str());
+  std::printf("%s", table_of({&result, 1}, false).c_str());
   return result;
 }
 
-// Comes before the guard is there.
+// Runs before the guard is attached.
 class unguarded : public testing::TestWithParam<std::string_view> {};
 TEST_P(unguarded, libc_is_corrupted) {
-  if (guard::look_at_bpf_guard().counts) GTEST_SKIP() << "somebody else's guard is attached";
+  if (guard::look_at_bpf_guard().counts) GTEST_SKIP() << "another process's guard is attached";
   const row row = attack_and_print(GetParam(), "reuse", "none");
   EXPECT_GT(row.count(outcome::corrupted), 0u) << describe(row);
   EXPECT_EQ(row.not_judged, 0u) << describe(row);
 }
 INSTANTIATE_TEST_SUITE_P(in, unguarded, testing::Values("glibc", "glibc_pi"));
 
-// One for all that follow.
+// One guard for all tests that follow.
 const guard_test::attached_guard& the_guard() {
   static const guard_test::attached_guard guard;
   return guard;
@@ -57,7 +57,7 @@ INSTANTIATE_TEST_SUITE_P(in, ours,
                          testing::Combine(testing::Values("robust_mutex", "robust_pi_mutex"),
                                           testing::ValuesIn(scenario_names())));
 
-// The libc's, where nothing is owed, or no handler comes between.
+// The libc's locks, in scenarios without owed windows that a handler interrupts.
 class libc : public under_bpf {};
 TEST_P(libc, is_clean) {
   const row row = attack_param();
@@ -73,21 +73,21 @@ INSTANTIATE_TEST_SUITE_P(in_handlers, libc,
                          testing::Combine(testing::Values("glibc_pi"),
                                           testing::Values("handler", "exec_self", "woken")));
 
-// A handler entered from an owed window is not covered: reported for what it is.
+// A handler that interrupted an owed window is not covered: some kill points stay corrupted.
 class owed_windows : public under_bpf {};
 TEST_P(owed_windows, are_what_is_left) {
   const row row = attack_param();
   EXPECT_EQ(row.count(outcome::lost), 0u) << describe(row);
   EXPECT_EQ(row.count(outcome::stranded), 0u) << describe(row);
-  // Fewer than the 13 that the same libc has unprotected.
+  // Fewer than the 13 of the same libc without a guard.
   EXPECT_LT(row.count(outcome::corrupted), 13u) << describe(row);
 }
 INSTANTIATE_TEST_SUITE_P(in, owed_windows,
                          testing::Combine(testing::Values("glibc"),
                                           testing::Values("handler", "exec_self")));
 
-// Not windows: whether a woken waiter that dies strands the next is the kernel's affair,
-// and so is that it finds no locks of a thread that calls execve.
+// Not windows. The kernel decides whether a woken waiter that dies strands the next waiter, and it
+// does not find the locks of a thread that calls execve.
 class kernels_own : public under_bpf {};
 TEST_P(kernels_own, is_what_it_is) {
   const row row = attack_param();
