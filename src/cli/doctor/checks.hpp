@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What doctor looks at. Facts are gathered apart from the judgement on them, so
-// that settings which this machine does not have can be tested.
+// What `deadbolt doctor` checks. Facts are gathered apart from the judgement on them, so that tests
+// can judge settings that this machine does not have.
 #ifndef DEADBOLT_CLI_DOCTOR_CHECKS_HPP
 #define DEADBOLT_CLI_DOCTOR_CHECKS_HPP
-
-#include "cli/doctor/bpf_facts.hpp"
-#include "cli/doctor/finding.hpp"
 
 #include <deadbolt/lock_result.hpp>
 #include <deadbolt/protection.hpp>
@@ -14,10 +11,36 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <sys/types.h>
 #include <vector>
 
 namespace deadbolt::cli::doctor {
+
+enum class level {
+  ok,
+  warning, // locks work, with less protection than is possible
+  broken,  // locks are not reliable on this machine
+};
+
+struct finding {
+  std::string check;
+  level severity = level::ok;
+  std::string what;       // what was found
+  std::string what_to_do; // empty: nothing
+};
+
+[[nodiscard]] constexpr std::string_view to_string(level severity) noexcept {
+  switch (severity) {
+  case level::ok:
+    return "ok";
+  case level::warning:
+    return "warning";
+  case level::broken:
+    return "broken";
+  }
+  return "not a level";
+}
 
 [[nodiscard]] finding check_kernel();
 [[nodiscard]] finding check_libc();
@@ -37,9 +60,28 @@ struct engine_facts {
                                        const std::optional<std::string>& ptrace_refusal);
 [[nodiscard]] finding judge_ptrace_guard(const std::optional<std::string>& ptrace_refusal);
 
+// Whether a BPF guard could work here, found by asking the kernel.
+struct bpf_facts {
+  // errno values of loading two programs that are never attached: one that does nothing, and one
+  // that could write to a process's memory. 0: the kernel accepted it.
+  int plain_program = 0;
+  int writing_program = 0;
+  bool has_type_information = false; // /sys/kernel/btf/vmlinux
+  bool has_capabilities = false;     // CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN
+  bool seccomp_filters = false;      // this process is under a seccomp filter
+  std::string lockdown;              // none, integrity, confidentiality; empty: unreadable
+  // The counts of the guard that is attached.
+  struct attached_guard {
+    std::uint64_t signals = 0;
+    std::uint64_t repairs = 0;
+  };
+  std::optional<attached_guard> attached{};
+};
+
+[[nodiscard]] bpf_facts gather_bpf_facts();
 [[nodiscard]] finding judge_bpf_guard(const bpf_facts& facts);
 
-// A child locks a mutex and is killed.
+// A child that holds a mutex is killed: is the next owner told?
 struct live_facts {
   std::string failure; // what kept the check from being made; empty: it was made
   lock_status status = lock_status::busy;
@@ -61,7 +103,7 @@ struct liveness_word_facts {
 // Every live member of the region in this file.
 [[nodiscard]] std::vector<finding> examine_region(const std::string& path);
 
-// All of the machine's, in the order in which they are shown.
+// All findings about the machine, in the order in which they are shown.
 [[nodiscard]] std::vector<finding> examine_machine();
 
 } // namespace deadbolt::cli::doctor

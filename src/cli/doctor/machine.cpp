@@ -1,26 +1,103 @@
 // SPDX-License-Identifier: MIT
-// A child that holds a mutex is killed: does its death reach the next owner?
 #include "cli/doctor/checks.hpp"
 
 #include "base/descriptor.hpp"
 #include "base/robust_list.hpp"
-
-#include <deadbolt/robust_mutex.hpp>
-#include <fmt/core.h>
+#include "guard/ptrace/permission.hpp"
+#include "robust/engine.hpp"
 
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <deadbolt/robust_futex.h>
+#include <deadbolt/robust_mutex.hpp>
 #include <fcntl.h>
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+#include <gnu/libc-version.h>
 #include <new>
 #include <poll.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 namespace deadbolt::cli::doctor {
+finding check_kernel() {
+  utsname name{};
+  if (::uname(&name) != 0) return {"kernel", level::broken, "uname fails", "report this machine"};
+  return {
+      "kernel", level::ok, fmt::format("{} {} {}", name.sysname, name.release, name.machine), {}};
+}
+
+finding check_libc() {
+  return {"libc", level::ok, fmt::format("glibc {}", ::gnu_get_libc_version()), {}};
+}
+
+finding check_processors() {
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) {
+    return {"processors", level::warning, "more than this program can count", {}};
+  }
+  const int count = CPU_COUNT(&set);
+  return {"processors",
+          level::ok,
+          count == 1 ? "1, so that waiters do not spin" : fmt::format("{}", count),
+          {}};
+}
+
+// This library links every lock to the list that the libc registered.
+finding check_robust_list() {
+  finding found{.check = "robust list", .severity = level::broken, .what = {}, .what_to_do = {}};
+  const robust_list_head* head = base::own_robust_list();
+  if (head == nullptr) {
+    found.what = "this thread has none: the kernel or a sandbox does not let the libc register it";
+    found.what_to_do = "allow set_robust_list and get_robust_list; boot a kernel with CONFIG_FUTEX";
+  } else {
+    found.severity = level::ok;
+    found.what = fmt::format("registered by the libc, futex_offset {}", head->futex_offset);
+  }
+  return found;
+}
+
+engine_facts gather_engine_facts() {
+  engine_facts facts;
+  facts.chosen = ::deadbolt_engine();
+  for (const char* const* name = robust::engine_names; *name != nullptr; ++name) {
+    (robust::engine_is_available(*name) ? facts.available : facts.missing).emplace_back(*name);
+  }
+  return facts;
+}
+
+finding judge_engines(const engine_facts& facts) {
+  finding found{.check = "engine", .severity = level::ok, .what = {}, .what_to_do = {}};
+  found.what = fmt::format("{}; here: {}", facts.chosen, fmt::join(facts.available, ", "));
+  if (!facts.missing.empty()) {
+    found.what += fmt::format("; not here: {}", fmt::join(facts.missing, ", "));
+  }
+  if (!facts.available.empty() && facts.chosen != facts.available.front()) {
+    found.severity = level::warning;
+    found.what_to_do = fmt::format("unset DEADBOLT_ENGINE to use {}", facts.available.front());
+  }
+  return found;
+}
+
+std::vector<finding> examine_machine() {
+  const std::optional<std::string> ptrace_refusal = guard::find_ptrace_refusal();
+  return {check_kernel(),
+          check_libc(),
+          check_processors(),
+          check_robust_list(),
+          judge_engines(gather_engine_facts()),
+          judge_protection(protection(), ptrace_refusal),
+          judge_ptrace_guard(ptrace_refusal),
+          judge_bpf_guard(gather_bpf_facts()),
+          judge_live_check(gather_live_facts())};
+}
+
 namespace {
 
 constexpr std::chrono::seconds patience{5};
@@ -53,7 +130,8 @@ private:
   for (;;) ::pause();
 }
 
-// What the child says of its lock within the patience; '?' if nothing.
+// Whether the child holds the lock: 'h', or 'n' if not; '?' if it does not answer within the
+// patience.
 char await_child(int held) {
   pollfd ready{.fd = held, .events = POLLIN, .revents = 0};
   const auto limit = std::chrono::duration_cast<std::chrono::milliseconds>(patience);
@@ -66,7 +144,7 @@ char await_child(int held) {
 
 live_facts gather_live_facts() {
   live_facts facts;
-  // A lock would end this process, as it should any other.
+  // Without a robust list a lock operation ends the process.
   if (base::own_robust_list() == nullptr) {
     facts.failure = "this thread has no robust list";
     return facts;
