@@ -153,9 +153,10 @@ enum deadbolt_object_kind {
 };
 
 /*
- * The object of this name, or NULL: deadbolt_last_construct_status() has the reason. When *fresh is true it is zeroed and the caller's to initialise, everybody
- * else who asks for a name waits, and deadbolt_region_end_construct() must follow: with
- * made == false if it cannot be initialised. Zeroed memory is an unlocked lock.
+ * The object of this name, or NULL: deadbolt_last_construct_status() has the reason. When *fresh is
+ * true it is zeroed and the caller's to initialise, everybody else who asks for a name waits, and
+ * deadbolt_region_end_construct() must follow: with made == false if it cannot be initialised.
+ * Zeroed memory is an unlocked lock.
  */
 void* deadbolt_region_find_or_begin_construct(struct deadbolt_region* region, const char* name,
                                               size_t size, size_t alignment,

@@ -42,7 +42,7 @@ struct guard_options {
 constexpr const char* guard_description =
     "Guard every process of this machine with a BPF program, until it is interrupted\n"
     "or terminated. If it is killed, or ends otherwise, the guard stays: --detach\n"
-    "removes it, and another start takes over.\n"
+    "removes it, and a guard that is started later takes over.\n"
     "Exit status: 0; 1 if it cannot work here; 3 from --status and --detach when no\n"
     "guard is attached; 2 for bad usage.";
 
@@ -66,10 +66,10 @@ int show_status(bool as_json) {
   } else {
     const guard::bpf_counts& counts = *look.counts;
     fmt::print("attached: {} signals seen\n"
-               "repaired: {} in code of ours, {} in a libc's\n"
+               "repaired: {} in this library's code, {} in a libc's\n"
                "a wake left to the kernel: {}\n"
                "not covered: code not readable {}, head not readable {}, write refused {}, "
-               "no robust list {}; word not readable, taken for reused: {}\n",
+               "no robust list {}; word not readable, treated as reused: {}\n",
                counts[DEADBOLT_BPF_SIGNALS], counts[DEADBOLT_BPF_BLOCK_CLEARS],
                counts[DEADBOLT_BPF_LIBC_CLEARS], counts[DEADBOLT_BPF_LEFT_TO_KERNEL],
                counts[DEADBOLT_BPF_UNREAD_CODE], counts[DEADBOLT_BPF_UNREAD_HEAD],
@@ -91,7 +91,7 @@ int detach() {
   return error == ENOENT ? status_not_attached : status_failed;
 }
 
-// It only waits from now on, and unlinks files of its own in the end.
+// From now on the daemon waits, and at its end it unlinks its own files: that needs no capability.
 bool drop_capabilities() {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return false;
   __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
@@ -117,7 +117,7 @@ void tell_service_manager(const char* what) {
 
 std::string explain(const guard::attach_result& result) {
   if (result.kernel_refused) {
-    // The same that `deadbolt doctor` says.
+    // With the text of `deadbolt doctor`.
     const doctor::finding found = doctor::judge_bpf_guard(doctor::gather_bpf_facts());
     if (found.severity != doctor::level::ok) return found.what_to_do;
   }
@@ -125,7 +125,7 @@ std::string explain(const guard::attach_result& result) {
 }
 
 int guard_machine(const guard_options& options) {
-  ::signal(SIGPIPE, SIG_IGN); // who read its output may be gone
+  ::signal(SIGPIPE, SIG_IGN); // the reader of its output may have ended
   sigset_t ends;
   ::sigemptyset(&ends);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&ends, signal);
@@ -174,13 +174,15 @@ int guard_command(const guard_options& options) {
 void add_guard(CLI::App& app, int& status) {
   auto options = std::make_shared<guard_options>();
   CLI::App* sub = app.add_subcommand("guard", guard_description);
-  auto* libc = sub->add_option("--libc", options->libcs,
-                               "Guard the locks of this libc too (a container's, say), besides "
-                               "those of this machine's")
-                   ->type_name("FILE")
-                   ->allow_extra_args(false);
-  sub->add_flag("--no-libc", options->no_libc, "Guard no libc's locks, only ours")->excludes(libc);
-  auto* show = sub->add_flag("--status", options->status, "Show what the attached guard has done");
+  auto* libc =
+      sub->add_option("--libc", options->libcs,
+                      "Guard the locks of this libc too (a container's, for example), besides "
+                      "those of this machine's")
+          ->type_name("FILE")
+          ->allow_extra_args(false);
+  sub->add_flag("--no-libc", options->no_libc, "Guard only this library's locks, no libc's")
+      ->excludes(libc);
+  auto* show = sub->add_flag("--status", options->status, "Show the counts of the attached guard");
   sub->add_flag("--json", options->json, "With --status: for a program")->needs(show);
   sub->add_flag("--detach", options->detach, "Remove the attached guard")->excludes(show);
   sub->callback([options, &status] { status = guard_command(*options); });

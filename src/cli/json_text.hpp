@@ -8,8 +8,8 @@
 
 namespace deadbolt::cli {
 
-// indent: -1 for one line. A path or a name may be any bytes, JSON is UTF-8: what is
-// not becomes U+FFFD.
+// indent: -1 for one line. A path or a name may hold any bytes, and JSON is UTF-8: bytes that are
+// not UTF-8 become U+FFFD.
 [[nodiscard]] inline std::string json_text(const nlohmann::ordered_json& json, int indent = -1) {
   return json.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }

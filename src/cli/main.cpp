@@ -10,7 +10,8 @@ int main(int argc, char** argv) {
   try {
     CLI::App app("Robust locks in shared memory that survive the death of their owner.");
     app.name("deadbolt");
-    // None is refused below: here, an unknown one would be taken for none.
+    // A command line without a subcommand is refused below: with a minimum of 1 here, CLI11 would
+    // report an unknown subcommand as a missing one.
     app.require_subcommand(0, 1);
     app.set_version_flag("--version", DEADBOLT_VERSION);
 
@@ -25,10 +26,10 @@ int main(int argc, char** argv) {
       app.parse(argc, argv);
       if (app.get_subcommands().empty()) throw CLI::RequiredError::Subcommand(1);
     } catch (const CLI::ParseError& error) {
-      // CLI11 has a number for each kind of mistake; ours is one: bad usage.
+      // CLI11 has a status for each kind of mistake; this command has one: bad usage.
       return app.exit(error) == 0 ? 0 : 2;
     }
-    // What the disk had no room for was not said.
+    // Report write errors such as ENOSPC.
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
       std::fputs("deadbolt: standard output could not be written\n", stderr);
       return 2;

@@ -70,8 +70,8 @@ guard::known_windows know_libcs(const run_options& options) {
   std::vector<std::string> paths = guard::installed_libcs();
   paths.insert(paths.end(), options.libcs.begin(), options.libcs.end());
   guard::known_windows known = guard::know_libcs(paths);
-  // Asked for, or with an eye on everything: else a libc that cannot be run here is no
-  // reason to speak up in a command's output.
+  // A libc that cannot be measured is reported only if it was asked for, or with --verbose: the
+  // line would stand in the command's output.
   for (std::size_t i = 0; i < known.libcs.size(); ++i) {
     const bool is_asked_for = i >= paths.size() - options.libcs.size();
     const auto& libc = known.libcs[i];
@@ -117,9 +117,9 @@ void add_run(CLI::App& app, int& status) {
                   "Guard the locks of this libc too, besides those of this machine's")
       ->type_name("FILE")
       ->allow_extra_args(false);
-  sub->add_flag("--no-libc", options->no_libc, "Guard no libc's locks, only ours");
+  sub->add_flag("--no-libc", options->no_libc, "Guard only this library's locks, no libc's");
   sub->add_option("COMMAND", options->command, "The command and its arguments")->required();
-  // From the first word that is not an option of ours, everything is the command's.
+  // From the first word on that is not an option of `run`, everything belongs to the command.
   sub->positionals_at_end();
   sub->callback([options, &status] { status = run(*options); });
 }

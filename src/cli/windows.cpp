@@ -22,9 +22,10 @@ struct windows_options {
 };
 
 constexpr const char* windows_description =
-    "Find the instructions at which a libc has released a robust lock and is not yet\n"
-    "done with it, by stepping through its unlock functions, and keep them for the\n"
-    "guards. LIBC is the path of a libc's shared object (default: those of this\n"
+    "Find the unlock windows of a libc (the instructions at which it has released a\n"
+    "robust lock and list_op_pending still names the lock), by stepping through its\n"
+    "unlock functions, and store them for the guards. LIBC is the path of a libc's shared object "
+    "(default: those of this\n"
     "machine). It is run in a sandbox, never as root.\n"
     "Exit status: 0 if every libc was measured, 1 if not, 2 for bad usage.";
 

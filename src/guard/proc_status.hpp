@@ -14,13 +14,13 @@ namespace deadbolt::guard {
 
 class proc_status {
 public:
-  // Empty when there is no such thread or no /proc.
+  // Empty if there is no such thread or no /proc.
   [[nodiscard]] static proc_status of(pid_t tid) noexcept;
   [[nodiscard]] static proc_status of_self() noexcept;
-  // Of what such a file said; what is beyond 16 KiB is cut off.
+  // From the text of such a file; the text beyond 16 KiB is cut off.
   [[nodiscard]] static proc_status from_text(std::string_view text) noexcept;
 
-  // The rest of the line that starts with the key, the colon included in the key.
+  // The rest of the line that starts with the key. The key includes the colon.
   [[nodiscard]] std::optional<std::string_view> value(std::string_view key) const noexcept;
   // The last decimal number on that line.
   [[nodiscard]] std::optional<long> last_number(std::string_view key) const noexcept;

@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The repair rule: what a guard does about a thread that it finds inside, or
- * outside, an unlock window. Every guard asks this one function.
+ * The repair rule: whether a guard repairs a thread, by the thread's registers and
+ * the code at its instruction pointer. Both guards call these functions.
  *
- * Plain C without a libc call, a loop or a write, so that a BPF program can
- * include it and so that the verifier need not be persuaded of anything.
+ * Plain C without a libc call, a loop or a write, so that a BPF program can include
+ * it and the verifier accepts it.
  *
- *   read the 24 bytes at ip & ~127        (not readable: nothing to do)
+ *   read the 24 bytes at ip & ~127        (not readable: none)
  *   not a well-formed block header        -> none
  *   ip outside [window_begin, window_end) -> none
  *   registers say "still owned"           -> none
  *   ip in [window_begin, owed_end)        -> clear if the word is mine
  *   otherwise                             -> clear
  *
- * and for the code of a libc, which describes nothing, the same from a table of
- * instructions that were measured (`deadbolt windows`):
+ * A libc's code does not describe its windows. For it the rule uses a table of
+ * instructions, which was measured (`deadbolt windows`):
  *
- *   read the 32 bytes around ip           (not readable: nothing to do)
+ *   read the 32 bytes around ip           (not readable: none)
  *   not in the table, at this page offset -> none
  *   registers say "still owned"           -> none
  *   a wake is owed here                   -> clear if the word is mine
  *   otherwise                             -> clear
  *
- * "Clear" is a store of 0 to the thread's list_op_pending. The direction of
- * every doubt is "none": a pending entry left alone is what every kernel does
- * today, one cleared in error loses a lock for good.
+ * "Clear" is a store of 0 to the thread's list_op_pending. In doubt the rule says
+ * "none": an entry that stays set may lead to corruption, as it does without a
+ * guard, but an entry that is cleared in error loses a lock for ever.
  */
 #ifndef DEADBOLT_GUARD_REPAIR_RULE_H
 #define DEADBOLT_GUARD_REPAIR_RULE_H
@@ -38,8 +38,8 @@
 #define DEADBOLT_COMPAT_HEAD_FUTEX_OFFSET 4
 #define DEADBOLT_COMPAT_HEAD_LIST_OP_PENDING 8
 
-/* Bit 0 of an entry says PI. The kernel drops only that bit: with bit 1 set the
- * word is misaligned and the entry is nobody's. */
+/* Bit 0 of an entry means PI. The kernel drops only that bit: with bit 1 set the word
+ * is misaligned, and the kernel ignores the entry. */
 #define DEADBOLT_ENTRY_PI_BIT 1
 #define DEADBOLT_WORD_TID_MASK 0x3fffffff
 
@@ -52,14 +52,15 @@ enum deadbolt_repair {
   DEADBOLT_REPAIR_NONE = 0,
   /* Released and nothing owed: store 0 to list_op_pending. */
   DEADBOLT_REPAIR_CLEAR = 1,
-  /* Released, a wake is owed. The walk does that wake, and writes nothing, unless
-   * the word's TID bits are by now the dying thread's own: then clear, and the
-   * wake is lost, for a word with that TID is no longer this lock. */
+  /* Released, and a wake is owed. The walk makes that wake and writes nothing, unless the
+   * word's TID bits are the dying thread's own by now. Then the word is no longer this
+   * lock: clear; the wake is lost. */
   DEADBOLT_REPAIR_CLEAR_IF_WORD_IS_MINE = 2,
 };
 
-/* A proof for tables only, beside those of blocks (DEADBOLT_CS_*): where the ways of a
- * compare-exchange that succeeded and of a system call have met, rax holds no error. */
+/* A proof that only tables use, besides those of blocks (DEADBOLT_CS_*): behind the point
+ * where the path of a successful compare-exchange and that of a system call meet, the word
+ * was released if rax holds no error. */
 #define DEADBOLT_WINDOW_NO_ERROR 5
 #define DEADBOLT_LAST_ERROR 4095
 
@@ -89,8 +90,8 @@ static inline int deadbolt_block_is_well_formed(const struct deadbolt_critical_s
          block->zero[2] == 0;
 }
 
-/* Whether the registers prove that the word was released. -ERESTART* and -EINTR
- * in rax, which a signal stop may show, are system calls that did nothing yet. */
+/* Whether the registers prove that the word was released. A signal stop may show
+ * -ERESTART* or -EINTR in rax: then the system call has done nothing yet. */
 static inline int deadbolt_word_was_released(uint8_t kind,
                                              const struct deadbolt_thread_state* thread) {
   /* As the register holds it: a system call returns all 64 bits. */
@@ -111,9 +112,9 @@ static inline int deadbolt_word_was_released(uint8_t kind,
   }
 }
 
-/* An instruction of a libc at which the word is released and list_op_pending is
- * still set, as it is looked for: by where it stands in its page (which is the same
- * wherever the libc is mapped) and by the code before and behind it. */
+/* An instruction of a libc before which the word is released and list_op_pending still
+ * set. It is recognised by its offset in its page, which is the same wherever the libc is
+ * mapped, and by the code around it. */
 #define DEADBOLT_WINDOW_CODE_BEFORE 16
 #define DEADBOLT_WINDOW_CODE_SIZE 32
 #define DEADBOLT_PAGE_OFFSET_MASK 0xfff
@@ -124,7 +125,7 @@ struct deadbolt_window_key {
 };
 
 struct deadbolt_window {
-  uint8_t kind; /* what proves that the word was released */
+  uint8_t kind; /* the proof that the word was released */
   uint8_t owed; /* 1: a wake is owed there, or was in one of the measurements */
 };
 
@@ -137,14 +138,14 @@ deadbolt_window_rule(const struct deadbolt_window* window,
   return window->owed ? DEADBOLT_REPAIR_CLEAR_IF_WORD_IS_MINE : DEADBOLT_REPAIR_CLEAR;
 }
 
-/* `block` is what stands at deadbolt_block_address(thread->ip). */
+/* `block` is read from deadbolt_block_address(thread->ip). */
 static inline enum deadbolt_repair
 deadbolt_repair_rule(const struct deadbolt_critical_section* block,
                      const struct deadbolt_thread_state* thread) {
   const uint64_t offset = thread->ip & (DEADBOLT_CS_SIZE - 1);
-  /* A guard that can find the head of 32-bit code widens its registers, and says this cs.
-   * (x32 shares this cs, but registers a compat head: a guard that asks for the 64-bit
-   * head finds none and writes nothing.) */
+  /* A guard that can find the list head of 32-bit code widens its registers and sets this cs.
+   * x32 code has this cs too, but a compat head: a guard that asks for the 64-bit head finds
+   * none and writes nothing. */
   if (thread->cs != DEADBOLT_USER_CS_64) return DEADBOLT_REPAIR_NONE;
   if (!deadbolt_block_is_well_formed(block)) return DEADBOLT_REPAIR_NONE;
   if (offset < block->window_begin || offset >= block->window_end) return DEADBOLT_REPAIR_NONE;

@@ -18,7 +18,7 @@ namespace {
 using namespace guard_test;
 using deadbolt::base::descriptor;
 
-// What the small shell below has seen, and is told.
+// Shared with the small shell below: the stops that it saw, and the test's requests.
 struct shell_page {
   std::atomic<pid_t> job;
   std::atomic<int> stopped_by;
@@ -33,7 +33,7 @@ public:
       : page_(map_page()), master_(::posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)) {
     page_->status = -1;
     if (::grantpt(master_.get()) != 0 || ::unlockpt(master_.get()) != 0) std::abort();
-    // Without echo, what the terminal shows is what the command says.
+    // Without echo the terminal shows only the command's output.
     termios settings{};
     ::tcgetattr(master_.get(), &settings);
     settings.c_lflag &= ~static_cast<tcflag_t>(ECHO);
@@ -87,7 +87,7 @@ private:
     if (job == 0) {
       ::setpgid(0, 0);
       if (in_foreground) ::tcsetpgrp(0, ::getpid());
-      // As a shell's job has them, whoever started this test.
+      // A shell's job has default signal actions; this test may have inherited others.
       for (const int signal : {SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU})
         ::signal(signal, SIG_DFL);
       std::vector<char*> arguments;
@@ -193,7 +193,7 @@ TEST(job_control, stops_every_thread_and_follows_whoever_continues_the_command) 
   ASSERT_TRUE(WIFSTOPPED(status));
   EXPECT_TRUE(is_stopped(target.pid()));
   EXPECT_TRUE(is_stopped(target.tid()));
-  // Not the job: the command alone. The job must not look stopped any longer.
+  // The signal goes to the command alone. After that the job must not look stopped.
   ::kill(target.pid(), SIGCONT);
   ASSERT_TRUE(eventually([&] { return ::waitpid(starter, &status, WNOHANG | WCONTINUED) > 0; }));
   ASSERT_TRUE(WIFCONTINUED(status));

@@ -19,7 +19,7 @@ using guard_test::traced_child;
 
 constexpr std::size_t before = DEADBOLT_WINDOW_CODE_BEFORE;
 
-// Bytes in the child's page that no block begins with; the IP stands in their middle.
+// Bytes in the child's page that do not begin a critical section. The IP points to their middle.
 std::uint64_t forge_code(const traced_child& child) {
   for (std::size_t i = 0; i < sizeof child.page().block; ++i)
     child.page().block[i] = static_cast<unsigned char>(0x90 + i);
@@ -155,8 +155,8 @@ TEST(libc_repair, does_nothing_where_the_code_around_cannot_be_read) {
       ::mmap(nullptr, 3ul * 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(pages, MAP_FAILED);
   auto* const middle = static_cast<unsigned char*>(pages) + 4096;
-  // Not only forbidden, which ptrace reads all the same; in the child, where nothing is
-  // mapped into the holes afterwards: not by a sanitizer either, so it sees none of it.
+  // Unmapped, since ptrace reads pages that are only protected. In the child, where nothing maps
+  // pages into the holes afterwards, not even a sanitizer.
   traced_child child([&](guard_test::child_page&) {
     ::syscall(SYS_munmap, pages, 4096);
     ::syscall(SYS_munmap, middle + 4096, 4096);

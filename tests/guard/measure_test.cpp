@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Real libcs are measured; what is no libc is refused; the sandbox holds.
+// Real libcs are measured; other files are refused; the sandbox forbids what it should.
 #include "base/descriptor.hpp"
 #include "guard/unlock_windows/elf_file.hpp"
 #include "guard/unlock_windows/known_libcs.hpp"
@@ -53,7 +53,7 @@ void expect_sound(const measurement& found, const std::string& path) {
   for (const libc_window& window : found.table.windows) {
     owed = owed || window.what.owed != 0;
     free = free || window.what.owed == 0;
-    // The code is the file's, where the offset says.
+    // The code is that of the file at the offset.
     const std::string code(window.code.begin(), window.code.end());
     std::size_t at = bytes->find(code);
     while (at != std::string::npos &&
@@ -72,7 +72,8 @@ TEST(measure, finds_the_windows_of_this_libc) {
   const auto found = measure_windows(libc, error);
   ASSERT_TRUE(found) << error;
   expect_sound(*found, libc);
-  // An unlock with a waiter owes a wake for a while, one without owes none.
+  // An unlock with a waiter owes a wake for some instructions; an unlock without a waiter owes
+  // none.
   const auto note = [&](const std::string& begin) {
     for (const std::string& each : found->notes)
       if (each.starts_with(begin)) return each;
@@ -125,7 +126,7 @@ TEST(measure, refuses_what_is_no_libc_and_says_so) {
   const auto real = read_whole_file(own_libc(), std::size_t{64} << 20, error);
   ASSERT_TRUE(real) << error;
   std::ofstream(directory / "cut", std::ios::binary) << real->substr(0, 5000);
-  // Whole headers, and code that does nothing good.
+  // Valid headers, and code that is not a libc.
   std::string spoiled = *real;
   std::fill(spoiled.begin() + static_cast<long>(spoiled.size() / 8),
             spoiled.begin() + static_cast<long>(spoiled.size() * 3 / 4), '\xcc');
@@ -225,7 +226,7 @@ TEST(cache, is_not_believed_when_others_could_have_written_it) {
   fs::remove(file);
   fs::rename(directory / "elsewhere", file);
   ASSERT_EQ(::chown(file.c_str(), 65534, 65534), 0);
-  // root trusts root alone
+  // root trusts only root's files
   EXPECT_FALSE(load_window_table(directory.path(), id)) << "another owner";
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The error names the setting that refuses ptrace, and only that one.
+// The error names the setting that refuses ptrace, and no other.
 #include "guard/ptrace/permission.hpp"
 
 #include <cerrno>

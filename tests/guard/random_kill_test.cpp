@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Kills at random moments, of a program that does nothing but lock and unlock with
-// the library's own code. Test and victim share one CPU: while the test runs, the
-// victim stands at whatever instruction it was preempted, and its last word can be
-// reused if it was released there.
+// Kills at random moments, of a program that only locks and unlocks with the library's code. Test
+// and victim share one CPU: while the test runs, the victim is preempted at some instruction, and
+// the test can reuse the word that it released last.
 #include "run_harness.hpp"
 #include "unlock_field.hpp"
 

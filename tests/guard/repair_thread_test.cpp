@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The rule applied to a real stopped thread whose registers, block, robust list
-// and lock word are forged: what is written, and above all what is not.
+// The repair rule applied to a stopped thread whose registers, critical section, robust list and
+// lock word are forged: what the guard writes, and what it must not write.
 #include "guard/ptrace/repair_thread.hpp"
 #include "guard/ptrace/stop_handler.hpp"
 #include "traced_child.hpp"
@@ -185,8 +185,8 @@ TEST(repair_with_a_wake_owed, compares_the_tid_of_the_threads_own_pid_namespace)
   EXPECT_EQ(repair_thread(child.pid()).outcome, repair_outcome::cleared);
 }
 
-// What the exit walk leaves of a word that equals the TID, after a death in the
-// window whose stops `see` saw.
+// The value of a word that equaled the TID, after a death in the window. `see` is called at each
+// stop.
 template <class Handler>
 std::uint32_t word_after_death(std::uint64_t place, Handler see) {
   traced_child child;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The repair rule against blocks and registers of every sort. The table is also
-// put to rules that are wrong in one respect each: it must notice every one.
+// The repair rule for critical sections and registers of all kinds. The table of cases is also
+// applied to mutants of the rule, each wrong in one respect: it must catch every one.
 #include "guard/repair_rule.h"
 
 #include <algorithm>
@@ -140,7 +140,7 @@ TEST(repair_rule, finds_the_block_and_the_word_by_the_kernels_arithmetic) {
   EXPECT_EQ(deadbolt_block_address(block_at), block_at);
   EXPECT_EQ(deadbolt_entry_word(0x1001, 0), 0x1000U);
   EXPECT_EQ(deadbolt_entry_word(0x1020, result(-32)), 0x1000U);
-  // Bit 1 is not a flag to a stock kernel: the word comes out misaligned.
+  // A stock kernel does not treat bit 1 as a flag: the word's address is misaligned.
   EXPECT_EQ(deadbolt_entry_word(0x1003, 0), 0x1002U);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a user of `deadbolt run` sees: statuses, output, signals, errors, and a
-// program that the guard's own death does not touch.
+// What a user of `deadbolt run` sees: statuses, output, signals, errors, and a program that goes on
+// when the guard dies.
 #include "run_harness.hpp"
 
 #include "guard/proc_status.hpp"
@@ -71,7 +71,7 @@ TEST(run_streams, are_the_commands) {
 }
 
 TEST(run_streams, end_with_the_command_though_the_guard_goes_on) {
-  // The daemon has let go of the pipe; the guard must have, too.
+  // The daemon has closed the pipe; the guard must have closed it too.
   victim target("daemon", true);
   EXPECT_EQ(target.process().output(), "");
   EXPECT_EQ(WEXITSTATUS(target.process().wait()), 5);
@@ -116,7 +116,7 @@ TEST(run_signals, are_inherited_as_they_were) {
         ::sigaddset(&blocked, SIGUSR2);
         ::pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
       });
-  // Whoever started this test may have ignored some too.
+  // The process that started this test may have ignored some signals too.
   const auto own = deadbolt::guard::proc_status::of(::getpid());
   const auto before = own.value("SigIgn:");
   ASSERT_TRUE(before);
@@ -149,7 +149,7 @@ TEST(run_guard, is_not_stopped_at_system_calls) {
   ASSERT_TRUE(eventually([&] { return target.memory().pid != 0; }));
   const auto guard = static_cast<pid_t>(status_number(target.pid(), "TracerPid:"));
   ASSERT_GT(guard, 0);
-  // Asleep since the execve.
+  // It sleeps since the execve.
   ASSERT_TRUE(eventually([&] { return process_state(guard) == 'S'; }));
   const long before = status_number(guard, "voluntary_ctxt_switches:");
   target.memory().go = 1;
@@ -208,7 +208,7 @@ TEST(run_refused, names_a_seccomp_filter) {
 
 constexpr uid_t nobody = 65534;
 
-// A copy in a directory that everybody can reach.
+// A copy in a directory that every user can reach.
 class public_copy {
 public:
   public_copy(const std::string& program, mode_t mode) {

@@ -125,14 +125,14 @@ victim::victim(const std::string& mode, bool under_guard, const words& options)
   if (shared == MAP_FAILED) std::abort();
   memory_ = static_cast<victim_memory*>(shared);
   const words command{GUARD_VICTIM, std::to_string(file_.get()), mode};
-  // A process group with a parent outside it, as a shell's jobs have: in an orphaned
-  // one, which all of a new session's are, the kernel drops SIGTSTP.
+  // A process group with a parent outside it, as a shell's job has: in an orphaned process group,
+  // such as those of a new session, the kernel drops SIGTSTP.
   process_ = std::make_unique<child_process>(under_guard ? guarded(command, options) : command,
                                              [] { ::setpgid(0, 0); });
 }
 
 victim::~victim() {
-  // Not ours to wait for when it is the child of `deadbolt run`.
+  // If it is a child of `deadbolt run`, this process cannot wait for it.
   if (pid() > 0 && !is_gone()) ::kill(pid(), SIGKILL);
   process_.reset();
   ::munmap(memory_, sizeof(victim_memory));

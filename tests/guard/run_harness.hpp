@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Starts programs with and without `deadbolt run` and looks at them, with a
-// deadline on everything.
+// Starts programs with and without `deadbolt run` and observes them; every wait has a deadline.
 #ifndef DEADBOLT_TESTS_GUARD_RUN_HARNESS_HPP
 #define DEADBOLT_TESTS_GUARD_RUN_HARNESS_HPP
 
@@ -39,13 +38,14 @@ public:
   ~child_process();
 
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
-  // Whether it has ended by now, with its wait status.
+  // Its wait status, if it has ended.
   bool has_ended(int& status);
-  // Waits. The wait status, -1 when the deadline came first.
+  // Waits for its end. The wait status; -1 if the deadline came first.
   int wait();
-  // The next so many bytes of its output, fewer at its end or past the deadline.
+  // The next bytes of its output; fewer at its end or at the deadline.
   std::string read(std::size_t bytes);
-  // stdout and stderr, to their end. Without the wait a pipe may fill up.
+  // stdout and stderr until their end. Read before waiting for the process: a full pipe would block
+  // it.
   std::string output();
 
 private:
@@ -75,9 +75,9 @@ public:
   [[nodiscard]] bool is_in_window() const;
   [[nodiscard]] pid_t tid() const { return static_cast<pid_t>(memory_->tid.load()); }
   [[nodiscard]] pid_t pid() const { return static_cast<pid_t>(memory_->pid.load()); }
-  // Another owner freed the lock; what is stored there now equals the victim's TID.
+  // Another owner freed the lock's memory, which now holds a value equal to the victim's TID.
   void reuse_the_word() { memory_->word = memory_->tid.load(); }
-  // Its process is gone, its exit walk done.
+  // Its process has ended, and the exit walk with it.
   [[nodiscard]] bool is_gone() const;
 
 private:

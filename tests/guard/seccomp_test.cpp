@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A FUTEX_WAKE_OP that a filter refuses or skips leaves the word owned, though the
-// IP is in the window. The judge of these tests is tried on a guard that believes
-// the IP alone: it loses the lock, and must be found out.
+// If a filter refuses or skips FUTEX_WAKE_OP, the word is still owned although the IP is in the
+// window. These tests must also catch a mutant: a guard that looks at the IP alone, and so loses
+// the lock.
 #include "traced_child.hpp"
 
 #include "guard/ptrace/stop_handler.hpp"
@@ -45,7 +45,7 @@ void answer_wake_op(std::uint32_t action) {
 
 constexpr std::uint32_t no_action = SECCOMP_RET_ALLOW;
 
-// Unlocks a contended word, with this answer to its FUTEX_WAKE_OP.
+// Unlocks a contended word; a filter takes this action on its FUTEX_WAKE_OP.
 traced_child::part unlock_under(std::uint32_t action) {
   return [action](child_page& page) {
     if (action != no_action) answer_wake_op(action);

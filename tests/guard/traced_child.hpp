@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A child of the test, stopped in a signal delivery, whose registers and memory
-// the test forges before it asks the guard's code about it.
+// A child of the test, stopped in a signal delivery. The test forges its registers and memory
+// before it calls the guard's code.
 #ifndef DEADBOLT_TESTS_GUARD_TRACED_CHILD_HPP
 #define DEADBOLT_TESTS_GUARD_TRACED_CHILD_HPP
 
@@ -25,8 +25,8 @@ struct child_page {
 
 class traced_child {
 public:
-  // What the child does once it is traced, after it has registered the page's head;
-  // its first signal stops it.
+  // Runs in the child once it is traced and has registered the page's list head. The child's first
+  // signal stops it.
   using part = std::function<void(child_page&)>;
   explicit traced_child(const part& act = {}, unsigned long clone_flags = 0);
   traced_child(const traced_child&) = delete;
@@ -46,11 +46,11 @@ public:
   std::uint64_t forge_block();
   // The child's next instruction is there, in 64-bit code unless told otherwise.
   void move_to(std::uint64_t ip, std::uint64_t cs = 0x33) const;
-  // One instruction on; what the child does then.
+  // Executes one instruction; the stop that follows.
   deadbolt::trace::stop_event step();
-  // SIGKILL, and on to PTRACE_EVENT_EXIT.
+  // SIGKILL; the stop in PTRACE_EVENT_EXIT.
   deadbolt::trace::stop_event kill();
-  // From its exit stop to its end, exit walk and all.
+  // From its exit stop to its end, which includes the exit walk.
   void end();
 
 private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Lock words that the victim locks and unlocks, round and round.
+// An array of lock words that the victim locks and unlocks, again and again.
 #ifndef DEADBOLT_TESTS_GUARD_UNLOCK_FIELD_HPP
 #define DEADBOLT_TESTS_GUARD_UNLOCK_FIELD_HPP
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// guard_unlocker FD: locks and unlocks the words of a field, one after another, with
-// the library's own unlock, until it is killed.
+// guard_unlocker FD: locks and unlocks the words of an array, one after another, with the library's
+// unlock, until it is killed.
 #include "unlock_field.hpp"
 #include "victim_memory.hpp"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// guard_victim FD MODE: a program that can be caught in its unlock window.
+// guard_victim FD MODE: a program that stops in its unlock window.
 #include "victim_memory.hpp"
 
 #include <csignal>
@@ -79,7 +79,7 @@ void run(const std::string& mode) {
     if (child != 0) wait_like_a_shell(child);
     unlock_and_linger();
   } else if (mode == "vfork") {
-    // What a guard has to follow, whatever its dangers.
+    // Events that a guard has to follow.
     const pid_t child = ::vfork();        // NOLINT(clang-analyzer-security.insecureAPI.vfork)
     if (child == 0) execute_self("main"); // NOLINT(clang-analyzer-unix.Vfork)
     wait_like_a_shell(child);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A real program, caught in its unlock window, dies in every way there is. With
-// `deadbolt run` the word that is no longer its lock stays as it is; without, it
-// does not, which shows that the same test can fail.
+// A program dies in its unlock window, in every way there is. Under `deadbolt run` the word that is
+// no longer its lock stays as it is. Without the guard it changes, which shows that the test can
+// fail.
 #include "run_harness.hpp"
 
 #include <csignal>
@@ -51,7 +51,7 @@ const death deaths[] = {
     {"sigkill_of_a_daemon", "daemon", by_sigkill},
 };
 
-// What stands in the reused word when the victim is gone, and what its TID was.
+// The value of the reused word after the victim's death, and the victim's TID.
 void die(const death& how, bool under_guard, std::uint32_t& word, std::uint32_t& tid) {
   victim target(how.mode, under_guard);
   ASSERT_TRUE(eventually([&] { return target.is_in_window(); })) << target.process().output();
@@ -81,8 +81,8 @@ TEST_P(window_death, corrupts_reused_memory_without_a_guard) {
 INSTANTIATE_TEST_SUITE_P(by, window_death, testing::ValuesIn(deaths),
                          [](const auto& one) { return std::string(one.param.name); });
 
-// A guard that has not come yet: the exit stop must last until it does, however often
-// the dying process is killed again.
+// The guard has not run yet. The exit stop must last until it does, however often the dying process
+// is killed again.
 class second_kill : public testing::TestWithParam<const char*> {};
 
 TEST_P(second_kill, does_not_end_the_exit_stop) {

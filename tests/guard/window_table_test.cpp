@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The file format of libc windows, and the set that guards look them up in.
+// The file format of libc windows, and the set in which guards look them up.
 #include "guard/unlock_windows/table.hpp"
 
 #include <gtest/gtest.h>

@@ -73,7 +73,7 @@ attached_guard::attached_guard(const std::vector<std::string>& options) {
   pid_ = command.pid;
   std::string output;
   char byte;
-  // Its output ends when it does, or it says that it is ready.
+  // Reads until it reports that it is attached, or until its output ends.
   while (::read(output_.get(), &byte, 1) == 1) {
     output += byte;
     if (output.ends_with("deadbolt guard: attached\n")) return;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// `deadbolt guard` for the length of a test: the whole machine is guarded meanwhile.
+// `deadbolt guard` during a test. It guards the whole machine.
 #ifndef DEADBOLT_TESTS_GUARD_BPF_ATTACHED_GUARD_HPP
 #define DEADBOLT_TESTS_GUARD_BPF_ATTACHED_GUARD_HPP
 
@@ -12,7 +12,7 @@
 
 namespace guard_test {
 
-// $DEADBOLT_COMMAND, or the one that was built with the tests.
+// $DEADBOLT_COMMAND, or the command that was built with the tests.
 [[nodiscard]] std::string deadbolt_command();
 
 struct command_result {
@@ -23,18 +23,17 @@ struct command_result {
 
 class attached_guard {
 public:
-  // options: of `deadbolt guard`, "--no-libc" where no libc's lock matters: measuring
-  // libcs takes a while.
+  // options: those of `deadbolt guard`; "--no-libc" saves the measurement of the libcs.
   explicit attached_guard(const std::vector<std::string>& options = {});
   attached_guard(const attached_guard&) = delete;
   attached_guard& operator=(const attached_guard&) = delete;
   ~attached_guard();
 
-  // Why it is not attached; empty: it is.
+  // Why the guard is not attached; empty if it is.
   [[nodiscard]] const std::string& refusal() const noexcept { return refusal_; }
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
-  // Ends the daemon with a signal, and returns what a shell would: 128 + its number for
-  // death by it.
+  // Ends the daemon with a signal. Returns its status as a shell does: 128 + N if signal N killed
+  // it.
   int end(int signal);
 
 private:

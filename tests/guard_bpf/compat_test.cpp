@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The BPF guard and 32-bit code: its list is another one, with a narrower head.
+// The BPF guard and 32-bit code, which has a robust list of its own with a narrower head.
 #include "watched_child.hpp"
 
 #include <csignal>
@@ -21,7 +21,7 @@ using guard_test::traced_child;
 
 constexpr std::uint64_t code_32 = 0x23;
 
-// Where a pointer of 32 bits reaches it, in the child and here.
+// At an address below 4 GiB, in the child and here.
 struct low_page {
   struct {
     std::uint32_t next;
@@ -64,7 +64,7 @@ protected:
   // Dies in 32-bit code, `offset` bytes into the block. With its 64-bit entry set as well.
   void die_at(std::uint64_t offset, std::uint64_t rax = 0, std::uint8_t kind = DEADBOLT_CS_ALWAYS) {
     traced_child child([this](child_page&) {
-      // In its page table, and not only in the test's: the guard does not fault.
+      // The page must be in the child's page table: the guard does not fault.
       low_->head.next = address_of(&low_->head);
       if (set_compat_robust_list(&low_->head, 12) != 0) ::_exit(3);
       ::kill(::getpid(), SIGUSR1);
@@ -125,7 +125,7 @@ TEST_F(compat, an_error_is_as_wide_as_the_register) {
   low_->word = 0xabcdef;
   die_at(nothing_owed, 0xffffffea, DEADBOLT_CS_WAKE_OP);
   EXPECT_EQ(low_->head.list_op_pending, 0u);
-  // -EINTR: it did nothing.
+  // -EINTR: the call did nothing.
   low_->head.list_op_pending = address_of(&low_->word) + 32;
   die_at(nothing_owed, 0xfffffffc, DEADBOLT_CS_WAKE_OP);
   EXPECT_NE(low_->head.list_op_pending, 0u);

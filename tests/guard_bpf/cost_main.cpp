@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Prints what a signal and a lock cost here: run it with and without a guard.
+// Prints the cost of a signal and of a lock here. Run it with and without a guard.
 #include "cost.hpp"
 
 #include <cstdio>

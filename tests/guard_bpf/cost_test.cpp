@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the BPF guard costs, in lines that start with "figure".
+// The cost of the BPF guard, in lines that start with "figure".
 #include "attached_guard.hpp"
 #include "cost.hpp"
 
@@ -35,9 +35,9 @@ TEST(cost, a_lock_costs_the_same_under_the_guard) {
               1e9 / before.signal, 1e9 / after.signal);
   std::printf("figure ns of a robust lock and unlock, guarded / unguarded: %.2f (%.1f and %.1f)\n",
               under.lock / without.lock, under.lock, without.lock);
-  // The guard does nothing there: what is left is the machine's own unrest.
+  // The guard does nothing there: the difference is the machine's noise.
   EXPECT_LT(under.lock, 1.2 * without.lock);
-  // It does run for each signal.
+  // The guard runs for each signal.
   EXPECT_GT(under.signal, without.signal);
   EXPECT_LT(under.signal, 20 * without.signal);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The BPF guard and threads whose code, registers and robust list are forged: what it
-// writes, and above all what it does not.
+// The BPF guard and threads whose code, registers and robust list are forged: what the guard
+// writes, and what it must not write.
 #include "watched_child.hpp"
 
 #include <csignal>
@@ -23,8 +23,8 @@ using guard_test::outside;
 using guard_test::owed;
 using guard_test::traced_child;
 
-// The guard does not fault: what it is to read must be in the child's page table, as code
-// that runs there and a head in use are.
+// The guard does not fault: memory that it reads must be in the child's page table, as running code
+// and a list head in use are.
 void touch(const unsigned char* page) {
   static_cast<void>(*static_cast<const volatile unsigned char*>(page));
 }
@@ -67,7 +67,7 @@ TEST_F(hostile, nothing_is_done_in_32_bit_code_without_a_list_of_its_own) {
 
 TEST_F(hostile, a_block_with_any_damage_is_none) {
   for (std::size_t i = 0; i < sizeof(deadbolt_critical_section); ++i) {
-    // The bytes that say where the window is may be others.
+    // Other offsets in these bytes are still well-formed.
     if (i >= 17 && i <= 20) continue;
     traced_child child;
     const std::uint64_t block = child.forge_block();
@@ -122,7 +122,7 @@ TEST_F(hostile, an_entry_that_is_misaligned_or_not_mapped_harms_nobody) {
     std::uint64_t entry;
     bool cleared;
   } const cases[] = {
-      {0x1000 + 32, true},         // nothing is mapped there: taken for reused
+      {0x1000 + 32, true},         // nothing is mapped there: treated as reused
       {0xffff888000000000, true},  // the kernel's
       {0xffffffffffffffe0, true},  // wraps around
       {0x7ffffffff000 + 32, true}, // behind the end of user space
@@ -180,7 +180,7 @@ TEST_F(hostile, a_block_in_the_last_bytes_of_a_mapping_is_read_no_further) {
   ::munmap(pages, 8192);
 }
 
-// What stands at every address that a register could name.
+// The memory at every address that a register could hold.
 TEST_F(hostile, registers_are_never_addresses) {
   for (const std::uint64_t value : {0xffff888000000000UL, 0xffffffff81000000UL, 0UL, ~0UL}) {
     traced_child child;
@@ -201,7 +201,7 @@ TEST_F(hostile, registers_are_never_addresses) {
   }
 }
 
-// Where the head is the thread says to the kernel, and it may lie.
+// A thread may give the kernel any address as that of its list head.
 void be_stopped_with_head(std::uint64_t head) {
   ::syscall(SYS_set_robust_list, head, sizeof(robust_list_head));
   ::kill(::getpid(), SIGUSR1);
@@ -230,7 +230,7 @@ TEST_F(hostile, a_thread_without_a_head_is_left_alone) {
   EXPECT_GE(counted(DEADBOLT_BPF_NO_LIST), 1u);
 }
 
-// A place that the thread may read and not write: a file of somebody else's, say.
+// Memory that the thread may read and not write: another user's file, for example.
 TEST_F(hostile, what_the_thread_may_not_write_the_guard_does_not_write) {
   auto* const page = static_cast<unsigned char*>(
       ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
@@ -267,7 +267,7 @@ TEST_F(hostile, a_head_across_the_end_of_a_mapping_is_refused) {
   ::munmap(pages, 8192);
 }
 
-// The thread's own memory, at an odd address: 8 bytes of it, and not one more.
+// The thread's own memory, at an odd address: exactly 8 bytes are written.
 TEST_F(hostile, an_unaligned_head_costs_its_owner_eight_bytes) {
   auto* const page = static_cast<unsigned char*>(
       ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));

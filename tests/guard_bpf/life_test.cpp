@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The life of `deadbolt guard`: attached, killed, taken over, ended; and where it cannot
-// be.
+// `deadbolt guard` is attached, killed, taken over and ended; and refused where it cannot work.
 #include "attached_guard.hpp"
 #include "guard/bpf/attach.hpp"
 #include "guard/proc_status.hpp"
@@ -93,7 +92,7 @@ TEST(guard, is_removed_by_detach) {
   EXPECT_FALSE(is_attached());
 }
 
-// Wherever this runs: either it works, or one line says why not and what to do.
+// On every machine it either works, or prints one line that says why not and what to do.
 TEST(guard, says_why_it_cannot_work) {
   const attached_guard guard;
   if (guard.refusal().empty()) GTEST_SKIP() << "it works here";

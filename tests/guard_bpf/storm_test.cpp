@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A storm on every lock of ours under the BPF guard.
+// A storm on every lock of this library under the BPF guard.
 #include "attached_guard.hpp"
 #include "short_storm.hpp"
 #include "targets.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A traced child whose death the BPF guard sees, and what the guard has counted.
+// A traced child whose death the BPF guard sees, and the guard's counters.
 #ifndef DEADBOLT_TESTS_GUARD_BPF_WATCHED_CHILD_HPP
 #define DEADBOLT_TESTS_GUARD_BPF_WATCHED_CHILD_HPP
 
@@ -14,7 +14,7 @@
 
 namespace guard_test {
 
-// Parts of the block that traced_child::forge_block() makes.
+// Offsets in the critical section that traced_child::forge_block() makes.
 inline constexpr std::uint64_t owed = 45;
 inline constexpr std::uint64_t nothing_owed = 55;
 inline constexpr std::uint64_t outside = 60;
@@ -30,12 +30,12 @@ protected:
     if (!guard()->refusal().empty()) GTEST_SKIP() << guard()->refusal();
     before_ = counts_now();
   }
-  // Lets the child take the signal that it was stopped at, which kills it.
+  // Delivers the signal at which the child was stopped, and which kills it.
   static void deliver(traced_child& child) {
     ASSERT_EQ(child.get().resume(SIGUSR1), 0);
     child.end();
   }
-  // How often since the test began; other processes of the machine count as well.
+  // The count since the test began. Other processes of the machine are counted as well.
   [[nodiscard]] std::uint64_t counted(deadbolt_bpf_counter which) const {
     return counts_now()[which] - before_[which];
   }

@@ -26,7 +26,7 @@ struct destroy_skeleton {
 };
 using skeleton = std::unique_ptr<deadbolt_guard_bpf, destroy_skeleton>;
 
-// libbpf explains itself in lines of its own; the last warning is the one to pass on.
+// libbpf prints warnings; the last one goes into the error message.
 std::string last_warning;
 
 int keep_warning(libbpf_print_level level, const char* format, va_list arguments) {
@@ -53,7 +53,7 @@ int fill(int map, const window_set& libcs) {
   return 0;
 }
 
-// Renamed over the old one, so that there is always one.
+// Renamed over the old pin: there is always one.
 int pin(int descriptor, const char* path) {
   const std::string unfinished = std::string(path) + "-new";
   ::unlink(unfinished.c_str());
@@ -90,7 +90,7 @@ attach_result attach_bpf_guard(const window_set& libcs) {
   if (::mkdir(bpf_directory, 0700) != 0 && errno != EEXIST) return failed(bpf_directory, errno);
   if (deadbolt_guard_bpf::attach(guard.get()) != 0)
     return failed("the BPF program cannot be attached", errno, true);
-  // The counters first: a guard without them would be invisible.
+  // The counters first: without them nothing shows that a guard is attached.
   if (const int error = pin(bpf_map__fd(guard->maps.counters), bpf_counters_pin))
     return failed(bpf_counters_pin, error);
   if (const int error = pin(bpf_link__fd(guard->links.deadbolt_guard), bpf_link_pin))

@@ -2,11 +2,11 @@
 // The guard for the whole machine: runs in each thread that a signal reaches, before
 // the thread dies of it or a handler's frame is made, and applies the repair rule.
 //
-// Everything that a thread could forge (its code, its registers, its robust list) leads
-// to one store at most: 0 into list_op_pending at the address that the thread itself
-// told the kernel, made with the thread's own rights.
+// A thread can forge its code, its registers and its robust list. Whatever it forges, the program
+// makes one store at most: 0 into list_op_pending, at the address that the thread itself told the
+// kernel, with the thread's own rights.
 //
-// Nothing newer than Linux 5.15; no loop; maps are allocated beforehand.
+// Uses nothing newer than Linux 5.15, no loop, and only maps that are allocated beforehand.
 #include <linux/bpf.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,8 +19,7 @@
 #include "guard/bpf/shared.h"
 #include "guard/repair_rule.h"
 
-// The helpers are for programs under the GPL; this one may also be had under the MIT
-// licence.
+// The helpers are for programs under the GPL; this program is also available under the MIT licence.
 char guard_license[] SEC("license") = "Dual MIT/GPL";
 
 struct {
@@ -39,7 +38,7 @@ struct {
 
 static __always_inline void count(uint32_t which) {
   uint64_t* const counter = bpf_map_lookup_elem(&counters, &which);
-  // A CPU's own, but a signal may interrupt the count of another.
+  // The counter is this CPU's, but another signal's count may interrupt this one.
   if (counter) __sync_fetch_and_add(counter, 1);
 }
 
@@ -54,8 +53,8 @@ static __always_inline struct deadbolt_thread_state thread_state(struct task_str
   return state;
 }
 
-// Two lists may belong to a thread: the one that its 64-bit code has registered and the
-// one of its 32-bit code. What code runs says which of them its lock operation is in.
+// A thread may have two lists: one registered by 64-bit code and one by 32-bit code. The kind of
+// code that runs says to which of them its lock operation belongs.
 static __always_inline uint64_t robust_list_of(struct task_struct* task) {
   const struct task_struct___futex* const newer = (const void*)task;
   if (bpf_core_field_exists(newer->futex)) return (uint64_t)BPF_CORE_READ(newer, futex.robust_list);
@@ -74,7 +73,7 @@ static __always_inline uint64_t compat_robust_list_of(struct task_struct* task) 
              : 0;
 }
 
-// In the thread's own PID namespace: what its lock words hold. -1 if it has none.
+// The TID in the thread's own PID namespace, which its lock words hold. -1 if it has none.
 static __always_inline uint32_t own_tid(struct task_struct* task) {
   struct pid* const pid = BPF_CORE_READ(task, thread_pid);
   const uint32_t level = BPF_CORE_READ(pid, level);
@@ -87,8 +86,8 @@ static __always_inline uint32_t own_tid(struct task_struct* task) {
   return (uint32_t)number;
 }
 
-// Whether the exit walk would write into the word. One that cannot be read without a
-// fault is taken for one that it would: the wake is lost then, not somebody's data.
+// Whether the exit walk would write to the word. If the word cannot be read without a fault, the
+// answer is yes: a wake may be lost then, but no data is overwritten.
 static __always_inline bool walk_would_mark(struct task_struct* task, uint64_t word) {
   uint32_t value = 0;
   if (word % sizeof value != 0) return false;
@@ -99,7 +98,7 @@ static __always_inline bool walk_would_mark(struct task_struct* task, uint64_t w
   return (value & DEADBOLT_WORD_TID_MASK) == own_tid(task);
 }
 
-// The parts of a head that matter, of either list.
+// The pending entry of a list head, of either kind.
 struct pending_entry {
   uint64_t slot; // where list_op_pending is
   uint64_t entry;
@@ -147,8 +146,8 @@ static __always_inline void repair(struct task_struct* task, enum deadbolt_repai
     count(DEADBOLT_BPF_LEFT_TO_KERNEL);
     return;
   }
-  // death order: the exit walk and the handler's frame come after this program. The
-  // helper checks the address as the thread's own store would be, and does not fault.
+  // death order: the exit walk and the handler's frame come after this program. The helper checks
+  // the address as the kernel checks the thread's own store, and does not fault.
   if (is_compat)
     refused = bpf_probe_write_user((void*)pending.slot, &zero, sizeof(uint32_t));
   else
@@ -156,8 +155,8 @@ static __always_inline void repair(struct task_struct* task, enum deadbolt_repai
   count(refused ? DEADBOLT_BPF_REFUSED_WRITES : counter);
 }
 
-// 32-bit code, put so that the rule for 64-bit code says the right thing of it: results
-// of system calls are as wide as its registers.
+// Makes the state of 32-bit code fit the rule for 64-bit code: results of system calls are as wide
+// as the registers, and are sign-extended.
 static __always_inline void widen(struct deadbolt_thread_state* state) {
   state->ip = (uint32_t)state->ip;
   state->rax = (uint64_t)(int64_t)(int32_t)(uint32_t)state->rax;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The few fields of the kernel that are read. The offsets written here mean nothing:
- * libbpf puts in those of the running kernel (CO-RE).
+ * The fields of the kernel that the BPF program reads. The offsets here are replaced: libbpf puts
+ * in those of the running kernel (CO-RE).
  */
 #ifndef DEADBOLT_GUARD_BPF_KERNEL_TYPES_H
 #define DEADBOLT_GUARD_BPF_KERNEL_TYPES_H
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-/* 16 bits where the kernel knows FRED, and what is beside them is something else. */
+/* 16 bits where the kernel supports FRED; the bits beside them are another field. */
 struct pt_regs {
   unsigned long ax;
   unsigned long ip;

@@ -26,7 +26,7 @@ base::descriptor open_pin(const char* path) noexcept {
   return base::descriptor(static_cast<int>(bpf(BPF_OBJ_GET, attributes)));
 }
 
-// Maps have a value for each CPU that there could be: "0-3,8" makes 9.
+// A per-CPU map has a value for each possible CPU: "0-3,8" makes 9.
 std::size_t possible_cpus() {
   std::ifstream file("/sys/devices/system/cpu/possible");
   std::string text;
@@ -92,7 +92,7 @@ bpf_look look_at_bpf_guard() {
 }
 
 int detach_bpf_guard() noexcept {
-  // The link is what keeps the program attached.
+  // The pinned link keeps the program attached.
   const int error = ::unlink(bpf_link_pin) == 0 ? 0 : errno;
   if (error != 0 && error != ENOENT) return error;
   ::unlink(bpf_counters_pin);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The attached BPF guard as every program sees it: by what is pinned in the BPF file
-// system. Asks the kernel directly; needs no libbpf.
+// The attached BPF guard, seen through its pins in the BPF file system. Uses the system call; needs
+// no libbpf.
 #ifndef DEADBOLT_GUARD_BPF_PINS_HPP
 #define DEADBOLT_GUARD_BPF_PINS_HPP
 
@@ -25,11 +25,11 @@ struct bpf_counts {
     return values[static_cast<std::size_t>(which)];
   }
 };
-// In words of JSON keys: "signals", "block_clears" and so on.
+// The counter's JSON key: "signals", "block_clears" and so on.
 [[nodiscard]] std::string_view name_of(deadbolt_bpf_counter which) noexcept;
 
-// The attached guard's counts. Nothing, and why, if none is attached or the caller may
-// not look (error_number is then ENOENT or EPERM, EACCES).
+// The attached guard's counts. None, and the reason, if no guard is attached (error_number is
+// ENOENT) or the caller may not read them (EPERM, EACCES).
 struct bpf_look {
   std::optional<bpf_counts> counts;
   int error_number = 0;
@@ -37,8 +37,7 @@ struct bpf_look {
 };
 [[nodiscard]] bpf_look look_at_bpf_guard();
 
-// Takes the pins away, and with them the guard. 0, ENOENT if there is none, or another
-// errno value.
+// Removes the pins, and with them the guard. 0, ENOENT if there is none, or another errno value.
 [[nodiscard]] int detach_bpf_guard() noexcept;
 
 } // namespace deadbolt::guard

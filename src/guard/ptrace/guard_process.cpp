@@ -28,15 +28,14 @@ bool receive_from(int socket, T& message) noexcept {
   return got == ssize_t{sizeof message};
 }
 
-// Nothing of the starter's may be kept open, or the reader of its output would
-// wait for the guard too. Signals stay blocked: a guard that a terminal's
-// interrupt or a service manager's SIGTERM took away would be gone in the very
-// moment in which its tracees die.
+// The guard closes all descriptors of the starter: otherwise a reader of the starter's output would
+// wait for the guard too. Signals stay blocked: a terminal's interrupt or a service manager's
+// SIGTERM would end the guard in the moment in which its tracees die.
 void leave_the_starter(int socket) noexcept {
   ::setsid();
   ::prctl(PR_SET_NAME, DEADBOLT_PTRACE_GUARD_COMM);
   if (::chdir("/") != 0) {
-    // Then some directory stays in use.
+    // A directory stays in use, which does no harm.
   }
   const int null = ::open("/dev/null", O_RDWR);
   for (int standard = 0; null >= 0 && standard <= 2; ++standard) ::dup2(null, standard);
@@ -45,17 +44,17 @@ void leave_the_starter(int socket) noexcept {
   ::syscall(SYS_close_range, kept + 1, ~0u, 0u);
 }
 
-// A starter without standard descriptors has the socket where one of them would be:
-// this is a copy of it above them. -1 if there can be none.
+// If the starter has no standard descriptors, the socket has the number of one of them. This is a
+// copy above these numbers; -1 if there can be none.
 int above_standard_descriptors(int socket) noexcept {
   return ::fcntl(socket, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
-// A starter that stopped along with the command must hear of it when somebody
-// else continues or kills the command; otherwise a shell would think the job
-// stopped. It hears after it can see: see stop_alike(). Nothing is remembered: a
-// command may tell its parent of a stop that it is continued or killed out of
-// before it reaches us, and a SIGCONT too many does no harm.
+// A starter that stopped along with the command must be continued when another process continues or
+// kills the command; otherwise a shell would take the job for stopped. The SIGCONT is sent after
+// the command's new state is visible: see stop_alike(). The guard keeps no state of the command
+// here: the kernel may report a stop to the parent that never reaches the guard, and an extra
+// SIGCONT does no harm.
 class starter_waker {
 public:
   starter_waker(pid_t starter, pid_t command) noexcept
@@ -83,7 +82,7 @@ guard_counts guard_until_the_last_is_gone(int socket, const starter_waker& start
     if (tid < 0 && errno == EINTR) continue;
     if (tid < 0) return guard.counts();
     if (command_ended) {
-      // Others are left: the starter need not wait for them.
+      // Other tracees are left. The starter need not wait for them.
       send_to(socket, guard_message{.counts = guard.counts(), .last = false});
       command_ended = false;
     }

@@ -18,8 +18,8 @@
 namespace deadbolt::guard {
 namespace {
 
-// Signals of a process that stands in for its command: all blocked, read one by
-// one, passed on where the command has not had them anyway.
+// The signals of the stand-in: it blocks all, reads them one by one, and passes on those that the
+// command has not got by itself.
 class command_signals {
 public:
   // Blocks every signal and makes SIGCHLD waitable, whatever was inherited.
@@ -44,7 +44,7 @@ command_signals::command_signals() noexcept {
   ::pthread_sigmask(SIG_BLOCK, &all_, &inherited_mask_);
   struct sigaction default_action {};
   default_action.sa_handler = SIG_DFL;
-  // An inherited SIG_IGN would have the kernel reap the command behind our back.
+  // With an inherited SIG_IGN the kernel would reap the command, and its status would be lost.
   ::sigaction(SIGCHLD, &default_action, &inherited_child_action_);
 }
 
@@ -60,8 +60,8 @@ siginfo_t command_signals::next() const noexcept {
   return info;
 }
 
-// Signals from a terminal go to the whole foreground process group, so the command
-// has them; those that a process sent to the stand-in are meant for the command.
+// A terminal sends its signals to the whole foreground process group, so that the command gets them
+// too. A signal that a process sent to the stand-in is meant for the command.
 bool is_for_the_command(const siginfo_t& info) noexcept {
   if (info.si_signo == SIGCHLD || info.si_signo == SIGCONT) return false;
   return info.si_code <= 0; // SI_USER, SI_QUEUE, SI_TKILL; a terminal's is SI_KERNEL
@@ -74,16 +74,16 @@ void pass_on(pid_t command, const siginfo_t& info) noexcept {
     ::kill(command, info.si_signo);
 }
 
-// Stops this process as a signal stopped the command, for the shell to see, unless
-// still_stopped says that the command is not stopped any more. Returns when this
-// process is continued. A stop by SIGSTOP shows as one by SIGTSTP.
+// Stops this process by the signal that stopped the command, so that the shell sees the stop,
+// unless still_stopped() returns false. Returns when this process is continued. A stop by SIGSTOP
+// shows as one by SIGTSTP.
 //
-// Whoever continues the command, or sees it end, sends this process a SIGCONT after
-// that. None is missed: our own stop signal is pending, but blocked, before we
-// look; a SIGCONT from before it finds the command continued, a later one takes
-// the pending signal away.
+// The guard sends this process a SIGCONT after the command was continued or has ended. None is
+// missed: this process makes its own stop signal pending, but blocked, before it calls
+// still_stopped(). If the SIGCONT came before that, the command is no longer stopped; a later one
+// removes the pending signal.
 void stop_alike(int signal, const std::function<bool()>& still_stopped) {
-  // SIGSTOP cannot be held back until we have looked.
+  // SIGSTOP cannot be blocked until still_stopped() has returned.
   const int ours = signal == SIGSTOP ? SIGTSTP : signal;
   sigset_t one;
   ::sigemptyset(&one);
@@ -92,7 +92,7 @@ void stop_alike(int signal, const std::function<bool()>& still_stopped) {
   struct sigaction inherited;
   stop_action.sa_handler = SIG_DFL;
   ::sigaction(ours, &stop_action, &inherited);
-  // Merges with the terminal's own, which came to us as well as to the command.
+  // Merges with the terminal's signal, if that came to this process as well as to the command.
   ::kill(::getpid(), ours);
   if (still_stopped()) {
     ::pthread_sigmask(SIG_UNBLOCK, &one, nullptr); // stops here
@@ -104,11 +104,11 @@ void stop_alike(int signal, const std::function<bool()>& still_stopped) {
   ::sigaction(ours, &inherited, nullptr);
 }
 
-// The command before its execve: says that it is there, waits to be traced, and
-// keeps the socket, which execve closes, for the errno value if that fails.
+// The command before its execve: reports that it runs, and waits until it is traced. execve closes
+// the socket; if execve fails, its errno value goes over the socket.
 [[noreturn]] void become_the_command(int socket, const command_signals& signals, pid_t guard,
                                      char* const* arguments) noexcept {
-  // Yama's restricted mode lets only ancestors trace, and the guard is a sibling.
+  // In Yama's restricted mode only an ancestor may trace, unless the tracee names another process.
   ::prctl(PR_SET_PTRACER, guard);
   char byte = 0;
   if (::send(socket, &byte, 1, MSG_NOSIGNAL) != 1 || ::recv(socket, &byte, 1, 0) != 1)
@@ -130,7 +130,7 @@ public:
     pid_ = ::fork();
     if (pid_ < 0) return errno;
     if (pid_ == 0) {
-      socket_.reset(); // or it would never see the other end close
+      socket_.reset(); // its own copy would keep the socket open
       become_the_command(theirs.get(), signals, guard, arguments);
     }
     theirs.reset();
@@ -146,7 +146,7 @@ public:
     socket_.reset();
     return error;
   }
-  // Without the word to go on it ends by itself.
+  // The command ends when the socket is closed before execute().
   void give_up() noexcept {
     socket_.reset();
     ::waitpid(pid_, nullptr, 0);
@@ -158,13 +158,13 @@ private:
   pid_t pid_ = -1;
 };
 
-// The parent's part from the command's start to its end.
+// The stand-in, from the command's start to its end.
 class stand_in {
 public:
   explicit stand_in(pid_t command) noexcept : command_(command) {}
 
-  // Returns the command's status. Whoever else is our child (all orphans, in a
-  // container whose first process we are) is reaped on the way.
+  // Returns the command's status, and reaps every other child on the way. If this process is the
+  // first of a container, these are all orphans.
   [[nodiscard]] int until_the_end(const command_signals& signals) {
     for (;;) {
       reap();
@@ -180,7 +180,7 @@ public:
       const siginfo_t info = signals.next();
       if (is_for_the_command(info)) pass_on(command_, info);
       if (info.si_signo != SIGCONT) continue;
-      reap(); // it may have been continued along with us
+      reap(); // the same SIGCONT may have continued the command
       if (stopped_) ::kill(command_, SIGCONT);
     }
   }
@@ -244,7 +244,7 @@ guarded_result run_guarded(char* const* arguments, bool wait_for_tree, const win
   result.guard_was_killed = !message;
   if (message && message->last) {
     result.counts = message->counts;
-    ::waitpid(guard.pid(), nullptr, 0); // leaves no zombie to a lazy init
+    ::waitpid(guard.pid(), nullptr, 0); // an init process that does not reap would keep a zombie
   }
   return result;
 }

@@ -28,8 +28,8 @@ std::string command_name(pid_t pid) {
   return name;
 }
 
-// Asks for something that the kernel itself always answers with ESRCH: we are not
-// our own tracee. Another answer is a filter's.
+// The kernel answers this request with ESRCH: no process is its own tracee. A seccomp filter gives
+// another answer.
 bool filter_answers_ptrace() {
   return trace::traced_thread(::getpid()).resume() != ESRCH;
 }
@@ -44,7 +44,7 @@ ptrace_facts gather_ptrace_facts(pid_t tracee) {
   facts.seccomp_refuses = filter_answers_ptrace();
   facts.yama_scope = read_yama_scope();
   facts.has_capability = (ours.mask("CapEff:").value_or(0) >> CAP_SYS_PTRACE & 1) != 0;
-  // The tracee is a child of ours that has not called execve: as dumpable as we are.
+  // The tracee is a child that has not called execve: as dumpable as this process.
   facts.dumpable = ::prctl(PR_GET_DUMPABLE) == 1;
   return facts;
 }

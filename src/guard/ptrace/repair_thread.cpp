@@ -19,8 +19,8 @@ repair_report failed(repair_report report, int error) noexcept {
   return report;
 }
 
-// The kernel's record of where the thread's head is. The thread chose the address,
-// so all that a lie can do is to make us write 0 into the liar's own memory.
+// The address of the thread's list head, as the thread told the kernel. A false address makes the
+// guard write 0 into the thread's own memory, and no more.
 int robust_head(pid_t tid, trace::address& head) noexcept {
   std::uint64_t address = 0;
   std::size_t size = 0;
@@ -42,7 +42,7 @@ deadbolt_repair ask_about_libcs(trace::traced_thread thread, const deadbolt_thre
 deadbolt_repair ask_the_rule(trace::traced_thread thread, const trace::registers& regs,
                              const window_set& libcs) noexcept {
   const deadbolt_thread_state state = state_of(regs);
-  // Unreadable: no block there. The thread jumped into the void and dies of it.
+  // Unreadable: there is no block. The thread jumped to an unmapped page and dies of it.
   deadbolt_critical_section block;
   const trace::address at(deadbolt_block_address(state.ip));
   if (state.cs != DEADBOLT_USER_CS_64 || thread.read(at, &block, sizeof block) != 0)
@@ -51,10 +51,10 @@ deadbolt_repair ask_the_rule(trace::traced_thread thread, const trace::registers
   return repair != DEADBOLT_REPAIR_NONE ? repair : ask_about_libcs(thread, state, libcs);
 }
 
-// Whether the exit walk would write into the word, by the walk's own test.
+// Whether the exit walk would write to the word: the test that the kernel makes.
 bool walk_would_mark(trace::traced_thread thread, trace::address word) noexcept {
   std::uint32_t value = 0;
-  // Misaligned or unmapped: the walk cannot write there either.
+  // Misaligned or unmapped: the walk cannot write there.
   if (thread.read_word(word, value) != 0) return false;
   return (value & DEADBOLT_WORD_TID_MASK) ==
          static_cast<std::uint32_t>(namespace_tid(thread.tid()));
@@ -64,8 +64,7 @@ bool walk_would_mark(trace::traced_thread thread, trace::address word) noexcept 
 
 pid_t namespace_tid(pid_t tid) noexcept {
   const proc_status status = proc_status::of(tid);
-  // Another namespace's /proc would answer about another thread: one that we are
-  // not the tracer of.
+  // The /proc of another namespace describes another thread, which this process does not trace.
   if (status.last_number("TracerPid:").value_or(0) != ::getpid()) return tid;
   return static_cast<pid_t>(status.last_number("NSpid:").value_or(tid));
 }
@@ -123,8 +122,8 @@ repair_report repair_thread(trace::traced_thread thread, const window_set& libcs
     report.outcome = repair_outcome::left_to_kernel;
     return report;
   }
-  // death order: the thread is stopped before its exit walk, or before the frame
-  // of a handler; either runs after this store.
+  // death order: the thread is stopped before its exit walk, or before a handler's frame is pushed;
+  // both come after this store.
   if (const int error = thread.write(report.slot, 0)) return failed(report, error);
   report.outcome = repair_outcome::cleared;
   return report;

@@ -17,9 +17,9 @@ enum class repair_outcome : std::uint8_t {
   nothing_pending, // in a window, but the slot is already clear
   cleared,         // 0 was written to list_op_pending
   left_to_kernel,  // a wake is owed: the entry stays, the exit walk wakes
-  no_robust_list,  // in a window without a 64-bit robust list: no one's slot
-  refused,         // the kernel does not let us read or write it: see error
-  thread_gone,     // not stopped any more: SIGKILL was quicker
+  no_robust_list,  // in a window, but the thread has no 64-bit robust list
+  refused,         // the kernel refused a read or the write: see error
+  thread_gone,     // SIGKILL ended the stop
 };
 [[nodiscard]] const char* to_string(repair_outcome outcome) noexcept;
 
@@ -28,15 +28,15 @@ struct repair_report {
   pid_t tid = 0;
   int error = 0; // errno value of refused and thread_gone
   trace::address ip;
-  trace::address slot;     // where list_op_pending is; 0 if it was not looked for
-  std::uint64_t entry = 0; // what it held
+  trace::address slot;     // the address of list_op_pending; 0 if it was not needed
+  std::uint64_t entry = 0; // the slot's value
   trace::address word;     // the lock word that the entry names
 };
 
-// For a thread stopped in PTRACE_EVENT_EXIT or in a signal-delivery-stop, before
-// it is resumed. Its robust list has then not been walked yet, its registers are
-// those of the interruption, and no signal frame has been pushed.
-// Knows the blocks that describe themselves, and the windows of libcs that it is given.
+// For a thread stopped in PTRACE_EVENT_EXIT or in a signal-delivery-stop, before it is resumed. The
+// kernel has not walked its robust list, its registers are those of the interruption, and no signal
+// frame has been pushed. Critical sections describe their windows themselves; libcs: the windows of
+// libcs that are repaired besides.
 [[nodiscard]] repair_report repair_thread(trace::traced_thread thread,
                                           const window_set& libcs) noexcept;
 [[nodiscard]] repair_report repair_thread(pid_t tid, const window_set& libcs = {}) noexcept;

@@ -39,8 +39,8 @@ resumption stop_handler::handle(const trace::stop_event& event) noexcept {
     repair(event.tid, counts_.repaired_at_exit);
     break;
   case trace::stop_kind::signal_delivery:
-    // The handler may itself be killed, with an IP that says nothing of the window
-    // it interrupted: so now, before its frame is pushed.
+    // If the process is killed inside the handler, its IP does not show the window that the handler
+    // interrupted. So the repair is made now, before the handler's frame is pushed.
     ++counts_.signals;
     repair(event.tid, counts_.repaired_at_signal);
     how.signal = event.signal;
@@ -51,9 +51,9 @@ resumption stop_handler::handle(const trace::stop_event& event) noexcept {
   case trace::stop_kind::notice:
   case trace::stop_kind::new_thread:
   case trace::stop_kind::executed:
-    // Tracees are not kept in a table: the kernel attaches new ones by itself,
-    // their first stop may come before their parent's, and an execve by another
-    // thread renames one. waitpid says when the last is gone.
+    // There is no table of tracees: the kernel attaches new ones by itself, a new one's first stop
+    // may come before its parent's, and an execve by a thread other than the leader renames it.
+    // waitpid reports when the last tracee is gone.
     break;
   }
   return how;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What a guard does at each stop of each of its tracees. It waits for nobody and
-// resumes nobody by itself, so that a tracer with plans of its own (crash-test
-// steps its victims) can put it into its own loop:
+// What a guard does at each stop of each of its tracees. It does not wait for tracees and does not
+// resume them, so that another tracer (crash-test, which steps its victims) can call it from its
+// own loop:
 //
 //   stop_handler guard;
 //   const trace::stop_event event = trace::classify_stop(tid, status);
@@ -18,7 +18,7 @@
 namespace deadbolt::guard {
 
 struct guard_counts {
-  std::uint64_t threads = 0; // that ended
+  std::uint64_t threads = 0; // ended
   std::uint64_t signals = 0; // delivered
   std::uint64_t repaired_at_exit = 0;
   std::uint64_t repaired_at_signal = 0;
@@ -35,16 +35,16 @@ struct resumption {
 
 class stop_handler {
 public:
-  // Without libcs only blocks that describe themselves are repaired. `libcs` is used,
+  // Without libcs only critical sections, which describe themselves, are repaired. `libcs` is used,
   // not copied.
   stop_handler() noexcept = default;
   explicit stop_handler(const window_set& libcs) noexcept : libcs_(&libcs) {}
 
-  // Repairs the thread if this stop is its last chance, and says how it goes on.
+  // Repairs the thread at a stop after which that would be too late, and returns how to resume it.
   resumption handle(const trace::stop_event& event) noexcept;
 
   [[nodiscard]] const guard_counts& counts() const noexcept { return counts_; }
-  // What handle() last did to a thread; its outcome is not_needed at other stops.
+  // What the last handle() did to the thread; not_needed at stops that need no repair.
   [[nodiscard]] const repair_report& last_repair() const noexcept { return last_repair_; }
 
 private:
@@ -58,7 +58,7 @@ private:
 // tracees go on.
 [[nodiscard]] unsigned long guard_options() noexcept;
 
-// 0 or an errno value. ESRCH is ordinary: SIGKILL ended the stop.
+// 0 or an errno value. ESRCH is no error: SIGKILL ended the stop.
 int resume(const resumption& how) noexcept;
 
 } // namespace deadbolt::guard

@@ -130,7 +130,7 @@ std::string elf_file::name_of(std::uint64_t offset) const {
 
 std::optional<std::string> read_whole_file(const std::string& path, std::size_t most,
                                            std::string& error) {
-  // A FIFO must not hold us up.
+  // Opening a FIFO must not block.
   const base::descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat about {};
   if (!file || ::fstat(file.get(), &about) != 0) {

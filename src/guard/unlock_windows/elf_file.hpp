@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What `deadbolt windows` asks of a libc's file. The file may be a stranger's (a
-// container's): every number in it is checked against its size.
+// What `deadbolt windows` reads from a libc's file. The file is not trusted (it may be a
+// container's): every number in it is checked against the file's size.
 #ifndef DEADBOLT_GUARD_UNLOCK_WINDOWS_ELF_FILE_HPP
 #define DEADBOLT_GUARD_UNLOCK_WINDOWS_ELF_FILE_HPP
 
@@ -16,14 +16,14 @@ namespace deadbolt::guard {
 
 class elf_file {
 public:
-  // Bytes of a file; kept.
+  // The bytes of a file.
   explicit elf_file(std::string bytes) : bytes_(std::move(bytes)) {}
 
   // A shared object (or position-independent program) for x86-64.
   [[nodiscard]] bool is_x86_64_object() const noexcept;
-  // Of NT_GNU_BUILD_ID, in lower-case hexadecimal digits; empty if it has none.
+  // From the note NT_GNU_BUILD_ID, in lower-case hexadecimal digits; empty if there is none.
   [[nodiscard]] std::string build_id() const;
-  // The loader that it asks for (glibc's libc.so.6 names one, musl's is one itself).
+  // The path of its loader. glibc's libc.so.6 names one; musl's libc is a loader itself: empty.
   [[nodiscard]] std::string interpreter() const;
   [[nodiscard]] bool defines_function(std::string_view name) const;
   // "symbol+0x12" of the exported function that holds the offset; else "+0x8a012".
@@ -54,7 +54,8 @@ private:
   std::string bytes_;
 };
 
-// The whole of a regular file of sane size; nothing, and why, otherwise.
+// The contents of a regular file of up to `most` bytes; otherwise nothing, and the reason in
+// `error`.
 [[nodiscard]] std::optional<std::string> read_whole_file(const std::string& path, std::size_t most,
                                                          std::string& error);
 

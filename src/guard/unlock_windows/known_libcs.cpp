@@ -19,7 +19,7 @@ namespace {
 
 constexpr mode_t others_may_write = S_IWGRP | S_IWOTH;
 
-// Only we and root can have written it.
+// Only this user and root can have written it.
 bool is_trusted(const struct stat& about) noexcept {
   return (about.st_uid == ::geteuid() || about.st_uid == 0) &&
          (about.st_mode & others_may_write) == 0;
@@ -32,7 +32,7 @@ base::descriptor open_directory(const std::string& path) {
   return directory;
 }
 
-// Those of its parents that do not exist too.
+// With the parents that do not exist.
 void make_directory(const std::string& path) {
   for (std::size_t end = path.find('/', 1); end != std::string::npos; end = path.find('/', end + 1))
     ::mkdir(path.substr(0, end).c_str(), 0755);
@@ -58,7 +58,7 @@ known_windows::libc know(const std::string& path, window_set& set) {
     table = std::move(measured->table);
     known.build_id = table->build_id;
     known.measured = true;
-    store_window_table(directory, *table); // if not, it is measured again next time
+    store_window_table(directory, *table); // if that fails, it is measured again next time
   }
   known.windows = table->windows.size();
   set.add(*table);
@@ -122,7 +122,7 @@ bool store_window_table(const std::string& directory, const window_table& table)
   make_directory(directory);
   const base::descriptor at = open_directory(directory);
   if (!at) return false;
-  // Renamed into place when it is whole.
+  // Renamed into place when it is complete.
   const std::string name = file_name(table.build_id);
   const std::string unfinished = name + '.' + std::to_string(::getpid());
   const std::string text = format_window_table(table);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The tables of the libcs of this machine: measured once, then kept.
+// The window tables of the libcs of this machine: measured once, then stored.
 //
-// They are kept in /var/cache/deadbolt/windows if the caller is root, else in
+// They are stored in /var/cache/deadbolt/windows if the caller is root, else in
 // $XDG_CACHE_HOME/deadbolt/windows or ~/.cache/deadbolt/windows, one BUILD-ID.windows
-// each. A file or directory that somebody else could have written is not used.
+// each. A file or directory that another user could have written is not used.
 #ifndef DEADBOLT_GUARD_UNLOCK_WINDOWS_KNOWN_LIBCS_HPP
 #define DEADBOLT_GUARD_UNLOCK_WINDOWS_KNOWN_LIBCS_HPP
 
@@ -15,10 +15,10 @@
 
 namespace deadbolt::guard {
 
-// The libcs that are installed where Linux systems have them, each file once.
+// The libcs at the usual paths, each file once.
 [[nodiscard]] std::vector<std::string> installed_libcs();
 
-// Empty if there is no place for it (no home directory).
+// Empty if there is none (no home directory).
 [[nodiscard]] std::string window_cache_directory();
 [[nodiscard]] std::optional<window_table> load_window_table(const std::string& directory,
                                                             const std::string& build_id);
@@ -31,13 +31,13 @@ struct known_windows {
     std::string path;
     std::string build_id;
     std::size_t windows = 0;
-    bool measured = false; // now; else it came from the cache
+    bool measured = false; // in this call; otherwise read from the cache
     std::string error;     // why it has no windows
   };
   std::vector<libc> libcs;
 };
 
-// Each one's table from the cache, or measured now and kept there.
+// Reads each libc's table from the cache, or measures it and stores it there.
 [[nodiscard]] known_windows know_libcs(const std::vector<std::string>& paths);
 
 } // namespace deadbolt::guard

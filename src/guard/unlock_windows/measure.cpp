@@ -44,14 +44,14 @@ bool write_all(int descriptor, std::string_view bytes) noexcept {
   return true;
 }
 
-// Not closed by execve: the loader opens it by its number.
+// execve does not close it: the loader opens it by its number.
 base::descriptor copy_to_memory(const char* name, std::string_view bytes) {
   base::descriptor copy(::memfd_create(name, 0));
   if (copy && !write_all(copy.get(), bytes)) copy.reset();
   return copy;
 }
 
-// glibc's own comes in its directory; elsewhere only if it is the one that is asked for.
+// The loader in the libc's own directory, or else the one that the libc names.
 std::string find_loader(const std::string& libc, const std::string& interpreter) {
   std::error_code error;
   const std::filesystem::path real = std::filesystem::canonical(libc, error);
@@ -91,11 +91,11 @@ std::optional<copies> make_copies(const std::string& path, const elf_file& libc,
   return error.empty() ? std::optional(std::move(made)) : std::nullopt;
 }
 
-// Says the table, with the notes as comments, or "error: ...".
+// Writes the table, with the notes as comments, or "error: ...".
 [[noreturn]] void be_the_worker(int out, const copies& files, const elf_file& libc) {
   ::signal(SIGPIPE, SIG_DFL);
-  ::signal(SIGCHLD, SIG_DFL); // ignored, it would take the children's statuses along
-  // What this process may read, the libc that is run shall not.
+  ::signal(SIGCHLD, SIG_DFL); // if it were ignored, the children's statuses would be lost
+  // The libc must not inherit descriptors that this process can read.
   ::syscall(SYS_close_range, lowest_descriptor, ~0u, 1u << 2 /* CLOSE_RANGE_CLOEXEC */);
   for (const int kept : {files.probe.get(), files.libc.get(), files.loader.get()})
     if (kept >= 0) ::fcntl(kept, F_SETFD, 0);
@@ -115,7 +115,7 @@ std::optional<copies> make_copies(const std::string& path, const elf_file& libc,
   ::_exit(write_all(out, text) ? 0 : 1);
 }
 
-// To its end; nothing when that does not come in time.
+// Reads until the end of file; nothing if that takes too long.
 std::optional<std::string> read_to_the_end(int descriptor) {
   using clock = std::chrono::steady_clock;
   const clock::time_point end = clock::now() + patience;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The program that `deadbolt windows` steps. It is loaded by whatever libc is to be
-// measured, glibc or musl, so it knows no libc's headers: what it calls has the same
-// meaning in both, and their objects are opaque here and larger than any known.
+// The program that `deadbolt windows` steps. The libc that is to be measured loads it, glibc or
+// musl, so that it can use no libc's headers. The functions that it calls have the same meaning in
+// both. Their objects are opaque here, and larger than those of either.
 #include "probe_protocol.h"
 
 typedef struct {
@@ -83,13 +83,13 @@ static int make_mutex(struct shared* at, const char* const* how) {
   return bad | pthread_cond_init(&at->condition, &attributes);
 }
 
-// A process that sleeps in lock, and is there until this one is gone.
+// A process that sleeps in lock. It lives until this process ends.
 static int start_waiter(struct shared* at) {
   const int waiter = fork();
   if (waiter != 0) return waiter;
   prctl(set_death_signal, sigkill, 0, 0, 0);
   pthread_mutex_lock(&at->mutex);
-  // Its end would be a signal in the middle of the steps.
+  // Its end would send a signal in the middle of the steps.
   for (;;) pause();
 }
 
@@ -111,7 +111,7 @@ static int run(int argc, char** argv) {
 
   if (operation == 'o') let_an_owner_die(at);
   if (operation != 'l' && operation != 'o' && pthread_mutex_lock(&at->mutex) != 0) return 4;
-  // musl registers its list with the first robust lock, so only after that.
+  // musl registers its list with the first robust lock.
   long head = robust_list_head();
   if (operation == 'l' || operation == 'o') {
     static struct shared other;
@@ -143,7 +143,7 @@ static int run(int argc, char** argv) {
   return 0;
 }
 
-// The entry, of a shape that the start-up function of either libc takes.
+// The entry point. The start-up functions of both libcs accept these arguments.
 __attribute__((used)) static void begin(long* stack, void (*loader_fini)(void)) {
   __libc_start_main(run, (int)stack[0], (char**)(stack + 1), 0, 0, loader_fini);
   _exit(7);

@@ -29,8 +29,8 @@ namespace {
 struct probe_scenario {
   const char* name;
   std::array<const char*, 4> arguments; // as probe_protocol.h has them
-  // WAITERS is set in the word just before a compare-exchange that would release it:
-  // the way that the code goes when that fails.
+  // The tracer sets WAITERS in the word just before a compare-exchange that would release it, to
+  // see the path that the code takes when that fails.
   bool late_waiter = false;
 };
 
@@ -73,7 +73,7 @@ std::string descriptor_path(int descriptor) {
   arguments.push_back(probe.c_str());
   arguments.insert(arguments.end(), scenario.arguments.begin(), scenario.arguments.end());
   arguments.push_back(nullptr);
-  // Bound at the start, so that no step looks up a symbol.
+  // Symbols are bound at the start: no step looks one up.
   const char* const environment[] = {"LD_BIND_NOW=1", nullptr};
 
   ::setpgid(0, 0);
@@ -173,7 +173,7 @@ private:
     return libc_begin_ != 0;
   }
 
-  // It sleeps nowhere else: the kernel, or the libc before it sleeps, has set WAITERS.
+  // The waiter sleeps only in lock, where the libc, or the kernel, sets WAITERS before.
   bool waiter_is_asleep() {
     char path[32];
     std::snprintf(path, sizeof path, "/proc/%d/stat", waiter_);
@@ -321,7 +321,7 @@ constexpr probe_scenario scenarios[] = {
     {"PI lock after a death", {"n", "i", "s", "o"}},
 };
 
-// Everything that was seen of one instruction.
+// What all samples of one instruction show.
 struct place {
   std::array<std::uint8_t, DEADBOLT_WINDOW_CODE_SIZE> code{};
   bool has_code = false;
@@ -329,7 +329,7 @@ struct place {
   bool owed = false;
   bool after_compare_exchange = false;
   bool after_unlock_pi = false;
-  // Of the samples with the word released, and of those with it not released.
+  // Whether the register differs between the samples with the word released and the others.
   bool zf_proves = true;
   bool rax_proves = true;
   bool no_error_proves = true;
@@ -349,10 +349,9 @@ struct place {
     no_error_proves = no_error_proves && sample.error_result != sample.released;
   }
 
-  // DEADBOLT_CS_*; 0: the registers do not say which it is.
+  // DEADBOLT_CS_*; 0: the registers do not show whether the word was released.
   [[nodiscard]] std::uint8_t proof() const {
-    // Behind an instruction that may fail the proof is asked for also when no
-    // measurement saw it fail.
+    // Behind an instruction that may fail, a proof is needed even if no measurement saw it fail.
     if (after_compare_exchange) return zf_proves ? DEADBOLT_CS_ZF : 0;
     if (!after_unlock_pi && !seen_unreleased) return DEADBOLT_CS_ALWAYS;
     if (rax_proves) return DEADBOLT_CS_UNLOCK_PI;

@@ -22,7 +22,7 @@ namespace {
 
 constexpr unsigned nobody = 65534;
 
-// What loading a program, the pthread functions and a fork need.
+// The system calls of a loader, of the pthread functions and of fork.
 constexpr std::array plain_calls{SYS_read,       SYS_pread64,        SYS_write,
                                  SYS_writev,     SYS_close,          SYS_stat,
                                  SYS_fstat,      SYS_newfstatat,     SYS_lseek,
@@ -40,7 +40,7 @@ constexpr std::array plain_calls{SYS_read,       SYS_pread64,        SYS_write,
                                  SYS_exit_group, SYS_clock_gettime,  SYS_sched_yield,
                                  SYS_execveat,   SYS_pause,          SYS_ppoll};
 
-// Those whose argument decides: allowed if none of the bits of the mask is set.
+// Calls that are allowed if their argument has none of these bits.
 struct masked_call {
   long number;
   unsigned argument;
@@ -78,7 +78,7 @@ std::vector<sock_filter> make_filter() {
     code.push_back(BPF_STMT(BPF_RET | BPF_K, allow));
     code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM));
   }
-  // What is not there makes a libc do without it (clone3, for one).
+  // ENOSYS makes a libc use an older call instead, of clone3 for example.
   code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));
   return code;
 }
@@ -93,7 +93,7 @@ int limit(__rlimit_resource_t resource, rlim_t value) noexcept {
 int become_nobody() noexcept {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno;
   if (::geteuid() != 0) return 0;
-  // In an order in which each still may; setresuid from root to another drops every
+  // In this order each call is still permitted; setresuid from root to another user drops every
   // capability.
   if (::setgroups(0, nullptr) != 0) return errno;
   if (::setresgid(nobody, nobody, nobody) != 0) return errno;

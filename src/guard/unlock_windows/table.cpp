@@ -181,7 +181,7 @@ void window_set::add(const window_table& table) {
     if (known.kind == DEADBOLT_CS_ALWAYS)
       known.kind = window.what.kind;
     else if (window.what.kind != DEADBOLT_CS_ALWAYS)
-      known.kind = 0; // two proofs at odds: none that the rule accepts
+      known.kind = 0; // two different proofs: the rule accepts none
   }
 }
 

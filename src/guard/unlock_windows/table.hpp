@@ -9,11 +9,11 @@
 //   ...
 //   end 13
 //
-// A window line has the instruction's offset from where the libc is mapped, whether
-// a wake is owed there ("owed" or "free"), what proves the release ("always", "zf",
-// "rax": a result of 0, or "no-error": a result that is none), the 16 bytes before the instruction
-// and the 16 from it on, and a name for people. The last line counts the windows: a file without it
-// was cut. Lines that start with # say nothing.
+// A window line holds the instruction's offset from where the libc is mapped; whether a wake is
+// owed there ("owed" or "free"); the proof that the word was released ("always", "zf", "rax": a
+// result of 0, or "no-error": a result that is not an error); the 16 bytes before the instruction
+// and the 16 from it on; and a name for people. The last line counts the windows: a file without it
+// was truncated. Lines that start with # are comments.
 #ifndef DEADBOLT_GUARD_UNLOCK_WINDOWS_TABLE_HPP
 #define DEADBOLT_GUARD_UNLOCK_WINDOWS_TABLE_HPP
 
@@ -50,21 +50,21 @@ inline constexpr std::size_t max_name_bytes = 128;
 [[nodiscard]] std::string_view proof_name(std::uint8_t kind) noexcept;
 [[nodiscard]] bool is_build_id(std::string_view text) noexcept;
 
-// Believes nothing: anything that is not exactly the format above is nothing, and
-// `error` says where.
+// The text is not trusted: nothing if it deviates from the format above in any way, and `error`
+// says where.
 [[nodiscard]] std::optional<window_table> parse_window_table(std::string_view text,
                                                              std::string& error);
 [[nodiscard]] std::string format_window_table(const window_table& table);
 
+// The windows of every libc that a guard knows, as it looks them up.
 struct window_key_less {
   bool operator()(const deadbolt_window_key& a, const deadbolt_window_key& b) const noexcept;
 };
 
 class window_set {
 public:
-  // Where two libcs have the same code at the same place and it means different things
-  // in them, the one that leads to fewer repairs is kept: a wake is owed, and a proof
-  // that both accept.
+  // If two libcs have the same code at the same page offset with different meanings, the entry is
+  // the one that leads to fewer repairs: a wake is owed, and the proof is one that both accept.
   void add(const window_table& table);
   // nullptr if no known libc has a window there.
   [[nodiscard]] const deadbolt_window* find(const deadbolt_window_key& key) const noexcept;
