@@ -40,11 +40,11 @@ descriptor_path::descriptor_path(int descriptor) noexcept {
   text_[length] = 0;
 }
 
-bool names(int descriptor, const file_identity& file) noexcept {
+bool names(int descriptor, const file_identity& identity) noexcept {
   struct stat status;
   return descriptor >= 0 && fstat(descriptor, &status) == 0 &&
-         static_cast<std::uint64_t>(status.st_dev) == file.device &&
-         static_cast<std::uint64_t>(status.st_ino) == file.inode;
+         static_cast<std::uint64_t>(status.st_dev) == identity.device &&
+         static_cast<std::uint64_t>(status.st_ino) == identity.inode;
 }
 
 long allocate(int descriptor, std::uint64_t offset, std::uint64_t length) noexcept {
