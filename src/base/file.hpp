@@ -21,9 +21,6 @@ int above_standard(int descriptor) noexcept;
 // Another descriptor of the same open file description.
 int duplicate(int descriptor) noexcept;
 
-// The descriptor of an open file.
-using file = descriptor;
-
 // "/proc/thread-self/fd/N": the name of an open file, to open it anew or to link it. Not
 // /proc/self, which names the main thread: that may have called pthread_exit().
 class descriptor_path {

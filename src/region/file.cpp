@@ -37,7 +37,7 @@ int hex_digit(char character) noexcept {
 }
 
 boot this_boot() noexcept {
-  const base::file source{base::open_file("/proc/sys/kernel/random/boot_id", O_RDONLY)};
+  const base::descriptor source{base::open_file("/proc/sys/kernel/random/boot_id", O_RDONLY)};
   char text[36];
   boot made{};
   if (source.get() < 0 || read(source.get(), text, sizeof text) != sizeof text) return made;
@@ -246,7 +246,7 @@ file_outcome create_file(const char* path, const region_options& options, bool r
     if (!temporary_name(path, temporary)) return failed(ENAMETOOLONG);
     descriptor = base::open_file(temporary, O_RDWR | O_CREAT | O_EXCL, 0600);
   }
-  base::file file{descriptor};
+  base::descriptor file{descriptor};
   if (file.get() < 0) return failed(-file.get());
   file_outcome outcome{region_status::open, 0, -1};
   if (is_shared_between_machines(file.get())) {
@@ -275,7 +275,7 @@ file_outcome create_memfd(const char* name, const region_options& options,
   if (!make_header(options, static_cast<std::uint32_t>(sysconf(_SC_PAGESIZE)), header)) {
     return {region_status::invalid_options, 0, -1};
   }
-  base::file file{base::above_standard(static_cast<int>(
+  base::descriptor file{base::above_standard(static_cast<int>(
       arch::raw_syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING)))};
   if (file.get() < 0) return failed(-file.get());
   if (const int error = fill(file.get(), header); error != 0) return failed(error);

@@ -138,7 +138,7 @@ process_locked::~process_locked() {
 
 bool take_membership_lock(process_state& process, const base::file_identity& file, int description,
                           bool* alone) noexcept {
-  const base::file own{description};
+  const base::descriptor own{description};
   if (alone != nullptr) *alone = false;
   if (find(process, file) != nullptr) return true;
   membership_lock* unused = nullptr;

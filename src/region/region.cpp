@@ -51,7 +51,7 @@ int second_description(int descriptor, const char* path) noexcept {
 }
 
 // With the process lock held, for a file that is not mapped: fills the entry.
-region_status map_new(process_state& process, open_region& unused, base::file& file,
+region_status map_new(process_state& process, open_region& unused, base::descriptor& file,
                       int own_description, const fixed_header& header, int& error) noexcept {
   error = ENOMEM;
   if (header.total_bytes > SIZE_MAX) return region_status::system_error;
@@ -98,8 +98,8 @@ region_status map_new(process_state& process, open_region& unused, base::file& f
 }
 
 // Takes both descriptors over.
-region map_file(base::file& file, int own_description, const fixed_header& header) noexcept {
-  base::file own{own_description};
+region map_file(base::descriptor& file, int own_description, const fixed_header& header) noexcept {
+  base::descriptor own{own_description};
   process_state* process = this_process();
   if (process == nullptr) return refused(region_status::system_error, ENOMEM);
   base::signals_blocked blocked;
@@ -124,14 +124,14 @@ region map_file(base::file& file, int own_description, const fixed_header& heade
 
 region finish(const file_outcome& made, const char* path, const fixed_header& header) noexcept {
   if (made.status != region_status::open) return refused(made.status, made.error);
-  base::file file{made.descriptor};
+  base::descriptor file{made.descriptor};
   return map_file(file, second_description(file.get(), path), header);
 }
 
 // Takes both descriptors over.
 region open_file(int descriptor, int own_description) noexcept {
-  base::file file{descriptor};
-  base::file own{own_description};
+  base::descriptor file{descriptor};
+  base::descriptor own{own_description};
   fixed_header header;
   int error = 0;
   const region_status status = judge_file(file.get(), header, error);
@@ -198,7 +198,7 @@ bool is_unusable(int descriptor) noexcept {
 // Puts a new region in the place of a file that is unusable and that no process uses. `open`:
 // done, or there is nothing to replace any more.
 region replace_unusable(const char* path, const region_options& options) noexcept {
-  base::file old{base::open_file(path, O_RDWR | O_NOCTTY)};
+  base::descriptor old{base::open_file(path, O_RDWR | O_NOCTTY)};
   if (old.get() == -ENOENT) return region_access::make(nullptr, region_status::open, 0);
   if (old.get() < 0) return refused(region_status::system_error, -old.get());
   if (!options.any_owner && is_of_untrusted_owner(path, old.get())) {
@@ -262,7 +262,7 @@ region region::open_or_replace(const char* path, const region_options& options) 
 }
 
 region region::open_descriptor(int descriptor, int own_description) noexcept {
-  base::file own{base::above_standard(own_description)};
+  base::descriptor own{base::above_standard(own_description)};
   if (descriptor < 0) return regions::refused(region_status::system_error, EBADF);
   // By a description of the library's own, if one can be had.
   int mapped = base::open_file(base::descriptor_path{descriptor}.get(), O_RDWR | O_NOCTTY);

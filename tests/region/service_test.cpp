@@ -295,7 +295,7 @@ TEST_F(region_service, threads_attach_after_the_main_thread_has_ended) {
       await("the main thread's end", [&] {
         char text[256] = {};
         std::snprintf(state, sizeof state, "/proc/%d/task/%d/stat", getpid(), getpid());
-        const base::file file{base::open_file(state, O_RDONLY)};
+        const base::descriptor file{base::open_file(state, O_RDONLY)};
         return read(file.get(), text, sizeof text - 1) <= 0 || std::strstr(text, ") Z ") != nullptr;
       });
       expect_usable(data);
@@ -513,7 +513,7 @@ TEST_F(region_service, removed_or_replaced_file_is_noticed) {
 }
 
 void damage(const std::string& path) {
-  const base::file file{base::open_file(path.c_str(), O_RDWR)};
+  const base::descriptor file{base::open_file(path.c_str(), O_RDWR)};
   const char wrong = 'x';
   ASSERT_EQ(pwrite(file.get(), &wrong, 1, 60), 1);
 }
@@ -622,7 +622,7 @@ TEST_F(region_service, other_boot_id_does_not_end_a_region_that_is_in_use) {
   ASSERT_EQ(name(data.lock.lock()), "acquired");
   const std::string other_id = directory + "/boot_id";
   {
-    const base::file file{base::open_file(other_id.c_str(), O_RDWR | O_CREAT, 0644)};
+    const base::descriptor file{base::open_file(other_id.c_str(), O_RDWR | O_CREAT, 0644)};
     ASSERT_EQ(write(file.get(), "01234567-89ab-cdef-0123-456789abcdef\n", 37), 37);
   }
   const auto looks = [&](auto mounts) {
