@@ -115,7 +115,7 @@ private:
   }
 
   shell_page* page_;
-  unique_descriptor master_;
+  descriptor master_;
   pid_t shell_ = -1;
   std::string shown_;
 };

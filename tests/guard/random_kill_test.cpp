@@ -43,7 +43,7 @@ public:
   [[nodiscard]] int descriptor() const noexcept { return file_.get(); }
 
 private:
-  unique_descriptor file_;
+  descriptor file_;
   unlock_field* field_;
 };
 

@@ -61,8 +61,8 @@ words guarded(const words& command, const words& options) {
 child_process::child_process(const words& command, const std::function<void()>& before_exec) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) std::abort();
-  output_ = unique_descriptor(ends[0]);
-  const unique_descriptor write_end(ends[1]);
+  output_ = descriptor(ends[0]);
+  const descriptor write_end(ends[1]);
   std::vector<char*> arguments;
   arguments.reserve(command.size() + 1);
   for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));

@@ -17,14 +17,14 @@ using deadbolt::base::descriptor;
 
 struct started {
   pid_t pid;
-  unique_descriptor output;
+  descriptor output;
 };
 
 started start(const std::vector<std::string>& arguments) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
-  unique_descriptor ours(ends[0]);
-  const unique_descriptor theirs(ends[1]);
+  descriptor ours(ends[0]);
+  const descriptor theirs(ends[1]);
   const std::string command = deadbolt_command();
   const pid_t pid = ::fork();
   if (pid == 0) {
