@@ -7,6 +7,7 @@
 #include <deadbolt/mutex.hpp>
 #include <deadbolt/region.hpp>
 #include <deadbolt/robust_mutex.hpp>
+#include <deadbolt/thread_safety.hpp>
 #include <deadbolt/undo_log.hpp>
 #include <deadbolt/with_recovery.hpp>
 

@@ -18,7 +18,6 @@
 namespace {
 
 using namespace guard_test;
-using deadbolt::base::descriptor;
 
 struct tally {
   int kills = 0;
@@ -43,7 +42,7 @@ public:
   [[nodiscard]] int descriptor() const noexcept { return file_.get(); }
 
 private:
-  descriptor file_;
+  deadbolt::base::descriptor file_;
   unlock_field* field_;
 };
 
