@@ -11,23 +11,23 @@
 
 namespace deadbolt::inline DEADBOLT_ABI {
 
-// Place it anywhere in an open region's data, in structs of your own; zeroed
-// memory is an unlocked one. Processes may differ in libc, word size, PID
-// namespace and user. A thread may hold any number.
+// Place it anywhere in an open region's data, in structs of your own; zeroed memory is an
+// unlocked mutex. The processes may differ in libc, word size, PID namespace and user. A thread
+// may hold any number of mutexes.
 //
-// A thread that is not yet a member of the region becomes one; if it cannot, or if
-// the mutex is in no open region, the process is ended with a message: call
-// region::attach() first to have an error instead. A signal handler may lock and
-// unlock if its thread is a member; it may not attach, detach or close, nor fork and
-// return in the child. Not recursive; not for a child of vfork, which
-// would act as its parent.
+// A thread that is not yet a member of the region becomes one when it locks. If that is
+// impossible (the table is full, no memory) the result is cannot_attach, and
+// last_attach_failure() has the reason. If the mutex is in no open region the library ends the
+// process with a message. A signal handler may lock and unlock if its thread is a member; it
+// must not attach, detach or close, nor fork and return in the child. Not recursive; not for a
+// child of vfork, which would act as its parent.
 //
-// An owner's death is noticed at once; at most 100 ms late when a thread that was
-// to pass the news on has died too, when an owner that had waited for the mutex dies
-// while others wait, or where the kernel lacks futex_waitv (5.16); an unlock too is
-// noticed so late by a waiter that may not call membarrier. A thread other
-// than the group leader that calls execve with the mutex held: at most 100 ms late,
-// in its own PID namespace; elsewhere never.
+// Waiters notice an owner's death at once. They notice it up to 100 ms late in these cases: a
+// thread that was to pass the news on has died too; an owner that had itself waited dies
+// while other threads wait; the kernel lacks futex_waitv (before 5.16); the kernel could not mark
+// the death, because the owner's memory was reaped first (OOM killer) or because a thread
+// other than the main one called execve. A waiter that may not call membarrier notices an
+// unlock that late, too. While the kernel writes the owner's core dump, the owner is alive.
 //
 // lock(), try_lock(), try_lock_until(), try_lock_for() and unlock() are those of
 // <deadbolt/detail/lockable.hpp>. A jump of CLOCK_REALTIME is noticed within 100 ms.

@@ -15,23 +15,22 @@ namespace detail {
 // The lock's 16 bytes; bits: src/region/format.hpp, docs/region.md.
 struct shared_mutex_words {
   alignas(8) std::uint64_t writer = 0; // as a mutex's word
-  std::uint32_t readers = 0;           // where to look for readers: never cleared
+  std::uint32_t readers = 0;           // in which slots to look for readers: never cleared
   std::uint32_t state = 0;             // what the writer word's owner does
 };
 } // namespace detail
 
 // One writer, or any number of readers. Place it as a mutex: anywhere in an open region's
-// data; zeroed memory is an unlocked one. What is said of membership, signal handlers and
-// vfork there (<deadbolt/mutex.hpp>) is true here.
+// data; zeroed memory is an unlocked lock. What <deadbolt/mutex.hpp> says of membership, signal
+// handlers and vfork holds here, too.
 //
-// A killed reader's hold ends with it, exactly, and nobody is told: a reader cannot leave
-// data half-written. A death while waiting, also for the last readers to leave, is not
-// told either. Who follows a writer that died inside is told owner_died, reader or writer,
-// and has the lock alone until it unlocks.
+// A killed reader's hold ends with it, and the next owner is not told: a reader cannot leave
+// data half-written. The same holds for a thread that dies while it waits, also a writer that
+// waits for the last readers. After a writer that died with the lock, the next owner, reader or
+// writer, is told owner_died, and holds the lock alone until it unlocks.
 //
-// New readers wait for a writer that has announced itself, so that readers cannot starve
-// writers; writers that follow each other closely can delay readers, as they can each
-// other.
+// New readers wait for a writer that waits, so that readers cannot starve writers. Writers
+// that follow each other closely can delay readers and each other.
 //
 // The exclusive forms (lock(), try_lock(), ...) and the shared ones (lock_shared(), ...) are
 // those of <deadbolt/detail/lockable.hpp>.

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -269,6 +270,97 @@ TEST(region_kill_create, creator_killed_anywhere_leaves_nothing_or_a_whole_regio
   tell("create", points);
   EXPECT_GT(made, 0u);
   EXPECT_LT(made, points.killed);
+}
+
+// A file that a machine left when it stopped: its member holds a lock and is not marked.
+void leave_unmarked_owner(const std::string& path) {
+  unlink(path.c_str());
+  ASSERT_EQ(run_in_child([&] {
+              region own = region::create(path.c_str(), {.size = 64, .members = 2});
+              CHILD_EXPECT(name(own.at<deadbolt::mutex>(0)->lock()) == "acquired");
+              raise(SIGKILL);
+            }),
+            killed_by(SIGKILL));
+  const int file = ::open(path.c_str(), O_RDWR);
+  const std::uint32_t alive = 1 | FUTEX_WAITERS;
+  EXPECT_EQ(pwrite(file, &alive, sizeof alive, 8192 + 4072), ssize_t{sizeof alive});
+  const std::uint64_t other_boot = 1;
+  EXPECT_EQ(
+      pwrite(file, &other_boot, sizeof other_boot, offsetof(regions::region_header, last_home)),
+      ssize_t{sizeof other_boot});
+  close(file);
+}
+
+TEST(region_kill_create, adopter_killed_anywhere_leaves_a_file_that_the_next_one_adopts) {
+  const std::string path = path_of_this_process();
+  leave_unmarked_owner(path);
+  const kill_points points =
+      kill_in_every_state([] {}, [&] { static_cast<void>(region::open(path.c_str())); },
+                          [&] {
+                            // The adopter writes to the slot and to the header.
+                            std::uint64_t state = 0;
+                            std::uint64_t words[2 * 8192 / sizeof(std::uint64_t)];
+                            const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+                            const ssize_t got = pread(file, words, sizeof words, 0);
+                            close(file);
+                            for (ssize_t i = 0; i < got / ssize_t{8}; ++i) {
+                              state = (state ^ words[i]) * 0x100000001b3 + (state >> 32);
+                            }
+                            return state;
+                          },
+                          [&](std::uint32_t instructions) {
+                            region left = region::open(path.c_str());
+                            EXPECT_EQ(name(left.status()), "open")
+                                << "killed after " << instructions;
+                            EXPECT_EQ(live_members(left), 0u) << "killed after " << instructions;
+                            EXPECT_EQ(name(left.at<deadbolt::mutex>(0)->try_lock()), "owner_died")
+                                << "killed after " << instructions;
+                            left.close();
+                            leave_unmarked_owner(path);
+                            return !::testing::Test::HasFailure();
+                          });
+  unlink(path.c_str());
+  tell("adoption", points);
+  EXPECT_GT(points.killed, 20u);
+}
+
+TEST(region_kill_create, replacer_killed_anywhere_leaves_the_old_file_or_a_whole_region) {
+  const std::string path = path_of_this_process();
+  constexpr region_options small{.size = 64, .members = 1};
+  const auto leave_damaged = [&] {
+    unlink(path.c_str());
+    region::create(path.c_str(), small).close();
+    const int file = ::open(path.c_str(), O_RDWR);
+    const char wrong = 'x';
+    EXPECT_EQ(pwrite(file, &wrong, 1, 60), 1);
+    close(file);
+  };
+  leave_damaged();
+  std::uint32_t replaced = 0;
+  const kill_points points = kill_in_every_state(
+      [] {}, [&] { static_cast<void>(region::open_or_replace(path.c_str(), small)); },
+      [] { return std::uint64_t{0}; }, // files change by system calls alone
+      [&](std::uint32_t instructions) {
+        const std::string status = name(region::open(path.c_str()).status());
+        EXPECT_TRUE(status == "damaged" || status == "open")
+            << status << ", killed after " << instructions;
+        if (status == "open") ++replaced;
+        region left = region::open_or_replace(path.c_str(), small);
+        EXPECT_EQ(name(left.status()), "open") << "killed after " << instructions;
+        EXPECT_EQ(name(left.at<deadbolt::mutex>(0)->lock()), "acquired");
+        EXPECT_EQ(name(left.at<deadbolt::mutex>(0)->unlock()), "released");
+        left.close();
+        leave_damaged();
+        return !::testing::Test::HasFailure();
+      });
+  unlink(path.c_str());
+  tell("replacement", points);
+  EXPECT_GT(replaced, 0u);
+  EXPECT_LT(replaced, points.killed);
+  // A replacer that is killed between the two names of the new file leaves the first.
+  for (const auto& entry : std::filesystem::directory_iterator("/dev/shm")) {
+    if (entry.path().string().starts_with(path + ".")) std::filesystem::remove(entry.path());
+  }
 }
 
 } // namespace
