@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Waiting in a region for what others do under a mutex; no death of theirs is slept over.
+// A condition variable in a region. Waiters re-check within 100 ms even if a notifier dies.
 #ifndef DEADBOLT_CONDITION_VARIABLE_HPP
 #define DEADBOLT_CONDITION_VARIABLE_HPP
 
@@ -18,9 +18,9 @@
 namespace deadbolt::inline DEADBOLT_ABI {
 
 enum class wait_status : std::uint32_t {
-  awake, // the mutex is held: notified, or awake for any other reason; or: the predicate is true
-  timed_out,       // the mutex is held: the time came first; and the predicate is false
-  owner_died,      // the mutex is held; its last owner died and the data may be half-written
+  awake,      // the mutex is held: notified, or a spurious wakeup; with a predicate: it is true
+  timed_out,  // the mutex is held: the deadline passed first; with a predicate: it is false
+  owner_died, // the mutex is held; its last owner died and the data may be half-written
   not_recoverable, // the mutex is not held, and never will be
   not_owner,       // nothing was done: the caller did not hold the mutex
 };
@@ -48,7 +48,8 @@ public:
     examined_ = true;
     return status_;
   }
-  // Awake: what the standard's forms with a predicate say. Does not count as looking.
+  // True if awake, as the standard's forms with a predicate return. Does not count as examining
+  // the result.
   operator bool() const noexcept { return status_ == wait_status::awake; }
   [[nodiscard]] friend bool operator==(const wait_result& result, wait_status status) noexcept {
     return result.status() == status;
@@ -64,18 +65,18 @@ private:
   const void* lock_;
 };
 
-// Place it as a mutex: anywhere in an open region's data; zeroed memory is one on which
-// nobody waits. All who wait at the same time use the same mutex, which is where the
-// waiter is a member of the region (<deadbolt/mutex.hpp>).
+// Place it anywhere in an open region's data, as a mutex; zeroed memory is a condition variable
+// without waiters. All threads that wait at the same time use the same mutex, by whose lock()
+// they became members of the region (<deadbolt/mutex.hpp>).
 //
-// A wait returns, as spurious wakeups do, 100 ms after it fell asleep at the latest. That
-// is the promise to the living: whoever dies at whatever instruction - a waiter that
-// was woken and has not acted, a signaller between its change and its notify, an owner of the
-// mutex - a waiter looks at the data again within that time and the mutex's own bound.
+// A wait returns at most 100 ms after it fell asleep: as a spurious wakeup if there was no
+// notify. A waiter therefore looks at the data again within that time, plus the mutex's own
+// bound, whichever thread dies at whatever instruction: a waiter that was woken and has not
+// acted, a notifier between its change of the data and its notify, an owner of the mutex.
 //
 // Its memory may be reused or unmapped as soon as no thread will start an operation on it
-// and no notify is in progress: also while waiters that were notified have not returned
-// yet. They write nothing there, living or dead.
+// and no notify is in progress, even if notified waiters have not returned yet: neither those
+// waiters nor the kernel at their death write there.
 class [[gnu::visibility("default")]] condition_variable {
 public:
   static constexpr std::uint32_t object_kind =
@@ -86,7 +87,7 @@ public:
   condition_variable(const condition_variable&) = delete;
   condition_variable& operator=(const condition_variable&) = delete;
 
-  // Wakes one, or all, of those who wait now. A thread need not be a member.
+  // Wakes one waiter, or all of them. The caller need not be a member of the region.
   void notify_one() noexcept;
   void notify_all() noexcept;
 
@@ -135,8 +136,8 @@ public:
     return wait_until(lock, detail::steady_time_after(duration), std::move(predicate));
   }
 
-  // The same with a std::unique_lock, which lets go of the mutex where that is not held
-  // any more.
+  // The same with a std::unique_lock. After a wait that returns without the mutex
+  // (not_recoverable, not_owner) the unique_lock no longer owns it.
   template <class... Arguments>
   wait_result wait(std::unique_lock<mutex> & lock, Arguments && ... arguments) {
     return settle(lock, [&](mutex& m) -> wait_result {
@@ -181,7 +182,7 @@ private:
                                       detail::clamped_nanoseconds(time.time_since_epoch())};
       return wait_once(lock, &deadline);
     } else {
-      // The other clock is asked again after each sleep.
+      // A clock that no futex can sleep by is read again after each sleep.
       const auto left = [&] {
         return detail::wide_nanoseconds{time.time_since_epoch()} -
                detail::wide_nanoseconds{Clock::now().time_since_epoch()};

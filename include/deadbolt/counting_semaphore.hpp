@@ -28,19 +28,20 @@ namespace detail {
 
 // LeastMax permits of 8 bytes each; the constructor may make fewer of them available. Their
 // number does not change after that: a permit is held by a thread, as a mutex is, and
-// only its holder can release it. (A semaphore that anybody may raise cannot know
-// whose death lowered it.) A thread may hold several.
+// only its holder can release it. (If any thread could release, nothing would show whose
+// death lost a permit.) A thread may hold several.
 //
-// Place it as a mutex: anywhere in an open region's data; zeroed memory is a semaphore with
-// all LeastMax permits available. What is said of membership, signal handlers, vfork and
-// of how soon a death is noticed there (<deadbolt/mutex.hpp>) is true here.
+// Place it anywhere in an open region's data, as a mutex; zeroed memory is a semaphore with
+// all LeastMax permits available. The rules of <deadbolt/mutex.hpp> for membership, signal
+// handlers and vfork hold here, and so do its bounds on how late a death is noticed.
 //
-// A killed holder's permits come back, and nobody is told: a permit guards no data. Its
-// memory may be reused the instant after the last release.
+// A killed holder's permits become available again. No later holder is told of the death,
+// because a permit guards no data. The semaphore's memory may be reused the instant after the
+// last release.
 //
-// Up to 64 permits every release and every death wakes a waiter at once. With more, a
-// waiter watches 64 at a time: what happens to another may be noticed 100 ms late,
-// and so may a release where the kernel lacks futex_waitv (5.16).
+// Up to 64 permits, every release and every death wakes a waiter at once. With more, a waiter
+// watches 64 of them at a time; it may notice 100 ms late that another permit was released or
+// lost its holder. Where the kernel lacks futex_waitv (5.16) it may notice any release that late.
 template <std::ptrdiff_t LeastMax>
 class counting_semaphore {
   static_assert(LeastMax > 0);
@@ -50,7 +51,7 @@ public:
       4; // detail::object_kind, for region::find_or_construct
 
   constexpr counting_semaphore() noexcept = default;
-  // This many permits, 1 to LeastMax (what is above it counts as LeastMax).
+  // Makes 1 to LeastMax permits available; a larger number counts as LeastMax.
   explicit counting_semaphore(std::ptrdiff_t permits) noexcept {
     detail::withhold_permits(words_, static_cast<std::size_t>(LeastMax),
                              permits < 0 ? 0 : static_cast<std::size_t>(permits));

@@ -81,7 +81,7 @@ private:
   const void* lock_;
 };
 
-// The same, of a function that may return without the lock. A type of its own so that
+// The result of a function that may return without the lock. A type of its own so that
 // clang's -Wthread-safety understands `if (lock.try_lock())`.
 class [[nodiscard]] DEADBOLT_CAPABILITY("mutex") try_lock_result : public lock_result {
 public:

@@ -15,7 +15,7 @@ DEADBOLT_BEGIN_C
 enum deadbolt_quiescence_status {
   DEADBOLT_QUIESCENT,              /* no other thread has a lock operation pending there */
   DEADBOLT_QUIESCENCE_TIMED_OUT,   /* some still have: see in_flight */
-  DEADBOLT_QUIESCENCE_UNAVAILABLE, /* the threads could not be looked at: see error */
+  DEADBOLT_QUIESCENCE_UNAVAILABLE, /* the threads could not be examined: see error */
 };
 
 struct deadbolt_quiescence {
@@ -29,8 +29,8 @@ struct deadbolt_quiescence {
 struct deadbolt_quiescence deadbolt_wait_for_unlocks(const void* address, size_t length,
                                                      int64_t timeout) DEADBOLT_RESULT;
 
-/* The same, then munmap(), whose errno makes it unavailable. Nothing is unmapped unless
- * quiescent. */
+/* The same, then munmap() if the memory is quiescent. If munmap() fails, the status is
+ * unavailable and `error` is its errno. */
 struct deadbolt_quiescence deadbolt_unmap(void* address, size_t length,
                                           int64_t timeout) DEADBOLT_RESULT;
 

@@ -5,7 +5,7 @@
 // the next owner may destroy the lock and reuse or unmap its memory. If the thread dies
 // there, the kernel reads, and perhaps writes, whatever is in that memory now. Between
 // processes only the kernel or a guard can prevent that. Within one process these functions
-// do, at no cost to lock and unlock.
+// prevent it, at no cost to lock and unlock.
 #ifndef DEADBOLT_QUIESCENCE_HPP
 #define DEADBOLT_QUIESCENCE_HPP
 
@@ -47,8 +47,8 @@ inline constexpr std::chrono::nanoseconds default_quiescence_timeout = std::chro
 wait_for_unlocks(const void* address, std::size_t length,
                  std::chrono::nanoseconds timeout = default_quiescence_timeout) noexcept;
 
-// wait_for_unlocks(), then munmap(), whose errno makes it unavailable. Nothing is
-// unmapped unless quiescent.
+// wait_for_unlocks(), then munmap() if the memory is quiescent. If munmap() fails, the status
+// is unavailable and `error` is its errno.
 [[gnu::visibility("default")]] quiescence_result
 unmap(void* address, std::size_t length,
       std::chrono::nanoseconds timeout = default_quiescence_timeout) noexcept;

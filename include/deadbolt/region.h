@@ -31,7 +31,7 @@ extern "C" {
 #define DEADBOLT_ALIGNED _Alignas(8)
 #endif
 
-/* What came of opening a region; the names of deadbolt::region_status. */
+/* The outcome of opening a region; the values are those of deadbolt::region_status. */
 enum deadbolt_region_status {
   DEADBOLT_REGION_OPEN,
   DEADBOLT_REGION_CLOSED,
@@ -101,7 +101,8 @@ struct deadbolt_region {
 #define DEADBOLT_REGION_INIT                                                                       \
   { NULL, DEADBOLT_REGION_CLOSED, 0 }
 
-/* Each closes what the handle had, and leaves the status in it too. */
+/* Each first closes the region that the handle has open, and also stores the status in the
+ * handle. */
 enum deadbolt_region_status
 deadbolt_region_create(struct deadbolt_region* region, const char* path,
                        const struct deadbolt_region_options* options) DEADBOLT_MUST_CHECK;
@@ -154,9 +155,9 @@ enum deadbolt_object_kind {
 
 /*
  * The object of this name, or NULL: deadbolt_last_construct_status() has the reason. When *fresh is
- * true it is zeroed and the caller's to initialise, everybody else who asks for a name waits, and
- * deadbolt_region_end_construct() must follow: with made == false if it cannot be initialised.
- * Zeroed memory is an unlocked lock.
+ * true the object is zeroed and the caller initialises it. Until the caller then calls
+ * deadbolt_region_end_construct(), with made == false if it could not initialise the object, every
+ * other thread that asks for any name waits. Zeroed memory is an unlocked lock.
  */
 void* deadbolt_region_find_or_begin_construct(struct deadbolt_region* region, const char* name,
                                               size_t size, size_t alignment,
@@ -214,8 +215,8 @@ struct deadbolt_condition_variable {
   uint32_t word;
 };
 
-/* The caller holds the mutex after the first three. A wait is awake 100 ms after it fell
- * asleep at the latest: wait in a loop that looks at the data. */
+/* The caller holds the mutex after the first three. A wait returns at most 100 ms after it fell
+ * asleep, notified or not: wait in a loop that examines the data. */
 enum deadbolt_wait_status {
   DEADBOLT_AWAKE,
   DEADBOLT_WAIT_TIMED_OUT,
@@ -241,8 +242,8 @@ struct deadbolt_permit {
   DEADBOLT_ALIGNED uint64_t word;
 };
 
-/* `count` is the length of the array and at least 1, the same in every call; of them
- * `available` can be had, ever. */
+/* `count` is the length of the array: at least 1, and the same in every call. Only `available`
+ * of the permits can ever be acquired. */
 void deadbolt_counting_semaphore_init(struct deadbolt_permit* permits, size_t count,
                                       size_t available);
 enum deadbolt_lock_status deadbolt_counting_semaphore_acquire(struct deadbolt_permit* permits,

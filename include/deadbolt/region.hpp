@@ -23,15 +23,16 @@ enum class region_status : std::uint32_t {
   unknown_version,    // made by a newer or older format
   damaged,            // the header contradicts itself
   truncated,          // shorter than its header says
-  former_boot,        // last used before this machine started, by processes that had no
-  copied,             // membership lock (docs/region.md); the same for a copied file
+  former_boot,        // last used before this machine's last boot, by processes without a
+                      // membership lock (docs/region.md)
+  copied,             // a copy of a file that was last used by such processes
   network_filesystem, // members on other machines could not be seen
   too_many,           // more than region::most_open regions in this process
   invalid_options,    // a size of 0 or too large, or members out of range
   system_error,       // error() is the errno value of the call that failed
   in_use,             // open_or_replace: cannot be opened, and a process uses it
-  untrusted_owner,    // in a directory such as /tmp, and neither the caller's nor root's
-  wrong_page_size,    // made on a system with smaller pages than this one's
+  untrusted_owner,    // a file of another user in a directory such as /tmp: see any_owner
+  wrong_page_size,    // made on a system whose pages are smaller than those of this one
 };
 [[nodiscard, gnu::visibility("default")]] const char* to_string(region_status status) noexcept;
 
@@ -41,7 +42,7 @@ enum class attach_status : std::uint32_t {
   interrupted_libc, // called in a signal handler that interrupted a pthread robust mutex operation
   descriptor_lost,  // the program closed the region's descriptor, and the kernel (before 5.14)
                     // cannot give memory to a new slot without it
-  no_robust_list,   // the thread's libc has registered none, or one of a foreign layout
+  no_robust_list,   // the thread has no robust list, or one whose layout is not its libc's
   not_open,         // the region is closed
   system_error,     // errno says which: ENOMEM, or ENOSPC: the file system is full
 };
@@ -75,8 +76,8 @@ enum class construct_status : std::uint32_t {
 namespace detail {
 struct open_region;
 
-// What a named object is, for tools that look at a region from outside. A lock says so in
-// its own `object_kind`; what holds locks among other things is `other`.
+// The type of a named object, for tools that read a region's file. A lock type states it as
+// its `object_kind`; every other type, such as a struct with locks in it, is `other`.
 enum class object_kind : std::uint32_t {
   other = 0,
   mutex = 1,
@@ -97,8 +98,8 @@ constexpr object_kind kind_of() noexcept {
 
 struct region_options {
   std::size_t size; // bytes of the caller's data
-  // Threads at most, 1 to 16,382. A page of memory for each thread that is a member, or once
-  // was one at the same time as others; 8 pages at least.
+  // The most threads that can be members at a time, 1 to 16,382. The table takes a page of
+  // memory for each of the most members that there have been at one time; 8 pages at least.
   std::uint32_t members = 1024;
   // Permission bits of a new file, whatever the umask. A process that may write the file can
   // break its locks and, unless it is a memfd, truncate it.
@@ -121,24 +122,24 @@ class [[gnu::visibility("default")]] region {
 public:
   static constexpr std::uint32_t most_open = 64;
 
-  // A new file; nothing has its name until it is complete, so that a creator
-  // may be killed at any instruction.
+  // Creates a file, which gets its name only when it is complete: a creator may be killed at
+  // any instruction.
   static region create(const char* path, const region_options& options) noexcept;
   // A file from before a reboot, or a copy, keeps its data: every lock that was held passes on
   // as owner_died.
   static region open(const char* path) noexcept;
   static region open_or_create(const char* path, const region_options& options) noexcept;
-  // The same, and puts a new region in the place of one that is damaged, truncated or of an
-  // unknown format. Never while a process uses it: in_use. Of several processes that replace
-  // it at the same time one does.
+  // As open_or_create(), but replaces a region that is damaged, truncated or of an unknown
+  // format by a new one. Returns in_use instead while a process uses the old one. If several
+  // processes replace it at the same time, one does, and the others open the new region.
   static region open_or_replace(const char* path, const region_options& options) noexcept;
   // A memfd, sealed against shrinking; hand a descriptor of it to other processes.
   static region create_anonymous(const char* name, const region_options& options) noexcept;
   // The caller keeps `descriptor`. `own_description`, which the region takes over, is for a
   // process that may not open the file by itself (another user, a sandbox): a second
   // descriptor, of an open file description that no other process keeps; new_descriptor()
-  // makes one to hand over. Without it the deaths of this process's threads that the kernel
-  // does not mark are noticed in the same PID namespace alone.
+  // makes one to hand over. Without it, a death in this process that the kernel does not mark
+  // (docs/region.md) is noticed only by processes in the same PID namespace.
   static region open_descriptor(int descriptor, int own_description = -1) noexcept;
 
   constexpr region() noexcept = default;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For C under ThreadSanitizer: the lock functions of region.h, and what they order told to
- * it, as <deadbolt/detail/thread_sanitizer.hpp> does for C++. region.h includes this file; a
- * pointer to one of its functions is the plain function still.
+ * For C under ThreadSanitizer: wrappers of the lock functions of region.h that tell the
+ * sanitizer what each lock orders, as <deadbolt/detail/thread_sanitizer.hpp> does for C++.
+ * region.h includes this file. A pointer to a lock function is still the plain function.
  */
 #ifndef DEADBOLT_REGION_THREAD_SANITIZER_H
 #define DEADBOLT_REGION_THREAD_SANITIZER_H
 
 #include <deadbolt/detail/thread_sanitizer.h>
 
-/* A writer follows writers and readers, a reader writers alone: readers order nothing among
- * themselves. One that was told owner_died has the lock as a writer has it. */
+/* A writer is ordered after earlier writers and readers, a reader only after earlier writers. A
+ * reader that was told owner_died holds the lock exclusively, as a writer does. */
 static inline enum deadbolt_lock_status deadbolt_told_written(struct deadbolt_shared_mutex* lock,
                                                               enum deadbolt_lock_status status) {
   return deadbolt_told_held(lock, deadbolt_told_held(&lock->readers, status));
@@ -43,7 +43,7 @@ DEADBOLT_TOLD_LOCK_UNTIL(shared_mutex_lock_shared_until, struct deadbolt_shared_
                          deadbolt_told_read)
 DEADBOLT_TOLD_UNLOCK(enum deadbolt_unlock_status, shared_mutex_unlock_shared,
                      struct deadbolt_shared_mutex, &lock->readers)
-/* A reader's repair too is for all who follow. */
+/* All later holders see the repair, also one by a reader. */
 DEADBOLT_TOLD_UNLOCK(bool, shared_mutex_mark_consistent, struct deadbolt_shared_mutex, lock)
 
 static inline enum deadbolt_wait_status
@@ -81,8 +81,9 @@ deadbolt_told_counting_semaphore_release(struct deadbolt_permit* permits, size_t
   return deadbolt_counting_semaphore_release(permits, count);
 }
 
-/* What the maker wrote is there for who finds it. The names are read under a lock that the
- * sanitizer does not see, by functions of libc that it does. */
+/* A thread that finds an object sees what its constructing thread wrote. The library compares
+ * names by libc functions that the sanitizer sees, under a lock that it does not see: so it
+ * is told to ignore the call. */
 static inline void* deadbolt_told_region_find_or_begin_construct(struct deadbolt_region* region,
                                                                  const char* name, size_t size,
                                                                  size_t alignment,

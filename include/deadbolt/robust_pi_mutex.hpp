@@ -20,7 +20,8 @@ namespace deadbolt::inline DEADBOLT_ABI {
 //
 // lock() also returns deadlock when a chain of owners, each waiting for the next one's
 // mutex, ends at the caller; and not_recoverable when the kernel cannot find the owner,
-// because that called execve outside its leader or has another PID namespace.
+// because the owner called execve in a thread other than the group leader, or is in another
+// PID namespace.
 //
 // Before FUTEX_LOCK_PI2 (Linux 5.14) the kernel sleeps by CLOCK_REALTIME only: a jump of
 // that clock then moves a monotonic deadline by as much, once.

@@ -28,9 +28,10 @@
 
 namespace deadbolt::inline DEADBOLT_ABI {
 
-// The log of one lock. It lies beside the data, in the same mapping, so that it reaches the
-// data by distance wherever a process maps it; zeroed memory is an empty log. Each edit()
-// takes the object's size and 16 bytes of `Bytes` until the section commits.
+// The log of one lock. It lies in the same mapping as the data, because it records an object as
+// its distance from the log, which is the same wherever a process maps both. Zeroed memory is
+// an empty log. Each edit() takes the object's size and 16 bytes of `Bytes` until the section
+// commits.
 //
 // death order: a killed thread leaves in memory every store before the instruction at which
 // it was killed, and none after: the stores are in order if the compiler keeps them so, for
@@ -98,7 +99,7 @@ private:
     std::atomic_signal_fence(std::memory_order_seq_cst);
   }
 
-  alignas(8) std::uint32_t used_ = 0; // bytes of records_ that hold
+  alignas(8) std::uint32_t used_ = 0; // bytes of records_ in use
   unsigned char records_[Bytes] = {};
 };
 
@@ -127,7 +128,7 @@ public:
     return object;
   }
 
-  // What was edited stays as it is now.
+  // Keeps the changes: roll_back() has nothing to put back any more.
   void commit() noexcept { log_.use(0); }
 
 private:

@@ -18,7 +18,7 @@
 #define DEADBOLT_RESULT __attribute__((warn_unused_result))
 
 /* Whether functions that tell ThreadSanitizer what a lock orders take the place of the plain
- * ones. Not in C++: its classes tell it themselves. */
+ * ones. Not in C++: the C++ classes tell the sanitizer themselves. */
 #ifndef __cplusplus
 #if defined(__SANITIZE_THREAD__)
 #define DEADBOLT_TELLS_THREAD_SANITIZER 1
