@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# bench_charts.sh MEDIANS FOLDER: bar charts of lock_bench's medians, by gnuplot. Who is
-# undecided (MEDIANS says so) has no bar.
+# bench_charts.sh MEDIANS FOLDER: bar charts of lock_bench's medians, by gnuplot. A row that
+# MEDIANS calls undecided has no bar.
 set -eu
 medians=$1 folder=$2
 data=$(mktemp)
@@ -38,7 +38,7 @@ plot "$data" using 0:2:(\$4 == 1 ? 0x2a6f97 : 0xadb5bd):xtic(1) with boxes lc rg
 EOF
 }
 
-chart uncontended "Lock and unlock, nobody else there" uncontended '_called$'
+chart uncontended "Lock and unlock, uncontended" uncontended '_called$'
 chart contended-2-short "Two processes, short sections" contended/procs:2/section:short _pi
 chart contended-8-short "Eight processes on the CPUs, short sections" contended/procs:8/section:short _pi
 chart readers-2 "Two processes, 1 % writes" "readers_writers/procs:2/writes:1%"
