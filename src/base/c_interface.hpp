@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the functions for C have in common.
+// Helpers that the functions for C share.
 #ifndef DEADBOLT_BASE_C_INTERFACE_HPP
 #define DEADBOLT_BASE_C_INTERFACE_HPP
 
@@ -10,7 +10,7 @@
 
 namespace deadbolt::base {
 
-// The C++ object that the C struct is.
+// The C++ object that has the same bytes as the C struct.
 template <class Cpp, class C>
 Cpp& as(C* object) noexcept {
   static_assert(std::is_standard_layout_v<Cpp>);

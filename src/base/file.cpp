@@ -48,7 +48,7 @@ bool names(int descriptor, const file_identity& identity) noexcept {
 }
 
 long allocate(int descriptor, std::uint64_t offset, std::uint64_t length) noexcept {
-  // In parts, so that a signal that interrupts one does not undo all.
+  // In parts: a signal that interrupts fallocate() then undoes one part, not the whole range.
   constexpr std::uint64_t most = std::uint64_t{16} << 20;
   while (length > 0) {
     const std::uint64_t part = length < most ? length : most;

@@ -13,8 +13,8 @@
 
 namespace deadbolt::base {
 
-// The descriptor is 3 or above, also where a standard one is closed: a program writes its
-// messages to those.
+// The descriptor is 3 or above, even if a standard descriptor (0 to 2) is closed: the program
+// would write its messages into the file.
 int open_file(const char* path, int flags, unsigned mode = 0) noexcept;
 // Moves a descriptor that the library has just been given to a number of 3 or above.
 int above_standard(int descriptor) noexcept;
@@ -36,8 +36,8 @@ private:
 // not its own, and their numbers then go to other files.
 bool names(int descriptor, const file_identity& file) noexcept;
 
-// Gives blocks to a range of the file, whatever the file system has to do for it. Bytes that have
-// been written stay as they are. Goes on after signals.
+// Allocates the disk blocks of a range of the file. Keeps bytes that have been written. Goes on
+// after a signal.
 long allocate(int descriptor, std::uint64_t offset, std::uint64_t length) noexcept;
 
 // Locks one byte exclusively for this open file description, or returns -EAGAIN. The kernel

@@ -9,7 +9,7 @@ namespace {
 // Linux 5.14. Its number is in uapi headers since then.
 constexpr int lock_pi2 = 13;
 
-// FUTEX_LOCK_PI knows absolute CLOCK_REALTIME alone.
+// FUTEX_LOCK_PI takes an absolute time of CLOCK_REALTIME only.
 long lock_pi_by_realtime(std::uint32_t* word, const absolute_time* until) noexcept {
   if (until == nullptr) return arch::raw_syscall(SYS_futex, word, FUTEX_LOCK_PI);
   const std::int64_t realtime =
@@ -27,8 +27,8 @@ long futex_lock_pi(std::uint32_t* word, const absolute_time* until) noexcept {
   const long result =
       arch::raw_syscall(SYS_futex, word, lock_pi2 | (realtime ? FUTEX_CLOCK_REALTIME : 0), 0,
                         until != nullptr ? &time : nullptr);
-  // A kernel with PI futexes but without this operation answers ENOSYS; one
-  // without PI futexes answers that to the other too.
+  // A kernel with PI futexes but without FUTEX_LOCK_PI2 returns ENOSYS. A kernel without PI
+  // futexes returns ENOSYS for FUTEX_LOCK_PI, too.
   return result == -ENOSYS ? lock_pi_by_realtime(word, until) : result;
 }
 

@@ -31,7 +31,7 @@ inline long futex_wake(const std::uint32_t* word, int count) noexcept {
 }
 
 // Releases *word, wakes one waiter and clears *pending, all in the kernel.
-// -ENOSYS where it does not know the flag.
+// -ENOSYS where the kernel does not know the flag.
 inline long futex_robust_unlock(std::uint32_t* word, void* pending) noexcept {
   return arch::raw_syscall(SYS_futex, word, FUTEX_WAKE | futex_robust_unlock_flag, 1, nullptr,
                            pending);
@@ -48,7 +48,7 @@ inline long futex_robust_unlock_pi(std::uint32_t* word, void* pending) noexcept 
 // Takes *word, waiting until `until` (nullptr: for ever). 0 when it is held.
 long futex_lock_pi(std::uint32_t* word, const absolute_time* until) noexcept;
 
-// Takes *word if nobody alive holds it.
+// Takes *word if no live thread holds it.
 inline long futex_trylock_pi(std::uint32_t* word) noexcept {
   return arch::raw_syscall(SYS_futex, word, FUTEX_TRYLOCK_PI);
 }
@@ -65,7 +65,7 @@ inline long futex_unlock_pi(std::uint32_t* word) noexcept {
 inline constexpr long futex_waitv_number = 449;
 inline constexpr std::uint32_t futex_32_flag = 2;
 
-// A word, and what a sleeper expects it to be: as the kernel reads it.
+// A word and the value that a sleeper expects, in the kernel's layout (struct futex_waitv).
 struct watched_word {
   constexpr watched_word() noexcept = default;
   watched_word(const std::uint32_t* word, std::uint32_t expected) noexcept

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The message of a process that cannot go on; uses no allocation and no locks.
+// Builds and writes the message of a process that cannot go on; allocates nothing and takes no
+// lock.
 #ifndef DEADBOLT_BASE_MESSAGE_HPP
 #define DEADBOLT_BASE_MESSAGE_HPP
 
@@ -8,7 +9,7 @@
 
 namespace deadbolt::base {
 
-// One line on stderr, built on the stack; what does not fit is cut.
+// One line on stderr, built on the stack. A text that is too long is cut.
 class message {
 public:
   message() noexcept { text("deadbolt: "); }

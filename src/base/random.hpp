@@ -6,8 +6,8 @@
 
 namespace deadbolt::base {
 
-// A random number, from the kernel; where it gives none (a sandbox), made of clocks, thread and
-// addresses. Needs no descriptor and no /dev.
+// A random number from the kernel. If getrandom() fails, as in a sandbox, the number is mixed
+// from clocks, the TID and addresses. Needs no descriptor and no /dev.
 std::uint64_t random_number() noexcept;
 
 } // namespace deadbolt::base

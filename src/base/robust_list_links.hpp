@@ -41,8 +41,8 @@ inline void** back_link(robust_list* entry) noexcept {
 }
 
 // Puts `node` at the front of the list; `entry` is `node` with its PI bit. Until the last
-// store the kernel does not find the node on the list: the caller has it in
-// list_op_pending, or its word is one that the kernel leaves alone.
+// store the kernel does not find the node on the list. The caller has therefore stored it in
+// list_op_pending, or the node's word is one that the kernel would not change.
 inline void link_front(robust_list_head* head, robust_list* node, robust_list* entry) noexcept {
   robust_list* first = head->list.next;
   node->next = first;
@@ -59,7 +59,7 @@ inline bool is_first(const robust_list_head* head, const robust_list* entry) noe
   return head->list.next == entry;
 }
 
-// Takes `node`, which is `entry` on the list, off wherever it is.
+// Takes `node` off the list, wherever it is on the list. `entry` is `node` with its PI bit.
 inline void unlink(robust_list_head* head, robust_list* node, const robust_list* entry) noexcept {
   robust_list* next = node->next;
   if (__builtin_expect(is_first(head, entry), 1)) {

@@ -5,7 +5,7 @@
 
 namespace deadbolt::base {
 
-// True until counted, so that a lock used by an earlier constructor spins too.
+// True until the CPUs are counted, so that a lock that an earlier constructor uses spins, too.
 constinit bool more_than_one_cpu = true;
 
 namespace {

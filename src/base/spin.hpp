@@ -37,13 +37,13 @@ public:
     return true;
   }
 
-  // Updates the estimate, once. The caller holds the lock or has announced it: later the
-  // lock's memory may have been reused.
+  // Updates the estimate, once. The caller must hold the lock or have announced an operation on
+  // it; otherwise the lock's memory may have been reused.
   void remember() noexcept {
     if (paused_ == 0) return;
     const std::uint32_t old = __atomic_load_n(&estimate_, __ATOMIC_RELAXED);
-    // A quarter of the way towards this time's pauses; where spinning ended in a sleep,
-    // towards none.
+    // Moves the estimate a quarter of the way towards the pauses that this waiter needed, or
+    // towards 0 if its spinning ended in a sleep.
     const std::uint32_t next = old - old / 4 + (gave_up_ ? 0 : paused_ / 4);
     if (next != old) __atomic_store_n(&estimate_, next, __ATOMIC_RELAXED);
     paused_ = 0;

@@ -181,9 +181,9 @@ vdso_image this_process_vdso() noexcept {
   const auto* base = reinterpret_cast<const unsigned char*>(getauxval(AT_SYSINFO_EHDR));
   constexpr std::size_t page = 4096;
   if (base == nullptr || reinterpret_cast<std::uintptr_t>(base) % page != 0) return {nullptr, 0};
-  // AT_SYSINFO_EHDR names no size. A system call that fails either way, but first
-  // reads a signal set, says how far memory can be read, /proc or not; the vDSO is a
-  // few pages.
+  // AT_SYSINFO_EHDR does not give the size. So each page is probed, without /proc, by a system
+  // call that reads a signal set from it: EFAULT shows that the page cannot be read; the call fails
+  // with another error if it can. The vDSO has a few pages.
   constexpr std::size_t most_pages = 16;
   constexpr int no_such_way = -1;
   constexpr std::size_t signal_set_size = 8;

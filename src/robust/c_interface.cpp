@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The C functions of the robust mutexes, protection and quiescence: the C++ ones under other
-// names.
+// The C functions of the robust mutexes, protection and quiescence. Each calls its C++
+// counterpart.
 #include <deadbolt/protection.h>
 #include <deadbolt/protection.hpp>
 #include <deadbolt/quiescence.h>
@@ -18,7 +18,7 @@ namespace {
 
 using base::as;
 
-// The numbers are equal, so that a cast translates.
+// The C and C++ enumerators have equal values, so that a cast converts them.
 static_assert(DEADBOLT_OWNER_DIED == static_cast<int>(lock_status::owner_died));
 static_assert(DEADBOLT_DEADLOCK == static_cast<int>(lock_status::deadlock));
 static_assert(DEADBOLT_NOT_OWNER == static_cast<int>(unlock_status::not_owner));

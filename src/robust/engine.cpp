@@ -13,8 +13,8 @@
 extern "C" {
 std::uint32_t deadbolt_local_futex_unlock(std::uint32_t* word, robust_list_head* head,
                                           std::uint32_t expected) noexcept;
-// Where the block above goes when the word holds neither `expected` nor that with
-// WAITERS. Nothing was written.
+// The block above jumps here if the word holds neither `expected` nor `expected` with WAITERS.
+// The block has written nothing then.
 [[noreturn]] void deadbolt_abort_unlock_of_changed_word(const std::uint32_t* word,
                                                         robust_list_head* head,
                                                         std::uint32_t expected) noexcept;
@@ -40,10 +40,10 @@ std::uint64_t* pending_slot(robust_list_head* head) noexcept {
   return reinterpret_cast<std::uint64_t*>(&head->list_op_pending);
 }
 
-// Whether a robust unlock that failed released the word nevertheless: the kernel does
-// that first, then clears the slot, then wakes, and each step can be the one that fails.
-// `before` is what the slot held. If the slot is what the kernel could not write, the word
-// may be another's memory by now: the store faults, and nobody looks at the word again.
+// Whether a robust unlock that failed released the word nevertheless: the kernel releases first,
+// then clears the slot, then wakes, and each of these steps can fail. `before` is what the slot
+// held. If the kernel released the word but could not write the slot, the word's memory may
+// already be reused: then the store below faults, so that this thread does not use the word again.
 bool failed_but_released(robust_list_head* head, const robust_list* before) noexcept {
   robust_list* const now = __atomic_load_n(&head->list_op_pending, __ATOMIC_RELAXED);
   if (now == nullptr && before != nullptr) return true;
@@ -51,12 +51,12 @@ bool failed_but_released(robust_list_head* head, const robust_list* before) noex
   return false;
 }
 
-// Releases in the kernel. Where that refuses, the local block does it, and faults if the
-// word cannot be written.
+// Releases in the kernel. If the kernel refuses, the local block releases; it faults if the word
+// cannot be written.
 std::uint32_t unlock_in_kernel(std::uint32_t* word, robust_list_head* head,
                                std::uint32_t expected) noexcept {
   const robust_list* const before = __atomic_load_n(&head->list_op_pending, __ATOMIC_RELAXED);
-  // WAITERS is the kernel's business now.
+  // The kernel has handled WAITERS.
   if (base::futex_robust_unlock(word, pending_slot(head)) >= 0) return expected;
   if (failed_but_released(head, before)) return expected;
   return deadbolt_local_futex_unlock(word, head, expected);
@@ -64,7 +64,7 @@ std::uint32_t unlock_in_kernel(std::uint32_t* word, robust_list_head* head,
 
 int pi_unlock_in_kernel(std::uint32_t* word, std::uint32_t* expected,
                         robust_list_head* head) noexcept {
-  // The kernel compares with the caller's TID, and not with what is expected.
+  // The kernel compares the word with the caller's TID, not with *expected.
   // order: relaxed, the owner's bits are stable.
   const std::uint32_t seen = __atomic_load_n(word, __ATOMIC_RELAXED);
   if (seen != *expected && (seen ^ *expected) != FUTEX_WAITERS) {
@@ -77,7 +77,7 @@ int pi_unlock_in_kernel(std::uint32_t* word, std::uint32_t* expected,
     result = base::futex_robust_unlock_pi(word, pending_slot(head));
   } while (result == -EAGAIN);
   if (result == 0 || failed_but_released(head, before)) return 1;
-  // The caller's own FUTEX_UNLOCK_PI hears why.
+  // WAITERS makes the caller call FUTEX_UNLOCK_PI, which returns the error.
   *expected = __atomic_load_n(word, __ATOMIC_RELAXED) | FUTEX_WAITERS;
   return 0;
 }
@@ -86,8 +86,8 @@ std::uint32_t vdso_unlock(std::uint32_t* word, robust_list_head* head,
                           std::uint32_t /*expected*/) noexcept {
   const std::uint32_t old = vdso_futex_unlock(word, head);
   if (__builtin_expect((old & FUTEX_WAITERS) != 0, 0)) {
-    // The word may be another's memory by now; the kernel knows from list_op_pending
-    // that this wake is owed, and clears that when it is done.
+    // The word's memory may already be reused. list_op_pending tells the kernel that this wake
+    // is owed; the kernel clears it when the wake is done.
     base::futex_wake(word, 1);
     // death order: the wake comes first, or a death in between would lose it.
     __atomic_store_n(&head->list_op_pending, nullptr, __ATOMIC_RELEASE);
@@ -125,7 +125,7 @@ bool find(const char* name, Function& function) noexcept {
   return function != nullptr;
 }
 
-// A robust unlock of a word nobody waits on, whose pending slot is our own.
+// Tries a robust unlock of a local word without waiters, with a local variable as pending slot.
 bool kernel_knows_robust_unlock() noexcept {
   std::uint32_t word = 1;
   std::uint64_t pending = 1;

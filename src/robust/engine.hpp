@@ -12,9 +12,9 @@ struct engine {
   const char* name;
   // Whether the kernel recognises this unlock, so that no guard is needed.
   bool protected_by_kernel;
-  // Releases a word whose entry is in list_op_pending and off the list, and wakes a
-  // waiter; then nothing is pending. `expected` is what the word holds but for
-  // WAITERS. The old value, without WAITERS.
+  // Releases a word whose entry is in list_op_pending and off the list, wakes a waiter and
+  // clears list_op_pending. `expected` is the word's value without WAITERS. Returns the old
+  // value without WAITERS.
   std::uint32_t (*unlock)(std::uint32_t* word, robust_list_head* head,
                           std::uint32_t expected) noexcept;
   int (*pi_try_unlock)(std::uint32_t* word, std::uint32_t* expected,
@@ -32,7 +32,7 @@ void choose_engine() noexcept;
   return chosen_engine;
 }
 
-// Whether the kernel offers what the engine of that name needs. Looks anew.
+// Whether the kernel offers what the engine of that name needs. Probes the kernel at each call.
 [[nodiscard]] bool engine_is_available(const char* name) noexcept;
 
 // The names, best first; the last is nullptr.

@@ -22,7 +22,7 @@ std::size_t read_file(const char* path, char* buffer, std::size_t size) noexcept
   return length;
 }
 
-// The process that traces this thread, as digits; empty when there is none.
+// The PID of the process that traces this thread, as digits; empty when there is none.
 const char* tracer(char* status) noexcept {
   static constexpr char key[] = "\nTracerPid:\t";
   char* field = strstr(status, key);

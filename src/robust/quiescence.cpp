@@ -17,7 +17,7 @@
 namespace deadbolt {
 namespace {
 
-// On 64-bit, libc's struct is what getdents64 writes.
+// On 64-bit, libc's struct dirent has the layout that getdents64 writes.
 static_assert(offsetof(dirent, d_reclen) == 16 && offsetof(dirent, d_name) == 19);
 
 pid_t to_tid(const char* name) noexcept {
@@ -41,15 +41,16 @@ bool is_pending(pid_t tid, pid_t caller, std::uintptr_t first, std::size_t lengt
   std::uintptr_t pending = 0;
   const iovec local{&pending, sizeof pending};
   const iovec remote{&head->list_op_pending, sizeof pending};
-  // By our TID: the PID names a task without memory once the first thread has ended.
+  // By the caller's TID, not its PID: once the first thread has ended, the PID belongs to a task
+  // without memory.
   const long count = arch::raw_syscall(SYS_process_vm_readv, caller, &local, 1, &remote, 1, 0);
   if (count == -EFAULT || count == -ESRCH) return false;
   if (count != static_cast<long>(sizeof pending)) {
     error = static_cast<int>(-count);
     return false;
   }
-  // The entry is at the end of the lock, its word at the beginning: if either is inside, the
-  // lock is.
+  // The entry is at the end of the lock and the lock word at the beginning: the lock is in the
+  // memory if either of them is.
   const std::uintptr_t entry = pending & ~base::pi_bit;
   if (entry == 0) return false;
   const std::uintptr_t word = entry + static_cast<std::uintptr_t>(base::libc_futex_offset);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Lock and unlock as robust_mutex and robust_pi_mutex have them in common.
+// The parts of lock and unlock that robust_mutex and robust_pi_mutex share.
 #ifndef DEADBOLT_ROBUST_ROBUST_LOCK_HPP
 #define DEADBOLT_ROBUST_ROBUST_LOCK_HPP
 
@@ -33,15 +33,15 @@ inline robust_list* links(robust_node& node) noexcept {
   return reinterpret_cast<robust_list*>(&node.next);
 }
 
-// death order: before the lock word can name the caller, the kernel must know where the
-// word is. list_op_pending says so from this store until the node is on the list; and again
+// death order: before the lock word can hold the caller's TID, the kernel must be able to find
+// the word. list_op_pending leads to it from this store until the node is on the list; and again
 // from before the node leaves the list until the word is released.
 inline void announce(thread_identity self, robust_list* entry) noexcept {
   __atomic_store_n(&self.head->list_op_pending, entry, __ATOMIC_RELAXED);
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-// death order: what was announced is on the list by now, or no longer the caller's.
+// death order: the announced lock is on the list by now, or no longer owned by the caller.
 inline void retract(thread_identity self) noexcept {
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   __atomic_store_n(&self.head->list_op_pending, nullptr, __ATOMIC_RELAXED);
@@ -55,8 +55,8 @@ constexpr bool is_owned_by(std::uint32_t word, thread_identity self) noexcept {
   return (word & FUTEX_TID_MASK) == self.tid;
 }
 
-// Whether the caller holds `node`, which is `entry` on its list. The list comes
-// first because the word is slow to read: a load of what a locked instruction has
+// Whether the caller holds `node`, which is `entry` on its list. The function looks at the
+// list first because the word is slow to read: a load of what a locked instruction has
 // just written costs a quarter of the whole lock and unlock.
 inline bool holds(thread_identity self, const robust_node& node,
                   const robust_list* entry) noexcept {
@@ -117,8 +117,8 @@ struct lock_operations {
     return is_ready(node) ? unlock_as(known_thread(), node) : first_unlock(node);
   }
 
-  // For the caller whose TID the word holds: puts the node on the list, leaves nothing
-  // pending, and says how the caller holds the mutex.
+  // For a caller whose TID the word holds: puts the node on the list, clears list_op_pending
+  // and returns the result of the lock operation.
   [[gnu::always_inline]] static lock_status settle(thread_identity self, robust_node& node,
                                                    bool owner_died) noexcept {
     link_front(self.head, links(node), Kind::list_entry(node));
@@ -169,8 +169,8 @@ private:
   static void release(thread_identity self, robust_node& node) noexcept {
     announce(self, Kind::pending_entry(node));
     unlink(self.head, links(node), Kind::list_entry(node));
-    // death order: off the list before the word is free; until the release
-    // list_op_pending still passes the mutex on.
+    // death order: the node leaves the list before the word is free. If the thread dies between
+    // the two, the kernel finds the mutex by list_op_pending.
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     detail::thread_sanitizer_unlocks(&node.word);
     Kind::release_word(self, node);

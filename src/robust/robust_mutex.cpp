@@ -25,12 +25,13 @@ struct plain_kind {
 };
 using operations = lock_operations<plain_kind>;
 
-// A sleeping waiter looks at the word again this often even if nobody wakes it: some
-// kernels do not pass on a wake whose receiver then died.
+// A sleeping waiter re-checks the word this often even if no thread wakes it: some kernels do
+// not wake another waiter when a woken waiter dies before it has acted.
 constexpr std::int64_t longest_sleep = 100'000'000;
 
-// Sleeps until woken, but never past the deadline or the longest sleep. By the monotonic
-// clock also when the deadline is not: a clock that is set back must not stretch a sleep.
+// Sleeps until woken, but never past the deadline or the longest sleep. Sleeps by the monotonic
+// clock even if the deadline is on the realtime clock: when that clock is set back the sleep must
+// not become longer.
 void sleep_on(const std::uint32_t* word, std::uint32_t expected,
               const deadline* deadline) noexcept {
   std::int64_t longest = longest_sleep;
@@ -45,8 +46,8 @@ void sleep_on(const std::uint32_t* word, std::uint32_t expected,
   }
 }
 
-// A waiter that dies in here with a wake that it was given loses none: the kernel wakes
-// another for a pending entry whose word is free.
+// A waiter that is woken and dies in here does not lose the wake: for a pending entry whose word
+// is free the kernel wakes another waiter.
 [[gnu::noinline]] lock_status plain_kind::wait(thread_identity self, robust_node& node,
                                                const deadline* deadline) noexcept {
   std::uint32_t* word = &node.word;
@@ -75,8 +76,8 @@ void sleep_on(const std::uint32_t* word, std::uint32_t expected,
       seen = __atomic_load_n(word, __ATOMIC_RELAXED);
       continue;
     }
-    // Set also by a waiter that is about to give up: the wake that it may have been given
-    // is then passed on by the next unlock, which sees WAITERS.
+    // A waiter sets WAITERS even if it is about to give up: it may have consumed a wake, and the
+    // next unlock, which sees WAITERS, then wakes another waiter.
     if ((seen & FUTEX_WAITERS) == 0) {
       if (!__atomic_compare_exchange_n(word, &seen, seen | FUTEX_WAITERS, false, __ATOMIC_RELAXED,
                                        __ATOMIC_RELAXED)) {

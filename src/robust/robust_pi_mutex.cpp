@@ -21,9 +21,9 @@ struct pi_kind {
     return reinterpret_cast<robust_list*>(reinterpret_cast<std::uintptr_t>(links(node)) |
                                           base::pi_bit);
   }
-  // musl's entries on the list are unmarked, since its pthread_exit follows entries as they
-  // are; at an owner's death the kernel then wakes once too often, which no PI waiter
-  // notices.
+  // On musl the entries on the list do not have the bit, since musl's pthread_exit uses them as
+  // plain pointers. At an owner's death the kernel therefore also makes a FUTEX_WAKE, which has
+  // no effect on PI waiters.
   static robust_list* list_entry(robust_node& node) noexcept {
     return base::is_glibc ? pending_entry(node) : links(node);
   }
@@ -33,14 +33,14 @@ struct pi_kind {
 };
 using operations = lock_operations<pi_kind>;
 
-// The engine did not release the word; `seen` is what it saw there. Asks for the thread's
-// identity again, so that an unlock that succeeds keeps it in no register.
+// The engine did not release the word; `seen` is the value that it saw. Looks up the thread's
+// identity again, so that the fast path need not keep it in a register.
 [[gnu::noinline, gnu::cold]] void hand_on(robust_node& node, std::uint32_t seen) noexcept {
   const thread_identity self = this_thread(&node);
   do {
     if ((seen & FUTEX_WAITERS) != 0 || !is_owned_by(seen, self)) {
-      // EAGAIN repeats the call, and does not go back to the engine: its compare-exchange
-      // would free a word whose waiters the kernel is about to serve.
+      // After EAGAIN this repeats the system call and does not return to the engine: the
+      // engine's compare-exchange would free a word whose waiters the kernel is about to serve.
       long result;
       do {
         result = base::futex_unlock_pi(&node.word);
@@ -60,11 +60,11 @@ inline void pi_kind::release_word(thread_identity self, robust_node& node) noexc
   }
 }
 
-// After the kernel gave the caller the word. The kernel leaves OWNER_DIED there; it moves
-// to `state`, so that unlock finds the bare TID.
+// For a caller to which the kernel gave the word. The kernel leaves OWNER_DIED in the word. This
+// function moves that to `state`, so that unlock finds the bare TID.
 lock_status settle_given(thread_identity self, robust_node& node) noexcept {
   // death order: if the caller dies between here and the change of `state`, the kernel
-  // sets the bit again, for the caller.
+  // sets the bit again, for the caller's own death.
   const std::uint32_t old =
       __atomic_fetch_and(&node.word, ~std::uint32_t{FUTEX_OWNER_DIED}, __ATOMIC_ACQUIRE);
   return operations::settle(self, node, (old & FUTEX_OWNER_DIED) != 0);
@@ -77,16 +77,16 @@ bool is_real_time() noexcept {
   return policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_DEADLINE;
 }
 
-// Looks at the word for some microseconds, and takes it if it becomes free. In the kernel,
+// Reads the word for some microseconds, and takes it if it becomes free. In the kernel,
 // each unlock hands the word to a sleeping waiter, so that every pair costs two system
-// calls and a change of threads as long as anybody waits there.
+// calls and a context switch as long as any thread waits in the kernel.
 //
-// Spinning takes nothing from what priority inheritance promises:
-// - Only a word without WAITERS is taken: nobody whom the kernel has queued is overtaken.
-// - A thread of normal priority that spins boosts nobody, and neither would its waiting in
-//   the kernel: the owner runs at normal priority or better already.
-// - A thread of real-time priority goes to the kernel at once. The few looks before it is
-//   asked for its priority take less time than the question.
+// Spinning does not weaken priority inheritance:
+// - The spinner only takes a word without WAITERS, so it overtakes no waiter in the kernel's queue.
+// - A spinner of normal priority does not boost the owner. It would not do so in the kernel
+//   either: the owner already runs at normal priority or better.
+// - A thread of real-time priority enters the kernel at once. The few reads before the function
+//   asks for the thread's priority take less time than that system call.
 // While WAITERS is set the word cannot become free, but spinning on gives the queue in the
 // kernel time to become empty; threads that queued again at once would keep it for ever.
 bool spin_for_word(thread_identity self, robust_node& node) noexcept {

@@ -15,13 +15,13 @@ namespace {
 
 constinit const std::uint32_t no_mark = no_process;
 
-// The last mark that this process or an ancestor tried to set: inherited, so that a
-// child's is a later one.
+// The last mark that this process or an ancestor tried to set. A child inherits the number, so
+// that its own mark is a later one.
 constinit std::uint32_t last_mark = no_process;
 
 constinit void* mark_page = nullptr;
 
-// Marks this process, unless another of its threads has; returns the mark.
+// Marks this process, unless another of its threads has done so; returns the mark.
 std::uint32_t mark_process() noexcept {
   bool made;
   auto* page = static_cast<std::uint32_t*>(base::fork_page(mark_page, made));
@@ -51,10 +51,10 @@ bool is_owned_by(robust_list* entry, std::uint32_t tid) noexcept {
   return (__atomic_load_n(word, __ATOMIC_RELAXED) & FUTEX_TID_MASK) == tid;
 }
 
-// For a child whose thread has `head` where its parent's was. The child owns nothing
-// that its parent holds, but musl's fork and a bare clone() leave it the parent's
-// list. To push in front of an inherited entry would write that entry's back link,
-// in memory shared with the parent.
+// For a forked child, whose `head` is at the same address as its parent's. The child owns none of
+// the parent's locks, but after musl's fork or a bare clone() its list still has the parent's
+// entries. If the child linked a node in front of such an entry, it would write the entry's back
+// link, in memory that it shares with the parent.
 //
 // Entries that the child itself made are in front. No inherited entry's link is
 // followed: the parent may have freed that memory since. Before the head is registered
@@ -95,7 +95,8 @@ constinit const std::uint32_t* process_mark = &no_mark;
 thread_identity look_up_identity(const void* lock) noexcept {
   static_cast<void>(this_engine());
   const auto tid = static_cast<std::uint32_t>(arch::raw_syscall(SYS_gettid));
-  // A cached identity that is_known_thread() refused was the parent's: this is a child.
+  // If there is a cached identity that is_known_thread() refused, it is the parent's, and this is
+  // a forked child.
   robust_list_head* inherited = cached_identity.unmarked != 0 ? cached_identity.head : nullptr;
   if (inherited != nullptr) drop_inherited_entries(inherited, tid);
   robust_list_head* head = find_head(inherited);

@@ -22,7 +22,7 @@ struct known_identity {
   // thread-local storage the libc did not set up.
   std::uint32_t unmarked;
 };
-inline constexpr std::uint32_t no_process = 0; // the mark that a child finds
+inline constexpr std::uint32_t no_process = 0; // the mark that a new child finds in the page
 
 // Initial-exec: one load relative to the thread pointer, from a shared library
 // too.
@@ -30,9 +30,9 @@ inline constexpr std::uint32_t no_process = 0; // the mark that a child finds
   gnu::visibility("hidden")]] extern constinit thread_local known_identity cached_identity;
 
 // The mark of this process, in a page that the kernel zeroes in every child
-// (base::fork_page). The child's first look-up writes a mark that no ancestor had. An
-// identity that was looked up under another mark is the parent's, whichever of the child's
-// threads looked up its own first.
+// (base::fork_page). The child's first look-up writes a mark that no ancestor had. A cached
+// identity with another mark is therefore the parent's, even if another thread of the child was
+// the first to write the child's mark.
 [[gnu::visibility("hidden")]] extern constinit const std::uint32_t* process_mark;
 
 // Looks up the identity again, for a use of `lock`; aborts when the thread has no robust

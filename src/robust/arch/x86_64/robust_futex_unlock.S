@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * robust_futex_unlock() on a kernel that offers no help.
+ * robust_futex_unlock() on a kernel without robust-unlock functions.
  *
- * Three blocks, each with one window, and each leaves by the next one's door:
+ * Three blocks, each with one window. A block that cannot release jumps to the next one:
  *
  *   uncontended: seen = expected
  *                if compare_exchange(*uaddr, seen, 0):         released
@@ -19,15 +19,15 @@
  *                return seen without WAITERS
  *
  * The uncontended release is a compare-exchange, not the exchange of the vDSO
- * function: a word with WAITERS must not be let go here, since a stock kernel
- * cannot be told of the wake that would then be owed. Others only ever add
- * WAITERS to the owner's bits, which the caller knows: they are `expected`, and
- * the word is not read first. A load of what a locked instruction wrote just before
- * costs a quarter of the whole lock and unlock (docs/performance.md).
+ * function: it must not release a word with WAITERS, since a stock kernel cannot
+ * be told of the wake that would then be owed. The caller passes the owner's bits as
+ * `expected`, because other threads only ever add WAITERS to them. So the block need
+ * not read the word first: a load of what a locked instruction wrote just before costs
+ * a quarter of the whole lock and unlock (docs/performance.md).
  *
- * Registers: rdi = uaddr, rsi = head, edx = expected on entry, eax = the result. What must
- * outlive the system call lies in the red zone, which neither the kernel nor a
- * signal handler touches: -8(%rsp) = head, -12(%rsp) = seen.
+ * Registers: rdi = uaddr, rsi = head, edx = expected on entry, eax = the result. Values that
+ * must survive the system call lie in the red zone, which neither the kernel nor a
+ * signal handler changes: -8(%rsp) = head, -12(%rsp) = seen.
  */
 #include "unlock_block.h"
 
@@ -56,8 +56,8 @@ unlock_block_end deadbolt_local_futex_unlock
 
 /*
  * FUTEX_WAKE_OP's operation word is 0: FUTEX_OP_SET of 0, and FUTEX_OP_CMP_EQ
- * with 0, which is false because the old value has WAITERS. (True, it would
- * wake one more.)
+ * with 0, which is false because the old value has WAITERS. (If it were true, the
+ * kernel would wake one more waiter.)
  *
  * Live in the window: rax = the system call's result, rdi = uaddr.
  * Exits: ret (released); refused, with rdi as it is and the red zone filled.
@@ -88,7 +88,7 @@ deadbolt_local_futex_unlock_contended_window_end:
 unlock_block_end deadbolt_local_futex_unlock_contended
 
 /*
- * The kernel, or a filter in front of it, did not take FUTEX_WAKE_OP.
+ * The kernel, or a seccomp filter, has refused FUTEX_WAKE_OP.
  *
  * Live in the window: rdi = uaddr, -8(%rsp) = head.
  * Exits: ret.

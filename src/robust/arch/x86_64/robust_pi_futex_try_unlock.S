@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * robust_pi_futex_try_unlock() on a kernel that offers no help.
+ * robust_pi_futex_try_unlock() on a kernel without robust-unlock functions.
  *
  *   uncontended: if no WAITERS in *expected:
  *                  if compare_exchange(*uaddr, *expected, 0):  released
@@ -16,9 +16,9 @@
  *                *expected |= WAITERS
  *                return 0
  *
- * A PI word with waiters is the kernel's to hand on. Doing that here, behind the
- * caller's back, keeps the caller's own sequence free of a window: it sees
- * success. When the kernel refuses, the caller's FUTEX_UNLOCK_PI hears why.
+ * Only the kernel can hand on a PI word with waiters. This function calls FUTEX_UNLOCK_PI
+ * itself and reports success, so that the caller's own code has no unlock window. If
+ * the kernel refuses, the function fails and the caller's FUTEX_UNLOCK_PI returns the error.
  *
  * Registers: rdi = uaddr, rsi = expected, rdx = head on entry, eax = the result;
  * r8 = expected across the system call, which keeps rdi, rdx and r8.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What every unlock block of this folder opens and closes with. */
+/* The macros that begin and end every unlock block of this folder. */
 #ifndef DEADBOLT_ARCH_X86_64_UNLOCK_BLOCK_H
 #define DEADBOLT_ARCH_X86_64_UNLOCK_BLOCK_H
 
@@ -15,9 +15,9 @@
 #define FUTEX_OWNER_AND_FLAGS_BUT_WAITERS 0x7fffffff
 
 /*
- * Opens the block NAME. It defines the labels NAME_window_begin, NAME_owed_end
- * and NAME_window_end itself. The header lies in the text section, in front of
- * the code, so that whoever can read the instruction can read it too.
+ * Begins the block NAME. The block's code defines the labels NAME_window_begin,
+ * NAME_owed_end and NAME_window_end. The header lies in the text section, in front of
+ * the code, so that a guard that can read the instruction can read the header, too.
  */
 .macro unlock_block name, kind
   .pushsection .text.deadbolt_unlock_blocks, "ax", @progbits
@@ -40,8 +40,8 @@
 .macro unlock_block_end name
   .cfi_endproc
   .size \name, . - \name
-  /* Nothing but this block in its 128 bytes; the filler traps. A block that is
-   * too long moves .org backwards, which the assembler refuses. */
+  /* The block has its 128 bytes to itself, and the filler traps. If a block is too
+   * long, .org would move backwards, which the assembler refuses. */
   .org \name\()_block + DEADBOLT_CS_SIZE, 0xcc
   .popsection
 .endm
