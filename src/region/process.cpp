@@ -136,16 +136,16 @@ process_locked::~process_locked() {
   if (!entered_again_) give(&state_.lock);
 }
 
-bool take_membership_lock(process_state& process, const base::file_identity& file, int description,
+bool take_membership_lock(process_state& process, const file_handle& file, int description,
                           bool* alone) noexcept {
-  const base::descriptor own{description};
+  base::descriptor own{description};
   if (alone != nullptr) *alone = false;
-  if (find(process, file) != nullptr) return true;
+  if (find(process, file.identity) != nullptr) return true;
   membership_lock* unused = nullptr;
   for (membership_lock& lock : process.membership_locks) {
     if (lock.page == nullptr) unused = &lock;
   }
-  if (unused == nullptr || !base::names(own.get(), file)) return false;
+  if (unused == nullptr || !base::names(own.get(), file.identity)) return false;
   // A second try for the case that another process has the same byte, which chance does not
   // bring about. A lock of a reader on all bytes stays.
   process_id byte = no_process;
@@ -164,11 +164,16 @@ bool take_membership_lock(process_state& process, const base::file_identity& fil
   const auto length = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   void* page = mmap(nullptr, length, PROT_NONE, MAP_SHARED, own.get(), 0);
   if (page == MAP_FAILED) return false;
-  if (madvise(page, length, MADV_DONTFORK) != 0) {
+  own.reset();
+  // On some file systems (overlayfs) a mapping does not keep the file open that was mapped but
+  // one of a layer below: the lock is gone by now.
+  if (madvise(page, length, MADV_DONTFORK) != 0 ||
+      base::look_for_lock(file.descriptor, static_cast<std::int64_t>(byte), 1) !=
+          base::lock_state::held) {
     munmap(page, length);
     return false;
   }
-  *unused = {file, byte, page};
+  *unused = {file.identity, byte, page};
   return true;
 }
 
@@ -178,7 +183,7 @@ void ensure_membership_lock(process_state& process, open_region& region) noexcep
   const int description = region.spare_description >= 0 && !is_parent_of_fork
                               ? std::exchange(region.spare_description, -1)
                               : open_description(region.file);
-  take_membership_lock(process, region.file.identity, description, nullptr);
+  take_membership_lock(process, region.file, description, nullptr);
 }
 
 void drop_unused_membership_locks(process_state& process) noexcept {

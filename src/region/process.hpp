@@ -69,9 +69,9 @@ private:
 // With the process lock held. Takes the process's membership lock of this file, if it has none
 // yet, by a description that it takes over. `alone`, if it is asked for: no other process has
 // one. False when the kernel refuses: another process has a lock on the byte, as a reader of
-// the file can have on all bytes, or a sandbox forbids it. The process is then known by its
-// PID alone.
-bool take_membership_lock(process_state& process, const base::file_identity& file, int description,
+// the file can have on all bytes, or a sandbox forbids it; or when the lock does not live as
+// long as the mapping, as on overlayfs. The process is then known by its PID alone.
+bool take_membership_lock(process_state& process, const file_handle& file, int description,
                           bool* alone) noexcept;
 // The same for a region that is open, by a description that it opens or that fork left.
 void ensure_membership_lock(process_state& process, open_region& region) noexcept;

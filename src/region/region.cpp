@@ -75,7 +75,7 @@ region_status map_new(process_state& process, open_region& unused, base::descrip
   unused.base.store(static_cast<std::byte*>(base), std::memory_order_release);
 
   bool alone = false;
-  take_membership_lock(process, unused.file.identity, own_description, &alone);
+  take_membership_lock(process, unused.file, own_description, &alone);
   static_cast<void>(file.release());
   // Nobody else uses the file: what its table says of processes with membership locks is
   // of former users, of an earlier boot, or of the file that this one was copied from.

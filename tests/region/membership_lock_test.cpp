@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// Where a membership lock could end before its process, or outlive it.
+#include <region_support.hpp>
+
+#include <base/file.hpp>
+
+#include <cstdlib>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+namespace deadbolt::testing {
+namespace {
+
+struct board {
+  deadbolt::mutex lock;
+  gate held;
+  gate end;
+};
+
+constexpr region_options small{.size = sizeof(board), .members = 8};
+
+// A directory of the test's own in /dev/shm.
+class region_membership_lock : public ::testing::Test {
+protected:
+  region_membership_lock() {
+    std::string pattern = "/dev/shm/deadbolt-membership-lock-XXXXXX";
+    if (mkdtemp(pattern.data()) == nullptr) std::abort();
+    directory = pattern;
+    path = directory + "/region";
+  }
+  ~region_membership_lock() override {
+    unlink(path.c_str());
+    rmdir(directory.c_str());
+  }
+
+  std::string directory;
+  std::string path;
+};
+
+// In a mount namespace of the calling process: an overlay file system, whose name is returned.
+std::string mount_overlay(const std::string& directory) {
+  CHILD_EXPECT(unshare(CLONE_NEWNS) == 0);
+  CHILD_EXPECT(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+  CHILD_EXPECT(mount("none", directory.c_str(), "tmpfs", 0, "size=4m") == 0);
+  for (const char* part : {"/lower", "/upper", "/work", "/merged"}) {
+    CHILD_EXPECT(mkdir((directory + part).c_str(), 0755) == 0);
+  }
+  const std::string options = "lowerdir=" + directory + "/lower,upperdir=" + directory +
+                              "/upper,workdir=" + directory + "/work";
+  std::string merged = directory + "/merged";
+  if (mount("none", merged.c_str(), "overlay", 0, options.c_str()) != 0) {
+    std::printf("no overlayfs (errno %d): tried on tmpfs\n", errno);
+  }
+  return merged;
+}
+
+// The root file system of most containers. A mapping of its files does not keep their open file
+// descriptions.
+TEST_F(region_membership_lock, live_owner_keeps_its_lock_on_an_overlay_file_system) {
+  if (geteuid() != 0) GTEST_SKIP() << "a mount namespace needs root";
+  EXPECT_EQ(run_in_child([&] {
+              const std::string file = mount_overlay(directory) + "/region";
+              region shared = region::create(file.c_str(), small);
+              CHILD_EXPECT(shared.status() == region_status::open);
+              board& data = *shared.at<board>(0);
+              CHILD_EXPECT(name(data.lock.lock()) == "acquired");
+              CHILD_EXPECT(run_in_child([&] {
+                             shared.close();
+                             region own = region::open(file.c_str());
+                             CHILD_EXPECT(own.status() == region_status::open);
+                             CHILD_EXPECT(name(own.at<board>(0)->lock.try_lock()) == "busy");
+                           }) == exited(0));
+              CHILD_EXPECT(name(data.lock.unlock()) == "released");
+              CHILD_EXPECT(run_in_child([&] {
+                             CHILD_EXPECT(name(data.lock.lock()) == "acquired");
+                             raise(SIGKILL);
+                           }) == killed_by(SIGKILL));
+              CHILD_EXPECT(name(data.lock.lock()) == "owner_died");
+            }),
+            exited(0));
+}
+
+} // namespace
+} // namespace deadbolt::testing
