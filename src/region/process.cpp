@@ -43,7 +43,7 @@ std::uint32_t own_tid() noexcept {
 
 // A description of the region's file that no other process has.
 int open_description(const file_handle& file) noexcept {
-  if (file.descriptor < 0) return -1;
+  if (!base::names(file.descriptor, file.identity)) return -1;
   return base::open_file(base::descriptor_path{file.descriptor}.get(), O_RDWR | O_NOCTTY);
 }
 

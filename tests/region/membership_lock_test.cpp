@@ -4,8 +4,10 @@
 
 #include <base/file.hpp>
 
+#include <cerrno>
 #include <cstdlib>
 #include <fcntl.h>
+#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -79,6 +81,26 @@ TEST_F(region_membership_lock, live_owner_keeps_its_lock_on_an_overlay_file_syst
               CHILD_EXPECT(name(data.lock.lock()) == "owner_died");
             }),
             exited(0));
+}
+
+// The program closed the region's descriptor, and its number is another file's now. Opening a
+// device, a terminal or a pipe anew has effects.
+TEST_F(region_membership_lock, fork_opens_no_file_that_has_the_number_of_a_lost_descriptor) {
+  const std::string other = directory + "/other";
+  EXPECT_EQ(run_in_child([&] {
+              region shared = region::create(path.c_str(), small);
+              const int file = open(other.c_str(), O_RDWR | O_CREAT, 0600);
+              CHILD_EXPECT(dup2(file, shared.descriptor()) == shared.descriptor());
+              const int opens = inotify_init1(IN_NONBLOCK);
+              CHILD_EXPECT(inotify_add_watch(opens, other.c_str(), IN_OPEN) >= 0);
+              CHILD_EXPECT(run_in_child([&] {
+                             CHILD_EXPECT(name(shared.attach()) == "attached");
+                           }) == exited(0));
+              char event[512];
+              CHILD_EXPECT(read(opens, event, sizeof event) < 0 && errno == EAGAIN);
+            }),
+            exited(0));
+  unlink(other.c_str());
 }
 
 } // namespace
