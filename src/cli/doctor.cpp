@@ -59,9 +59,10 @@ void print_json(const std::vector<doctor::finding>& findings, bool broken) {
   fmt::print("{}\n", json_text(json, 2));
 }
 
-int examine(bool as_json, const std::optional<std::string>& region) {
-  const std::vector<doctor::finding> findings =
-      region ? doctor::examine_region(*region) : doctor::examine_machine();
+int examine(bool as_json, const std::optional<std::string>& region, pid_t pid) {
+  const std::vector<doctor::finding> findings = pid != 0 ? doctor::examine_process(pid)
+                                                : region ? doctor::examine_region(*region)
+                                                         : doctor::examine_machine();
   const bool broken = std::ranges::any_of(findings, [](const doctor::finding& found) {
     return found.severity == doctor::level::broken;
   });
@@ -78,13 +79,19 @@ int examine(bool as_json, const std::optional<std::string>& region) {
 void add_doctor(CLI::App& app, int& status) {
   auto as_json = std::make_shared<bool>(false);
   auto region = std::make_shared<std::optional<std::string>>();
+  auto pid = std::make_shared<pid_t>(0);
   CLI::App* sub = app.add_subcommand("doctor", doctor_description);
   sub->add_flag("--json", *as_json, "Print the findings as JSON");
   sub->add_option("--region", *region,
                   "Look at this region's live members instead: would the kernel find each one's "
                   "liveness word if it died now?")
       ->type_name("FILE");
-  sub->callback([as_json, region, &status] { status = examine(*as_json, *region); });
+  sub->add_option("--pid", *pid,
+                  "Look at this process instead: does it have libdeadbolt-pthread.so, and what "
+                  "does that do there?")
+      ->type_name("PID")
+      ->check(CLI::PositiveNumber);
+  sub->callback([=, &status] { status = examine(*as_json, *region, *pid); });
 }
 
 } // namespace deadbolt::cli

@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
     deadbolt::cli::add_doctor(app, status);
     deadbolt::cli::add_guard(app, status);
     deadbolt::cli::add_inspect(app, status);
+    deadbolt::cli::add_preload(app, status);
     deadbolt::cli::add_run(app, status);
     deadbolt::cli::add_windows(app, status);
     try {

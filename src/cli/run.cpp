@@ -4,6 +4,7 @@
 #include "cli/subcommand.hpp"
 #include "guard/ptrace/guarded_command.hpp"
 #include "guard/unlock_windows/known_libcs.hpp"
+#include "preload/finder.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
@@ -25,6 +26,7 @@ struct run_options {
   std::vector<std::string> libcs;
   bool no_libc = false;
   bool wait = false;
+  bool preload = false;
   bool verbose = false;
 };
 
@@ -90,6 +92,15 @@ int run(run_options& options) {
 
   const bool wait_for_tree = options.wait || options.verbose || !options.json.empty();
   const guard::known_windows known = know_libcs(options);
+  if (options.preload) {
+    const std::optional<std::string> library = preload::find_library();
+    if (!library) {
+      fmt::print(stderr, "deadbolt run: libdeadbolt-pthread.so is neither where it is installed "
+                         "nor where it is built\n");
+      return guard::status_guard_failed;
+    }
+    preload::put_before_children(*library);
+  }
   const guard::guarded_result result =
       guard::run_guarded(arguments.data(), wait_for_tree, known.set);
   if (!result.error.empty()) fmt::print(stderr, "deadbolt run: {}\n", result.error);
@@ -110,6 +121,9 @@ void add_run(CLI::App& app, int& status) {
   CLI::App* sub = app.add_subcommand("run", run_description);
   sub->add_flag("--wait", options->wait,
                 "Return when the last process of the tree is gone, not when COMMAND is");
+  sub->add_flag("--preload", options->preload,
+                "Put libdeadbolt-pthread.so in front of COMMAND's libc: pthread's robust mutexes "
+                "are then released by the best engine of this machine");
   sub->add_flag("-v,--verbose", options->verbose, "Count the repairs on stderr; implies --wait");
   sub->add_option("--json", options->json, "Write the counts to FILE, - for stdout; implies --wait")
       ->type_name("FILE");

@@ -14,6 +14,7 @@ void add_crash_test(CLI::App& app, int& status);
 void add_doctor(CLI::App& app, int& status);
 void add_guard(CLI::App& app, int& status);
 void add_inspect(CLI::App& app, int& status);
+void add_preload(CLI::App& app, int& status);
 void add_run(CLI::App& app, int& status);
 void add_windows(CLI::App& app, int& status);
 

@@ -177,8 +177,19 @@ inline bool is_bad(const std::uint32_t* word) noexcept {
 
 constinit engine chosen_engine{};
 
-[[gnu::constructor]] void choose_engine() noexcept {
-  const char* wanted = secure_getenv("DEADBOLT_ENGINE");
+void choose_engine() noexcept {
+  choose_engine(secure_getenv("DEADBOLT_ENGINE"));
+}
+
+namespace {
+
+[[gnu::constructor]] void choose_engine_at_load() noexcept {
+  if (chosen_engine.name == nullptr) choose_engine();
+}
+
+} // namespace
+
+void choose_engine(const char* wanted) noexcept {
   engine made{};
   if (wanted != nullptr && *wanted != '\0') {
     if (!make(wanted, made)) {

@@ -16,9 +16,9 @@ namespace {
 using deadbolt::testing::command_output;
 using deadbolt::testing::run_command;
 
-const std::set<std::string> every_check{"kernel",       "libc",      "processors",
-                                        "robust list",  "engine",    "protection",
-                                        "ptrace guard", "BPF guard", "live check"};
+const std::set<std::string> every_check{"kernel",  "libc",       "processors",   "robust list",
+                                        "engine",  "protection", "ptrace guard", "BPF guard",
+                                        "preload", "live check"};
 
 std::string level_of(const nlohmann::json& report, const std::string& check) {
   for (const auto& found : report["findings"]) {

@@ -81,6 +81,16 @@ struct bpf_facts {
 [[nodiscard]] bpf_facts gather_bpf_facts();
 [[nodiscard]] finding judge_bpf_guard(const bpf_facts& facts);
 
+// The library for programs that use pthread's robust mutexes.
+struct preload_facts {
+  std::string library; // empty: it is not there
+  std::string line;    // what it says of itself in a program; empty: none could be started
+};
+[[nodiscard]] preload_facts gather_preload_facts();
+[[nodiscard]] finding judge_preload(const preload_facts& facts);
+// Whether a running process has the library, and what it does there.
+[[nodiscard]] std::vector<finding> examine_process(pid_t pid);
+
 // A child that holds a mutex is killed: is the next owner told?
 struct live_facts {
   std::string failure; // what kept the check from being made; empty: it was made

@@ -95,6 +95,7 @@ std::vector<finding> examine_machine() {
           judge_protection(protection(), ptrace_refusal),
           judge_ptrace_guard(ptrace_refusal),
           judge_bpf_guard(gather_bpf_facts()),
+          judge_preload(gather_preload_facts()),
           judge_live_check(gather_live_facts())};
 }
 

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+// The functions in front of the libc's, and what happens when the library is loaded.
+#include "preload/loaded_object.hpp"
+#include "preload/operations.hpp"
+#include "preload/patch.hpp"
+#include "preload/report.hpp"
+#include "preload/shapes.hpp"
+#include "preload/waiters_probe.hpp"
+
+#include <base/robust_list.hpp>
+#include <errno.h>
+#include <gnu/libc-version.h>
+#include <robust/engine.hpp>
+#include <string.h>
+#include <time.h>
+
+// ThreadSanitizer's, in a program that has it.
+// NOLINTNEXTLINE(bugprone-reserved-identifier): its name
+extern "C" [[gnu::weak]] void __tsan_init();
+
+namespace deadbolt::preload {
+
+constinit std::ptrdiff_t head_offset = 0;
+
+namespace {
+
+using one_mutex = int (*)(pthread_mutex_t*);
+using timed = int (*)(pthread_mutex_t*, const timespec*);
+using clocked = int (*)(pthread_mutex_t*, clockid_t, const timespec*);
+using counted = int (*)(pthread_mutex_t*, int);
+
+// What calls reach without this library. Looked up when it is loaded, or by a call that
+// comes before that, from another library's own start.
+struct next_functions {
+  one_mutex lock;
+  one_mutex try_lock;
+  one_mutex unlock;
+  timed timed_lock;
+  clocked clock_lock; // nullptr: this libc has none (before glibc 2.30)
+};
+constinit next_functions next{};
+
+// glibc's functions for the kinds that are neither plain nor elided.
+constinit one_mutex libc_lock_full = nullptr;
+constinit one_mutex libc_cond_lock_full = nullptr;
+constinit counted libc_unlock_full = nullptr;
+
+template <class Function>
+Function as(const unsigned char* address) noexcept {
+  return reinterpret_cast<Function>(reinterpret_cast<std::uintptr_t>(address));
+}
+
+template <class Function>
+[[gnu::noinline]] Function look_up(Function& function, const char* name) noexcept {
+  const auto found = as<Function>(find_next_function(name).address);
+  __atomic_store_n(&function, found, __ATOMIC_RELAXED);
+  return found;
+}
+
+// The next function, without a lock once the library has been loaded.
+template <class Function>
+Function known(Function& function, const char* name) noexcept {
+  const Function found = __atomic_load_n(&function, __ATOMIC_RELAXED);
+  return __builtin_expect(found != nullptr, 1) ? found : look_up(function, name);
+}
+
+void look_up_all() noexcept {
+  look_up(next.lock, "pthread_mutex_lock");
+  look_up(next.try_lock, "pthread_mutex_trylock");
+  look_up(next.unlock, "pthread_mutex_unlock");
+  look_up(next.timed_lock, "pthread_mutex_timedlock");
+  look_up(next.clock_lock, "pthread_mutex_clocklock");
+}
+
+int hooked_lock(pthread_mutex_t* mutex) {
+  return is_handled(mutex) ? lock(mutex, no_limit) : libc_lock_full(mutex);
+}
+int hooked_cond_lock(pthread_mutex_t* mutex) {
+  return is_handled(mutex) ? lock_slow(mutex, caller::condition_variable, no_limit)
+                           : libc_cond_lock_full(mutex);
+}
+int hooked_unlock(pthread_mutex_t* mutex, int decrease_users) {
+  return is_handled(mutex)
+             ? unlock(mutex, decrease_users != 0 ? caller::program : caller::condition_variable)
+             : libc_unlock_full(mutex, decrease_users);
+}
+
+// The versions whose shapes and whose ways with a robust mutex were looked at. A later one
+// may do by itself what is done here.
+bool is_known_version(const char* version) noexcept {
+  if (strncmp(version, "2.", 2) != 0) return false;
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  if (!is_digit(version[2]) || !is_digit(version[3]) || is_digit(version[4])) return false;
+  const int minor = (version[2] - '0') * 10 + (version[3] - '0');
+  return minor >= 31 && minor <= 44;
+}
+
+// nullptr when all three jumps lead here; else why none does.
+const char* install_hooks() noexcept {
+  if (!is_known_version(gnu_get_libc_version())) return "this version of the libc is not known";
+  loaded_object libc;
+  if (!find_libc(libc)) return "libc.so.6 is not loaded";
+  libc_sites sites;
+  const libc_entries entries{.mutex_lock = libc.find("pthread_mutex_lock"),
+                             .mutex_unlock = libc.find("pthread_mutex_unlock"),
+                             .cond_wait = libc.find("pthread_cond_wait")};
+  if (const char* trouble = find_sites(libc.code(), entries, sites); trouble != nullptr)
+    return trouble;
+  struct {
+    const jump_site& site;
+    const void* ours;
+  } const hooks[] = {{sites.lock, reinterpret_cast<const void*>(hooked_lock)},
+                     {sites.cond_lock, reinterpret_cast<const void*>(hooked_cond_lock)},
+                     {sites.unlock, reinterpret_cast<const void*>(hooked_unlock)}};
+  for (const auto& hook : hooks)
+    if (const char* trouble = check_patch(hook.site, hook.ours); trouble != nullptr) return trouble;
+  libc_lock_full = as<one_mutex>(sites.lock.target);
+  libc_cond_lock_full = as<one_mutex>(sites.cond_lock.target);
+  libc_unlock_full = as<counted>(sites.unlock.target);
+  // Locks first: should a later store be refused, those before it do no harm.
+  for (const auto& hook : hooks)
+    if (const char* trouble = patch(hook.site, hook.ours); trouble != nullptr) return trouble;
+  return nullptr;
+}
+
+// The best engine that never leaves a word on which a process without this library sleeps
+// for ever. One that DEADBOLT_ENGINE names is taken as it is.
+void choose_shareable_engine(const char* wanted) noexcept {
+  robust::choose_engine(wanted);
+  if (wanted != nullptr && *wanted != '\0') return;
+  const char* const name = robust::chosen_engine.name;
+  if (strcmp(name, "vdso_mainline") != 0 && strcmp(name, "syscall") != 0) return;
+  switch (probe_contended_unlock()) {
+  case word_left::zero:
+    return;
+  case word_left::waiters:
+    add_reason("this kernel's unlock leaves a word that stock programs sleep on for ever");
+    break;
+  case word_left::unknown:
+    add_reason("what this kernel's unlock leaves behind could not be tried out");
+    break;
+  }
+  robust::choose_engine("local");
+}
+
+// First of all the constructors (initfirst), in the order of these two numbers.
+[[gnu::constructor(101)]] void start(int, char**, char** environment) noexcept {
+  // Its functions stand in front of the libc's, and do not work before this.
+  if (&__tsan_init != nullptr) __tsan_init();
+  look_up_all();
+  const wishes wishes = read_wishes(environment);
+  choose_shareable_engine(wishes.engine);
+  auto reached = level::none;
+  if (!find_thread_layout()) {
+    add_reason("this libc keeps its threads' robust lists in a way that is not known");
+  } else if (wishes.interpose_only) {
+    reached = level::interpose;
+    add_reason("asked for by DEADBOLT_PRELOAD");
+  } else if (const char* const trouble = install_hooks(); trouble != nullptr) {
+    reached = level::interpose;
+    add_reason(trouble);
+  } else {
+    reached = level::hook;
+  }
+  report(reached, wishes.verbose);
+}
+
+} // namespace
+
+bool find_thread_layout() noexcept {
+  robust_list_head* const head = base::own_robust_list();
+  if (head == nullptr || head->futex_offset != entry_to_word) return false;
+  if (own_tid(head) != static_cast<std::uint32_t>(arch::raw_syscall(SYS_gettid))) return false;
+  head_offset = reinterpret_cast<char*>(head) - static_cast<char*>(__builtin_thread_pointer());
+  return true;
+}
+
+} // namespace deadbolt::preload
+
+// Without a symbol version, they stand in front of every version that the libc has.
+#pragma GCC visibility push(default)
+extern "C" {
+
+using namespace deadbolt::preload;
+
+int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
+  if (is_handled(mutex)) return lock(mutex, no_limit);
+  return known(next.lock, "pthread_mutex_lock")(mutex);
+}
+
+int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept {
+  if (is_handled(mutex)) return try_lock(mutex);
+  return known(next.try_lock, "pthread_mutex_trylock")(mutex);
+}
+
+int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept {
+  if (is_handled(mutex)) return unlock(mutex, caller::program);
+  return known(next.unlock, "pthread_mutex_unlock")(mutex);
+}
+
+int pthread_mutex_timedlock(pthread_mutex_t* mutex, const timespec* until) noexcept {
+  if (is_handled(mutex)) return lock(mutex, {.realtime = true, .until = until});
+  return known(next.timed_lock, "pthread_mutex_timedlock")(mutex, until);
+}
+
+int pthread_mutex_clocklock(pthread_mutex_t* mutex, clockid_t clock,
+                            const timespec* until) noexcept {
+  if (is_handled(mutex)) {
+    if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC) return EINVAL;
+    return lock(mutex, {.realtime = clock == CLOCK_REALTIME, .until = until});
+  }
+  const auto function = known(next.clock_lock, "pthread_mutex_clocklock");
+  return function != nullptr ? function(mutex, clock, until) : ENOSYS;
+}
+
+// The names by which older programs and libraries were bound.
+// NOLINTBEGIN(bugprone-reserved-identifier)
+int __pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
+  return pthread_mutex_lock(mutex);
+}
+int __pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept {
+  return pthread_mutex_trylock(mutex);
+}
+int __pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept {
+  return pthread_mutex_unlock(mutex);
+}
+// NOLINTEND(bugprone-reserved-identifier)
+}
+#pragma GCC visibility pop

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// Where glibc's own code turns to its robust mutexes.
+//
+// pthread_mutex_lock, pthread_mutex_unlock and the two internal functions by which
+// pthread_cond_wait releases and takes back its mutex begin alike: they look at the mutex's
+// kind, and for robust, priority-inheritance and priority-protect kinds alone go through one
+// jump to a function of their own ("full"). To redirect that jump is to take over those
+// kinds wherever the libc's own code comes from, and to leave all other mutexes alone.
+#ifndef DEADBOLT_PRELOAD_SHAPES_HPP
+#define DEADBOLT_PRELOAD_SHAPES_HPP
+
+#include "preload/loaded_object.hpp"
+
+namespace deadbolt::preload {
+
+// A five-byte jump, and where it goes to as the libc was linked.
+struct jump_site {
+  unsigned char* address = nullptr;
+  const unsigned char* target = nullptr;
+};
+
+struct libc_sites {
+  jump_site lock;
+  jump_site cond_lock; // pthread_cond_wait takes the mutex back
+  jump_site unlock;    // of programs and of pthread_cond_wait
+};
+
+// What must be known of the libc besides its bytes; as the loaded object exports them.
+struct libc_entries {
+  function mutex_lock;
+  function mutex_unlock;
+  function cond_wait;
+};
+
+// nullptr when all sites were found, each by exactly one of the known sequences of bytes;
+// else what was not. Reads nothing outside `code`.
+[[nodiscard]] const char* find_sites(const code_range& code, const libc_entries& entries,
+                                     libc_sites& sites) noexcept;
+
+} // namespace deadbolt::preload
+#endif

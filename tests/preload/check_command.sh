@@ -1,0 +1,37 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# check_command.sh DEADBOLT LIBRARY: what the command says of the preload library and does
+# with it.
+set -eu
+deadbolt=$1 library=$2
+wrong() {
+  echo "$*"
+  exit 1
+}
+
+[ "$("$deadbolt" preload --print)" = "$library" ] || wrong "preload --print names another library"
+"$deadbolt" preload | grep -q '^level hook, engine ' || wrong "the library does not hook this libc"
+
+# A program sees the library first, and then what it had before.
+# shellcheck disable=SC2016
+seen=$(LD_PRELOAD=libc.so.6 "$deadbolt" run --preload -- sh -c 'echo "$LD_PRELOAD"')
+[ "$seen" = "$library:libc.so.6" ] || wrong "LD_PRELOAD is $seen"
+
+# shellcheck disable=SC2016
+with=$("$deadbolt" run --preload -- sh -c '"$0" doctor --pid $$' "$deadbolt")
+echo "$with" | grep -q '^ok .*level hook, engine ' || wrong "doctor --pid: $with"
+# shellcheck disable=SC2016
+lower=$(DEADBOLT_PRELOAD=interpose LD_PRELOAD=$library sh -c '"$0" doctor --pid $$' "$deadbolt")
+echo "$lower" | grep -q '^warning .*level interpose, .*asked for' || wrong "doctor --pid: $lower"
+# shellcheck disable=SC2016
+without=$(sh -c '"$0" doctor --pid $$' "$deadbolt")
+echo "$without" | grep -q '^warning .* without libdeadbolt-pthread.so' ||
+  wrong "doctor --pid: $without"
+if nobody=$("$deadbolt" doctor --pid 4194304); then wrong "a process that is not there: $nobody"; fi
+
+# A word that is not known is said to be so, and nothing else happens.
+said=$(DEADBOLT_PRELOAD=nonsense LD_PRELOAD=$library /bin/true 2>&1)
+case $said in
+*"not nonsense") ;;
+*) wrong "DEADBOLT_PRELOAD=nonsense: $said" ;;
+esac
