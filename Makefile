@@ -32,6 +32,8 @@ help:
 	@echo "make bench       run the benchmarks (QUICK=1: README's rows); bench-check: compare with docs/performance.tsv"
 	@echo "make models      check the models with Spin, and that their mutants fail"
 	@echo "make test-guard  boot Debian's 6.1 and 6.12 under QEMU and test the BPF guard there"
+	@echo "make test-preload boot Debian's 7.2 and 7.3 under QEMU and attack preloaded programs there"
+	@echo "make test-libcs  the preload library with the libcs of Debian 11, 13, forky and experimental"
 	@echo "make storm       kill processes at random for 10 minutes (STORM_SECONDS=600)"
 	@echo "make evidence    run the check of every promise of the README (ONLY=word: of some)"
 	@echo "make lint        clang-format, clang-tidy, shellcheck, and a build with clang++"
@@ -71,7 +73,7 @@ PREFIX ?= /usr/local
 .PHONY: install
 install: build/release/build.ninja
 	@cmake --build build/release --parallel $(JOBS) \
-	  --target deadbolt deadbolt_static deadbolt_shared
+	  --target deadbolt deadbolt_preload deadbolt_static deadbolt_shared
 	cmake --install build/release --prefix $(PREFIX)
 
 # The whole suite comes last, so that its totals are the closing lines.
@@ -121,6 +123,18 @@ COMMAND ?= make demo && make test
 .PHONY: test-debian
 test-debian:
 	scripts/test_debian.sh $(SUITE) "$(COMMAND)"
+
+# The preload library with the libcs of Debian's suites, which are unpacked, not installed.
+.PHONY: test-libcs
+test-libcs: build/release/build.ninja
+	@cmake --build build/release --parallel $(JOBS) --target deadbolt_preload
+	tests/preload/other_libcs.sh build/release/src/preload/libdeadbolt-pthread.so
+
+# The preload library on Debian's stock 7.2 and 7.3, under QEMU, with no guard.
+.PHONY: test-preload
+test-preload: build-guest
+	@cmake --build build/guest --parallel $(JOBS) --target deadbolt preload_mixed_storm real_programs
+	tests/preload/guest/test.sh build/guest
 
 .PHONY: test-valgrind
 test-valgrind: build-dev

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "crash/locks.hpp"
 
+#include "crash/libc_functions.hpp"
 #include "region/open_region.hpp"
 #include "robust/engine.hpp"
 
@@ -95,13 +96,26 @@ bool is_owned_by(const std::uint64_t* at, pid_t tid) {
 
 namespace {
 
+// The victim's way to release it.
+enum class release : std::uint8_t {
+  unlock,
+  wait, // pthread_cond_wait, in which it then sleeps
+};
+// The libc's functions as they are, or with libdeadbolt-pthread.so in front of them.
+enum class libc_kind : std::uint8_t { stock, preloaded };
+
 class libc_mutex final : public subject {
 public:
   // protocol: PTHREAD_PRIO_NONE or PTHREAD_PRIO_INHERIT.
-  libc_mutex(std::string_view name, std::string_view summary, int protocol) noexcept
-      : subject{{.name = name, .summary = summary, .engine = "libc", .ours = false}},
-        protocol_(protocol) {}
+  libc_mutex(std::string_view name, std::string_view summary, int protocol,
+             libc_kind libc = libc_kind::stock, release way = release::unlock) noexcept
+      : subject{facts_of(name, summary, libc, way)}, protocol_{protocol}, libc_{libc}, way_{way} {}
 
+  // The first step of a trial, before it forks: all of its processes get the library.
+  [[nodiscard]] void* map_memory(std::size_t length) const override {
+    static_cast<void>(functions());
+    return subject::map_memory(length);
+  }
   [[nodiscard]] std::size_t size() const override { return sizeof(pthread_mutex_t); }
   void create(void* lock) const override {
     pthread_mutexattr_t attributes;
@@ -114,11 +128,17 @@ public:
     pthread_mutexattr_destroy(&attributes);
   }
   void destroy(void* lock) const override { pthread_mutex_destroy(at(lock)); }
-  grant lock(void* lock) const override { return grant_of_error(pthread_mutex_lock(at(lock))); }
+  grant lock(void* lock) const override { return grant_of_error(functions().lock(at(lock))); }
   grant try_lock(void* lock) const override {
-    return grant_of_error(pthread_mutex_trylock(at(lock)));
+    return grant_of_error(functions().try_lock(at(lock)));
   }
-  bool unlock(void* lock) const override { return pthread_mutex_unlock(at(lock)) == 0; }
+  bool unlock(void* lock) const override { return functions().unlock(at(lock)) == 0; }
+  bool victims_unlock(void* lock) const override {
+    if (way_ == release::unlock) return unlock(lock);
+    // In the victim's own memory: no other process has a part in it.
+    static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
+    return pthread_cond_wait(&condition, at(lock)) == 0;
+  }
   void mark_consistent(void* lock) const override { pthread_mutex_consistent(at(lock)); }
   [[nodiscard]] bool held_by(const void* lock, pid_t tid) const override {
     // glibc's lock word is the first of a pthread_mutex_t.
@@ -126,6 +146,20 @@ public:
   }
 
 private:
+  static subject_facts facts_of(std::string_view name, std::string_view summary, libc_kind libc,
+                                release way) noexcept {
+    const bool preloaded = libc == libc_kind::preloaded;
+    const robust::engine& engine = robust::this_engine();
+    return {.name = name,
+            .summary = summary,
+            .engine = preloaded ? engine.name : "libc",
+            .ours = preloaded,
+            .protected_by_itself = preloaded && engine.protected_by_kernel,
+            .by_name_only = preloaded || way != release::unlock};
+  }
+  [[nodiscard]] const libc_functions& functions() const {
+    return libc_ == libc_kind::preloaded ? preloaded_libc() : stock_libc();
+  }
   static pthread_mutex_t* at(void* lock) noexcept { return static_cast<pthread_mutex_t*>(lock); }
   static grant grant_of_error(int error) noexcept {
     switch (error) {
@@ -143,6 +177,8 @@ private:
   }
 
   int protocol_;
+  libc_kind libc_;
+  release way_;
 };
 
 // A lock of this library's that unlocks with an engine of this process.
@@ -353,6 +389,21 @@ std::span<const subject* const> all_subjects() {
   static const libc_mutex glibc_pi{
       "glibc_pi", "the libc's pthread_mutex_t, robust, process-shared, with priority inheritance",
       PTHREAD_PRIO_INHERIT};
+  using enum libc_kind;
+  static const libc_mutex glibc_cond{"glibc_cond",
+                                     "glibc's; the victim releases it in pthread_cond_wait",
+                                     PTHREAD_PRIO_NONE, stock, release::wait};
+  static const libc_mutex preload{"glibc_preload",
+                                  "glibc's, in programs that have libdeadbolt-pthread.so",
+                                  PTHREAD_PRIO_NONE, preloaded};
+  static const libc_mutex preload_pi{"glibc_preload_pi", "the same, with priority inheritance",
+                                     PTHREAD_PRIO_INHERIT, preloaded};
+  static const libc_mutex preload_cond{"glibc_preload_cond",
+                                       "glibc_cond, in programs that have the library",
+                                       PTHREAD_PRIO_NONE, preloaded, release::wait};
+  static const libc_mutex preload_pi_cond{"glibc_preload_pi_cond",
+                                          "the same, with priority inheritance",
+                                          PTHREAD_PRIO_INHERIT, preloaded, release::wait};
   static const mutex_subject<robust_mutex, engine_subject> plain{"robust_mutex",
                                                                  "deadbolt::robust_mutex"};
   static const mutex_subject<robust_pi_mutex, engine_subject> pi{
@@ -380,9 +431,11 @@ std::span<const subject* const> all_subjects() {
   static const semaphore_subject<2> semaphore_pair{
       "counting_semaphore_pair",
       "deadbolt::counting_semaphore, in a region: the second of two permits", 2, 1, true};
-  static const std::array<const subject*, 12> all{
-      &glibc,   &glibc_pi,  &plain,          &pi,        &in_region,     &writers, &reader,
-      &readers, &condition, &condition_late, &semaphore, &semaphore_pair};
+  static const std::array<const subject*, 17> all{
+      &glibc,        &glibc_pi,        &glibc_cond, &preload,   &preload_pi,
+      &preload_cond, &preload_pi_cond, &plain,      &pi,        &in_region,
+      &writers,      &reader,          &readers,    &condition, &condition_late,
+      &semaphore,    &semaphore_pair};
   return all;
 }
 

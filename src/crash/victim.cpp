@@ -462,7 +462,12 @@ std::optional<std::int64_t> victim::await_wake(std::chrono::milliseconds patienc
 void victim::enter_handler() {
   if (syscall(SYS_tgkill, pid_, tid(), SIGUSR1) != 0) fail_with_errno("tgkill of the victim");
   if (!asleep_) check(stepper_.thread().resume());
-  const trace::stop_event delivery = await_stop();
+  trace::stop_event delivery = await_stop();
+  // The step over the system call that it slept in ends before the signal is delivered.
+  if (asleep_ && delivery.is_trap()) {
+    check(stepper_.thread().resume());
+    delivery = await_stop();
+  }
   if (delivery.kind != trace::stop_kind::signal_delivery || delivery.signal != SIGUSR1)
     throw failure{"the victim did not take its signal"};
   guard_.at_signal(tid(), delivery.status);
