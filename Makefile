@@ -16,6 +16,9 @@ test_packages := $(tool_packages) libgtest-dev libbenchmark-dev pkg-config musl-
   clang libclang-rt-CLANG-dev g++-multilib $(bpf_packages)
 guest_packages := $(test_packages) qemu-system-x86 busybox-static cpio
 bench_packages := $(tool_packages) libbenchmark-dev musl-tools libboost-dev gnuplot-nox
+python_packages := $(tool_packages) pkg-config python3-dev python3-setuptools python3-wheel \
+  python3-build
+python_test_packages := $(python_packages) python3-pytest python3-numpy
 lint_packages := $(test_packages) clang-format clang-tidy shellcheck git
 
 require := scripts/require_packages.sh
@@ -40,6 +43,7 @@ help:
 	@echo "make test-debian run demo and test in a fresh chroot of a Debian release (SUITE=trixie)"
 	@echo "make test-dev    the tests of the debug build alone; so test-musl, test-asan, test-tsan, test-valgrind"
 	@echo "make install     into PREFIX=/usr/local, from the release build"
+	@echo "make python      the Python package's wheel and sdist into build/python/dist; test-python"
 	@echo "make clean       remove build/"
 
 .PHONY: demo
@@ -191,8 +195,27 @@ build/guest/build.ninja: CMakePresets.json | packages-guest
 	  -D DEADBOLT_BUILD_EXAMPLES=OFF
 	@touch $@
 
-.PHONY: packages-tool packages-test packages-bench packages-lint packages-guest
-packages-tool packages-test packages-bench packages-lint packages-guest: packages-%:
+# The libraries, headers and deadbolt.pc, without the command: what bindings are built with.
+.PHONY: library
+library: build/release/build.ninja
+	@cmake --build build/release --parallel $(JOBS) --target deadbolt_static deadbolt_shared
+	@cmake --install build/release --prefix build/library --component library >/dev/null
+	@cmake --install build/release --prefix build/library --component development >/dev/null
+
+.PHONY: python test-python
+python: packages-python library
+	scripts/build_python.sh build/library build/python
+
+test-python: packages-python_test python
+	cd bindings/python && PYTHONPATH=../../build/python/site PYTHONDONTWRITEBYTECODE=1 \
+	  $(PYTHON) -m pytest -q
+
+PYTHON ?= /usr/bin/python3
+export PYTHON
+
+packages = tool test bench lint guest python python_test
+.PHONY: $(packages:%=packages-%)
+$(packages:%=packages-%): packages-%:
 	@$(require) $($*_packages)
 
 .PHONY: clean

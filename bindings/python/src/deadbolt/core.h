@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* What the extension's files share: the objects, the exceptions, and the wait. */
+#ifndef DEADBOLT_PYTHON_CORE_H
+#define DEADBOLT_PYTHON_CORE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <deadbolt/region.h>
+
+#include <stdatomic.h>
+
+/* A region and what keeps it mapped. */
+typedef struct {
+  PyObject_HEAD struct deadbolt_region handle;
+  PyObject* path;   /* absolute; None: anonymous */
+  uint64_t serial;  /* never the same twice in a process */
+  atomic_long pins; /* buffers and calls that need the mapping; -1: closed */
+} region_object;
+
+enum lock_kind { KIND_MUTEX, KIND_SHARED_MUTEX, KIND_SHARED_VIEW, KIND_CONDITION, KIND_SEMAPHORE };
+
+/* A lock of any kind: a place in a region. Nothing of it changes once it is made. */
+typedef struct {
+  PyObject_HEAD region_object* region;
+  void* place;
+  PyObject* name;    /* str, or the offset in the data as int */
+  PyObject* recover; /* callable or None */
+  PyObject* other;   /* KIND_CONDITION: its mutex; KIND_SHARED_VIEW: its lock; else NULL */
+  size_t count;      /* KIND_SEMAPHORE: permits */
+  enum lock_kind kind;
+} lock_object;
+
+/* Each is made by PyInit__deadbolt() and never goes. */
+extern PyTypeObject *region_type, *mutex_type, *shared_mutex_type, *shared_view_type,
+    *condition_type, *semaphore_type;
+extern PyObject *error_class, *region_error_class, *lock_error_class, *owner_died_class,
+    *not_recoverable_class, *deadlock_class, *not_owner_class, *attach_error_class;
+
+extern PyType_Spec region_spec, mutex_spec, shared_mutex_spec, shared_view_spec, condition_spec,
+    semaphore_spec;
+
+/* Keeps the region mapped until region_unpin(). False, with ValueError set, when closed. */
+bool region_pin(region_object* region);
+void region_unpin(region_object* region);
+
+/* Makes the calling thread a member. False, with an exception set. */
+bool region_attach(region_object* region);
+/* Counts fork()s: a child's threads are no members. */
+void region_note_fork(void);
+
+/* The place of a lock of this name (str) or at this offset (int). `first` initialises it
+ * where it is new, and may be NULL. NULL with an exception set. */
+void* region_place(region_object* region, PyObject* name, size_t size, size_t alignment,
+                   enum deadbolt_object_kind kind, void (*first)(void* place, size_t size));
+
+/* region.mutex(...) and the others. */
+PyObject* make_mutex(PyObject* self, PyObject* args, PyObject* keywords);
+PyObject* make_shared_mutex(PyObject* self, PyObject* args, PyObject* keywords);
+PyObject* make_condition(PyObject* self, PyObject* args, PyObject* keywords);
+PyObject* make_semaphore(PyObject* self, PyObject* args, PyObject* keywords);
+
+#endif
