@@ -19,6 +19,8 @@ bench_packages := $(tool_packages) libbenchmark-dev musl-tools libboost-dev gnup
 python_packages := $(tool_packages) pkg-config python3-dev python3-setuptools python3-wheel \
   python3-build
 python_test_packages := $(python_packages) python3-pytest python3-numpy
+rust_packages := $(tool_packages) pkg-config rustc cargo
+rust_test_packages := $(rust_packages) rust-clippy rustfmt
 lint_packages := $(test_packages) clang-format clang-tidy shellcheck git
 
 require := scripts/require_packages.sh
@@ -44,6 +46,7 @@ help:
 	@echo "make test-dev    the tests of the debug build alone; so test-musl, test-asan, test-tsan, test-valgrind"
 	@echo "make install     into PREFIX=/usr/local, from the release build"
 	@echo "make python      the Python package's wheel and sdist into build/python/dist; test-python"
+	@echo "make rust        the Rust crates; test-rust: rustfmt, clippy and their tests"
 	@echo "make clean       remove build/"
 
 .PHONY: demo
@@ -201,6 +204,7 @@ library: build/release/build.ninja
 	@cmake --build build/release --parallel $(JOBS) --target deadbolt_static deadbolt_shared
 	@cmake --install build/release --prefix build/library --component library >/dev/null
 	@cmake --install build/release --prefix build/library --component development >/dev/null
+library_directory = $(shell sed -n 's/^CMAKE_INSTALL_LIBDIR:PATH=//p' build/release/CMakeCache.txt)
 
 .PHONY: python test-python
 python: packages-python library
@@ -213,7 +217,20 @@ test-python: packages-python_test python
 PYTHON ?= /usr/bin/python3
 export PYTHON
 
-packages = tool test bench lint guest python python_test
+# Debian's cargo and rustc, whatever else is in the PATH, and nothing from the network.
+cargo = cd bindings/rust && PATH="/usr/bin:$$PATH" CARGO_NET_OFFLINE=true DEADBOLT_STATIC=1 \
+  PKG_CONFIG_PATH=$(CURDIR)/build/library/$(library_directory)/pkgconfig \
+  CARGO_TARGET_DIR=$(CURDIR)/build/rust cargo
+.PHONY: rust test-rust
+rust: packages-rust library
+	$(cargo) build --release
+
+test-rust: packages-rust_test library
+	$(cargo) fmt --check
+	$(cargo) clippy --all-targets -- -D warnings
+	$(subst CARGO_TARGET_DIR,timeout 600 env CARGO_TARGET_DIR,$(cargo)) test --quiet
+
+packages = tool test bench lint guest python python_test rust rust_test
 .PHONY: $(packages:%=packages-%)
 $(packages:%=packages-%): packages-%:
 	@$(require) $($*_packages)

@@ -281,7 +281,7 @@ void* region_place(region_object* self, PyObject* name, size_t size, size_t alig
   void* place;
   /* Waits while another process makes an object. */
   Py_BEGIN_ALLOW_THREADS place =
-      deadbolt_region_begin_construct(&self->handle, text, size, alignment, kind, &fresh);
+      deadbolt_region_find_or_begin_construct(&self->handle, text, size, alignment, kind, &fresh);
   if (fresh) {
     if (first != NULL) first(place, size);
     deadbolt_region_end_construct(&self->handle, text, true);
@@ -312,19 +312,21 @@ static PyObject* region_data(PyObject* object, void* Py_UNUSED(closure)) {
 }
 
 static PyObject* region_memory(PyObject* object, PyObject* args, PyObject* keywords) {
-  static char* names[] = {"name", "size", NULL};
+  static char* names[] = {"name", "size", "alignment", NULL};
   region_object* self = (region_object*)object;
   PyObject* name;
-  Py_ssize_t size;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "Un:memory", names, &name, &size)) return NULL;
-  if (size <= 0) {
-    PyErr_SetString(PyExc_ValueError, "size must be positive");
+  Py_ssize_t size, alignment = 8;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "Un|n:memory", names, &name, &size, &alignment))
+    return NULL;
+  if (size <= 0 || alignment <= 0 || alignment > 4096 || (alignment & (alignment - 1)) != 0) {
+    PyErr_SetString(PyExc_ValueError,
+                    "size must be positive, and alignment a power of two up to 4096");
     return NULL;
   }
   if (!region_pin(self)) return NULL;
   PyObject* part = NULL;
-  /* A cache line: whatever numbers are put there are aligned. */
-  const char* place = region_place(self, name, (size_t)size, 64, DEADBOLT_OBJECT_OTHER, NULL);
+  const char* place =
+      region_place(self, name, (size_t)size, (size_t)alignment, DEADBOLT_OBJECT_OTHER, NULL);
   if (place != NULL) {
     const Py_ssize_t offset = place - (char*)deadbolt_region_data(&self->handle);
     PyObject* whole = PyMemoryView_FromObject(object);
@@ -410,8 +412,9 @@ static PyMethodDef region_methods[] = {
      "holds pass on as if it had died."},
     {"fileno", region_fileno, METH_NOARGS, "fileno()\n--\n\nThe region's file descriptor."},
     {"memory", WITH_KEYWORDS(region_memory), METH_VARARGS | METH_KEYWORDS,
-     "memory(name, size)\n--\n\n"
-     "A memoryview of `size` bytes that have this name in every process; zero at first."},
+     "memory(name, size, alignment=8)\n--\n\n"
+     "A memoryview of `size` bytes that have this name in every process; zero at first. Another\n"
+     "language knows them as the object of this name, size and alignment."},
     {"mutex", WITH_KEYWORDS(make_mutex), METH_VARARGS | METH_KEYWORDS,
      "mutex(name, recover=None)\n--\n\n"
      "The Mutex of this name, made where there is none. An int is an offset in the data."},

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+//! The C interface of `deadbolt/region.h`, name by name; its documentation is there. The
+//! `deadbolt` crate is the safe one.
+#![no_std]
+#![allow(non_camel_case_types)]
+
+// `core::ffi` has these from Rust 1.64 on.
+pub type c_char = i8;
+pub type c_int = i32;
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+compile_error!("deadbolt supports 64-bit x86-64 Linux");
+
+pub type deadbolt_region_status = u32;
+pub const DEADBOLT_REGION_OPEN: deadbolt_region_status = 0;
+pub const DEADBOLT_REGION_CLOSED: deadbolt_region_status = 1;
+pub const DEADBOLT_REGION_EXISTS: deadbolt_region_status = 2;
+pub const DEADBOLT_REGION_NOT_FOUND: deadbolt_region_status = 3;
+pub const DEADBOLT_REGION_NOT_A_REGION: deadbolt_region_status = 4;
+pub const DEADBOLT_REGION_UNKNOWN_VERSION: deadbolt_region_status = 5;
+pub const DEADBOLT_REGION_DAMAGED: deadbolt_region_status = 6;
+pub const DEADBOLT_REGION_TRUNCATED: deadbolt_region_status = 7;
+pub const DEADBOLT_REGION_FORMER_BOOT: deadbolt_region_status = 8;
+pub const DEADBOLT_REGION_COPIED: deadbolt_region_status = 9;
+pub const DEADBOLT_REGION_NETWORK_FILESYSTEM: deadbolt_region_status = 10;
+pub const DEADBOLT_REGION_TOO_MANY: deadbolt_region_status = 11;
+pub const DEADBOLT_REGION_INVALID_OPTIONS: deadbolt_region_status = 12;
+pub const DEADBOLT_REGION_SYSTEM_ERROR: deadbolt_region_status = 13;
+
+pub type deadbolt_attach_status = u32;
+pub const DEADBOLT_ATTACHED: deadbolt_attach_status = 0;
+pub const DEADBOLT_ATTACH_TABLE_FULL: deadbolt_attach_status = 1;
+pub const DEADBOLT_ATTACH_INTERRUPTED_LIBC: deadbolt_attach_status = 2;
+pub const DEADBOLT_ATTACH_DESCRIPTOR_LOST: deadbolt_attach_status = 3;
+pub const DEADBOLT_ATTACH_NO_ROBUST_LIST: deadbolt_attach_status = 4;
+pub const DEADBOLT_ATTACH_NOT_OPEN: deadbolt_attach_status = 5;
+pub const DEADBOLT_ATTACH_SYSTEM_ERROR: deadbolt_attach_status = 6;
+
+pub type deadbolt_lock_status = u32;
+pub const DEADBOLT_ACQUIRED: deadbolt_lock_status = 0;
+pub const DEADBOLT_OWNER_DIED: deadbolt_lock_status = 1;
+pub const DEADBOLT_NOT_RECOVERABLE: deadbolt_lock_status = 2;
+pub const DEADBOLT_BUSY: deadbolt_lock_status = 3;
+pub const DEADBOLT_TIMED_OUT: deadbolt_lock_status = 4;
+pub const DEADBOLT_DEADLOCK: deadbolt_lock_status = 5;
+pub const DEADBOLT_TOO_MANY_HOLDS: deadbolt_lock_status = 6;
+
+pub type deadbolt_unlock_status = u32;
+pub const DEADBOLT_RELEASED: deadbolt_unlock_status = 0;
+pub const DEADBOLT_NOT_OWNER: deadbolt_unlock_status = 1;
+
+pub type deadbolt_wait_status = u32;
+pub const DEADBOLT_AWAKE: deadbolt_wait_status = 0;
+pub const DEADBOLT_WAIT_TIMED_OUT: deadbolt_wait_status = 1;
+pub const DEADBOLT_WAIT_OWNER_DIED: deadbolt_wait_status = 2;
+pub const DEADBOLT_WAIT_NOT_RECOVERABLE: deadbolt_wait_status = 3;
+pub const DEADBOLT_WAIT_NOT_OWNER: deadbolt_wait_status = 4;
+
+pub type deadbolt_object_kind = u32;
+pub const DEADBOLT_OBJECT_OTHER: deadbolt_object_kind = 0;
+pub const DEADBOLT_OBJECT_MUTEX: deadbolt_object_kind = 1;
+pub const DEADBOLT_OBJECT_SHARED_MUTEX: deadbolt_object_kind = 2;
+pub const DEADBOLT_OBJECT_CONDITION_VARIABLE: deadbolt_object_kind = 3;
+pub const DEADBOLT_OBJECT_COUNTING_SEMAPHORE: deadbolt_object_kind = 4;
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct timespec {
+    pub tv_sec: i64,
+    pub tv_nsec: i64,
+}
+pub type clockid_t = c_int;
+pub const CLOCK_REALTIME: clockid_t = 0;
+pub const CLOCK_MONOTONIC: clockid_t = 1;
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct deadbolt_region_options {
+    pub size: usize,
+    pub members: u32,
+    pub mode: u32,
+}
+
+#[repr(C)]
+#[derive(Debug)]
+pub struct deadbolt_region {
+    pub mapping: *mut u8,
+    pub status: u32,
+    pub error: i32,
+}
+pub const DEADBOLT_REGION_INIT: deadbolt_region = deadbolt_region {
+    mapping: core::ptr::null_mut(),
+    status: DEADBOLT_REGION_CLOSED,
+    error: 0,
+};
+
+#[repr(C, align(8))]
+#[derive(Debug)]
+pub struct deadbolt_mutex {
+    pub word: u64,
+    pub waiting: u32,
+    pub spins: u32,
+}
+
+#[repr(C, align(8))]
+#[derive(Debug)]
+pub struct deadbolt_shared_mutex {
+    pub writer: u64,
+    pub readers: u32,
+    pub state: u32,
+}
+
+#[repr(C)]
+#[derive(Debug)]
+pub struct deadbolt_condition_variable {
+    pub word: u32,
+}
+
+#[repr(C, align(8))]
+#[derive(Debug)]
+pub struct deadbolt_permit {
+    pub word: u64,
+}
+
+extern "C" {
+    pub fn deadbolt_region_status_name(status: deadbolt_region_status) -> *const c_char;
+    pub fn deadbolt_attach_status_name(status: deadbolt_attach_status) -> *const c_char;
+    pub fn deadbolt_lock_status_name(status: deadbolt_lock_status) -> *const c_char;
+    pub fn deadbolt_wait_status_name(status: deadbolt_wait_status) -> *const c_char;
+
+    pub fn deadbolt_region_create(
+        region: *mut deadbolt_region,
+        path: *const c_char,
+        options: *const deadbolt_region_options,
+    ) -> deadbolt_region_status;
+    pub fn deadbolt_region_open(
+        region: *mut deadbolt_region,
+        path: *const c_char,
+    ) -> deadbolt_region_status;
+    pub fn deadbolt_region_open_or_create(
+        region: *mut deadbolt_region,
+        path: *const c_char,
+        options: *const deadbolt_region_options,
+    ) -> deadbolt_region_status;
+    pub fn deadbolt_region_create_anonymous(
+        region: *mut deadbolt_region,
+        name: *const c_char,
+        options: *const deadbolt_region_options,
+    ) -> deadbolt_region_status;
+    pub fn deadbolt_region_open_descriptor(
+        region: *mut deadbolt_region,
+        descriptor: c_int,
+    ) -> deadbolt_region_status;
+    pub fn deadbolt_region_close(region: *mut deadbolt_region) -> bool;
+    pub fn deadbolt_region_data(region: *const deadbolt_region) -> *mut u8;
+    pub fn deadbolt_region_size(region: *const deadbolt_region) -> usize;
+    pub fn deadbolt_region_members(region: *const deadbolt_region) -> u32;
+    pub fn deadbolt_region_descriptor(region: *const deadbolt_region) -> c_int;
+    pub fn deadbolt_region_attach(region: *mut deadbolt_region) -> deadbolt_attach_status;
+    pub fn deadbolt_region_detach(region: *mut deadbolt_region) -> bool;
+    pub fn deadbolt_region_find_or_begin_construct(
+        region: *mut deadbolt_region,
+        name: *const c_char,
+        size: usize,
+        alignment: usize,
+        kind: deadbolt_object_kind,
+        fresh: *mut bool,
+    ) -> *mut u8;
+    pub fn deadbolt_region_end_construct(
+        region: *mut deadbolt_region,
+        name: *const c_char,
+        made: bool,
+    );
+
+    pub fn deadbolt_mutex_lock(mutex: *mut deadbolt_mutex) -> deadbolt_lock_status;
+    pub fn deadbolt_mutex_try_lock(mutex: *mut deadbolt_mutex) -> deadbolt_lock_status;
+    pub fn deadbolt_mutex_lock_until(
+        mutex: *mut deadbolt_mutex,
+        clock: clockid_t,
+        time: *const timespec,
+    ) -> deadbolt_lock_status;
+    pub fn deadbolt_mutex_unlock(mutex: *mut deadbolt_mutex) -> deadbolt_unlock_status;
+    pub fn deadbolt_mutex_mark_consistent(mutex: *mut deadbolt_mutex) -> bool;
+
+    pub fn deadbolt_shared_mutex_lock(mutex: *mut deadbolt_shared_mutex) -> deadbolt_lock_status;
+    pub fn deadbolt_shared_mutex_try_lock(
+        mutex: *mut deadbolt_shared_mutex,
+    ) -> deadbolt_lock_status;
+    pub fn deadbolt_shared_mutex_lock_until(
+        mutex: *mut deadbolt_shared_mutex,
+        clock: clockid_t,
+        time: *const timespec,
+    ) -> deadbolt_lock_status;
+    pub fn deadbolt_shared_mutex_unlock(
+        mutex: *mut deadbolt_shared_mutex,
+    ) -> deadbolt_unlock_status;
+    pub fn deadbolt_shared_mutex_lock_shared(
+        mutex: *mut deadbolt_shared_mutex,
+    ) -> deadbolt_lock_status;
+    pub fn deadbolt_shared_mutex_try_lock_shared(
+        mutex: *mut deadbolt_shared_mutex,
+    ) -> deadbolt_lock_status;
+    pub fn deadbolt_shared_mutex_lock_shared_until(
+        mutex: *mut deadbolt_shared_mutex,
+        clock: clockid_t,
+        time: *const timespec,
+    ) -> deadbolt_lock_status;
+    pub fn deadbolt_shared_mutex_unlock_shared(
+        mutex: *mut deadbolt_shared_mutex,
+    ) -> deadbolt_unlock_status;
+    pub fn deadbolt_shared_mutex_mark_consistent(mutex: *mut deadbolt_shared_mutex) -> bool;
+
+    pub fn deadbolt_condition_variable_wait(
+        condition: *mut deadbolt_condition_variable,
+        mutex: *mut deadbolt_mutex,
+    ) -> deadbolt_wait_status;
+    pub fn deadbolt_condition_variable_wait_until(
+        condition: *mut deadbolt_condition_variable,
+        mutex: *mut deadbolt_mutex,
+        clock: clockid_t,
+        time: *const timespec,
+    ) -> deadbolt_wait_status;
+    pub fn deadbolt_condition_variable_notify_one(condition: *mut deadbolt_condition_variable);
+    pub fn deadbolt_condition_variable_notify_all(condition: *mut deadbolt_condition_variable);
+
+    pub fn deadbolt_counting_semaphore_init(
+        permits: *mut deadbolt_permit,
+        count: usize,
+        available: usize,
+    );
+    pub fn deadbolt_counting_semaphore_acquire(
+        permits: *mut deadbolt_permit,
+        count: usize,
+    ) -> deadbolt_lock_status;
+    pub fn deadbolt_counting_semaphore_try_acquire(
+        permits: *mut deadbolt_permit,
+        count: usize,
+    ) -> deadbolt_lock_status;
+    pub fn deadbolt_counting_semaphore_acquire_until(
+        permits: *mut deadbolt_permit,
+        count: usize,
+        clock: clockid_t,
+        time: *const timespec,
+    ) -> deadbolt_lock_status;
+    pub fn deadbolt_counting_semaphore_release(
+        permits: *mut deadbolt_permit,
+        count: usize,
+    ) -> deadbolt_unlock_status;
+
+    /// The libc's, for deadlines.
+    pub fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int;
+}
