@@ -13,7 +13,7 @@ TEST_JOBS ?= $(shell expr $(JOBS) + 1)
 tool_packages := g++ cmake ninja-build libcli11-dev libfmt-dev nlohmann-json3-dev
 bpf_packages := clang bpftool libbpf-dev liblmdb-dev libtdb-dev
 test_packages := $(tool_packages) libgtest-dev libbenchmark-dev pkg-config musl-tools \
-  clang libclang-rt-CLANG-dev g++-multilib $(bpf_packages)
+  clang libclang-rt-CLANG-dev g++-multilib meson $(bpf_packages)
 guest_packages := $(test_packages) qemu-system-x86 busybox-static cpio
 bench_packages := $(tool_packages) libbenchmark-dev musl-tools libboost-dev gnuplot-nox
 python_packages := $(tool_packages) pkg-config python3-dev python3-setuptools python3-wheel \

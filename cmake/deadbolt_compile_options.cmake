@@ -2,10 +2,15 @@
 add_library(deadbolt_compile_options INTERFACE)
 target_compile_features(deadbolt_compile_options INTERFACE cxx_std_20 c_std_11)
 target_compile_options(deadbolt_compile_options INTERFACE
-  $<$<COMPILE_LANGUAGE:C,CXX>:-Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion
+  $<$<COMPILE_LANGUAGE:C,CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion
     -Wsign-conversion -Wundef -Wvla>
   $<$<COMPILE_LANGUAGE:CXX>:-Wold-style-cast -Wnon-virtual-dtor -Woverloaded-virtual>
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wduplicated-cond -Wlogical-op>)
+# Not where another project, with a compiler that we may not know, has this tree in its own.
+if(PROJECT_IS_TOP_LEVEL)
+  target_compile_options(deadbolt_compile_options INTERFACE
+    $<$<COMPILE_LANGUAGE:C,CXX>:-Werror>)
+endif()
 
 # clang-tidy's checks are no prerequisite that Ninja knows of: a change of them is
 # made a change of every command line.

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Usage: build_consumer.sh c|cpp cmake|pkg_config static|shared PREFIX SCRATCH
-# Builds a program against an installed prefix and runs it.
+# Usage: build_consumer.sh c|cpp METHOD static|shared PREFIX SCRATCH
+# Builds a program against an installed prefix and runs it. METHOD is how it finds the library:
+# cmake, cmake_component (find_package() with COMPONENTS), pkg_config or meson.
 set -eu
 
 language=$1 method=$2 kind=$3 prefix=$4 scratch=$5
@@ -16,6 +17,30 @@ build_by_cmake() {
   [ "$kind" = shared ] || shared=OFF
   cmake -S "$source" -B "$scratch" -D CMAKE_PREFIX_PATH="$prefix" -D BUILD_SHARED_LIBS=$shared
   cmake --build "$scratch"
+}
+
+# BUILD_SHARED_LIBS says the opposite: the component counts.
+build_by_cmake_component() {
+  shared=OFF
+  [ "$kind" = shared ] || shared=ON
+  cmake -S "$source" -B "$scratch" -D CMAKE_PREFIX_PATH="$prefix" -D COMPONENT="$kind" \
+    -D BUILD_SHARED_LIBS=$shared
+  cmake --build "$scratch"
+  if cmake -S "$source" -B "$scratch/unknown" -D CMAKE_PREFIX_PATH="$prefix" \
+    -D COMPONENT=unknown 2>"$scratch/refusal"; then
+    echo "an unknown component was found" >&2
+    exit 1
+  fi
+  grep "components shared and static" "$scratch/refusal"
+}
+
+build_by_meson() {
+  cp "$source/../consumer_meson/"meson* "$source"/consumer.* "$scratch"
+  PKG_CONFIG_PATH="$libdir/pkgconfig" meson setup --default-library "$kind" \
+    -D language="$language" "$scratch/build" "$scratch"
+  meson compile -C "$scratch/build"
+  mv "$scratch/build/consumer" "$scratch/consumer"
+  export LD_LIBRARY_PATH="$libdir"
 }
 
 # shellcheck disable=SC2046 # the flags are words
