@@ -81,6 +81,23 @@ def test_lock_at_an_offset_is_the_named_one(region):
             region.mutex(offset)
 
 
+@pytest.mark.parametrize("kind", ["mutex", "shared_mutex"])
+def test_a_lock_has_its_data_behind_it(region, kind):
+    region.memory("something", 8)
+    lock = getattr(region, kind)("account", data=12)
+    assert len(lock.data) == 12 and len(region.mutex("bare").data) == 0
+    with lock:
+        lock.data[11] = 7
+    offset = bytes(region.data).index(7) - 11 - 16
+    again = getattr(pickle.loads(pickle.dumps(region)), kind)("account", data=12)
+    assert again.data == lock.data == region.data[offset + 16 : offset + 28]
+    assert pickle.loads(pickle.dumps(lock)).data == lock.data
+    with pytest.raises(deadbolt.RegionError):
+        getattr(region, kind)("account")
+    with pytest.raises(ValueError):
+        getattr(region, kind)("other", data=-1)
+
+
 def test_close_waits_for_no_memoryview_but_refuses(region):
     data = region.data
     part = region.memory("part", 8)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional, Union
+from typing import Any, Union
 
 from ._deadbolt import Condition, Mutex, Region, SharedMutex, SharedView
 
@@ -29,13 +29,13 @@ def _from_sent_descriptor(sent: Any) -> Region:
 
 
 def reduce_lock(
-    region: Region, kind: str, name: Union[str, int], argument: Union[Callable[[], Any], int, None]
+    region: Region, kind: str, name: Union[str, int], *arguments: Any
 ) -> tuple[Any, ...]:
-    return _find_lock, (region, kind, name, argument)
+    return _find_lock, (region, kind, name, *arguments)
 
 
-def _find_lock(region: Region, kind: str, name: Union[str, int], argument: Any) -> Any:
-    return getattr(region, kind)(name, argument)
+def _find_lock(region: Region, kind: str, name: Union[str, int], *arguments: Any) -> Any:
+    return getattr(region, kind)(name, *arguments)
 
 
 def reduce_shared(lock: SharedMutex) -> tuple[Any, ...]:

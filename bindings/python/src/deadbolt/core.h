@@ -27,7 +27,7 @@ typedef struct {
   PyObject* name;    /* str, or the offset in the data as int */
   PyObject* recover; /* callable or None */
   PyObject* other;   /* KIND_CONDITION: its mutex; KIND_SHARED_VIEW: its lock; else NULL */
-  size_t count;      /* KIND_SEMAPHORE: permits */
+  size_t count;      /* KIND_SEMAPHORE: permits; of a mutex: bytes of its data */
   enum lock_kind kind;
 } lock_object;
 

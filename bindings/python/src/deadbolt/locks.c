@@ -407,22 +407,31 @@ static PyObject* find_lock(PyTypeObject* type, enum lock_kind kind, PyObject* re
   return make_lock(type, kind, in, place, count, name, recover, other);
 }
 
-PyObject* make_mutex(PyObject* region, PyObject* args, PyObject* keywords) {
-  static char* names[] = {"name", "recover", NULL};
+/* A lock, and behind it as many bytes of data: what C has as a struct of the two. */
+static PyObject* make_with_data(PyTypeObject* type, enum lock_kind kind,
+                                enum deadbolt_object_kind object_kind, size_t lock_size,
+                                PyObject* region, PyObject* args, PyObject* keywords) {
+  static char* names[] = {"name", "recover", "data", NULL};
   PyObject *name, *recover = Py_None;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|O:mutex", names, &name, &recover))
+  Py_ssize_t data = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|On", names, &name, &recover, &data))
     return NULL;
-  return find_lock(mutex_type, KIND_MUTEX, region, DEADBOLT_OBJECT_MUTEX,
-                   sizeof(struct deadbolt_mutex), 8, 0, name, recover, NULL, NULL);
+  if (data < 0) {
+    PyErr_SetString(PyExc_ValueError, "data is a number of bytes");
+    return NULL;
+  }
+  return find_lock(type, kind, region, data > 0 ? DEADBOLT_OBJECT_OTHER : object_kind,
+                   lock_size + (size_t)data, 8, (size_t)data, name, recover, NULL, NULL);
+}
+
+PyObject* make_mutex(PyObject* region, PyObject* args, PyObject* keywords) {
+  return make_with_data(mutex_type, KIND_MUTEX, DEADBOLT_OBJECT_MUTEX,
+                        sizeof(struct deadbolt_mutex), region, args, keywords);
 }
 
 PyObject* make_shared_mutex(PyObject* region, PyObject* args, PyObject* keywords) {
-  static char* names[] = {"name", "recover", NULL};
-  PyObject *name, *recover = Py_None;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|O:shared_mutex", names, &name, &recover))
-    return NULL;
-  return find_lock(shared_mutex_type, KIND_SHARED_MUTEX, region, DEADBOLT_OBJECT_SHARED_MUTEX,
-                   sizeof(struct deadbolt_shared_mutex), 8, 0, name, recover, NULL, NULL);
+  return make_with_data(shared_mutex_type, KIND_SHARED_MUTEX, DEADBOLT_OBJECT_SHARED_MUTEX,
+                        sizeof(struct deadbolt_shared_mutex), region, args, keywords);
 }
 
 PyObject* make_condition(PyObject* region, PyObject* args, PyObject* keywords) {
@@ -461,8 +470,8 @@ PyObject* make_semaphore(PyObject* region, PyObject* args, PyObject* keywords) {
 
 static PyObject* shared_mutex_shared(PyObject* object, void* Py_UNUSED(closure)) {
   lock_object* self = (lock_object*)object;
-  return make_lock(shared_view_type, KIND_SHARED_VIEW, self->region, self->place, 0, self->name,
-                   self->recover, object);
+  return make_lock(shared_view_type, KIND_SHARED_VIEW, self->region, self->place, self->count,
+                   self->name, self->recover, object);
 }
 
 /* ---- what every object has ---- */
@@ -509,9 +518,9 @@ static PyObject* lock_reduce(PyObject* object, PyObject* Py_UNUSED(unused)) {
   switch (self->kind) {
   case KIND_MUTEX:
   case KIND_SHARED_MUTEX:
-    reduced = PyObject_CallMethod(module, "reduce_lock", "OsOO", (PyObject*)self->region,
+    reduced = PyObject_CallMethod(module, "reduce_lock", "OsOOn", (PyObject*)self->region,
                                   self->kind == KIND_MUTEX ? "mutex" : "shared_mutex", self->name,
-                                  self->recover);
+                                  self->recover, (Py_ssize_t)self->count);
     break;
   case KIND_SHARED_VIEW:
     reduced = PyObject_CallMethod(module, "reduce_shared", "O", self->other);
@@ -530,6 +539,18 @@ static PyObject* lock_reduce(PyObject* object, PyObject* Py_UNUSED(unused)) {
 
 static PyObject* lock_region(PyObject* object, void* Py_UNUSED(closure)) {
   return Py_NewRef((PyObject*)((lock_object*)object)->region);
+}
+static PyObject* lock_data(PyObject* object, void* Py_UNUSED(closure)) {
+  lock_object* self = (lock_object*)object;
+  _Static_assert(sizeof(struct deadbolt_mutex) == sizeof(struct deadbolt_shared_mutex), "");
+  PyObject* whole = PyMemoryView_FromObject((PyObject*)self->region);
+  if (whole == NULL) return NULL;
+  const Py_ssize_t offset = (char*)self->place -
+                            (char*)deadbolt_region_data(&self->region->handle) +
+                            (Py_ssize_t)sizeof(struct deadbolt_mutex);
+  PyObject* data = PySequence_GetSlice(whole, offset, offset + (Py_ssize_t)self->count);
+  Py_DECREF(whole);
+  return data;
 }
 static PyObject* lock_name(PyObject* object, void* Py_UNUSED(closure)) {
   return Py_NewRef(((lock_object*)object)->name);
@@ -606,14 +627,18 @@ static PyMethodDef condition_methods[] = {
   }
 #define LAST                                                                                       \
   { NULL, NULL, NULL, NULL, NULL }
-static PyGetSetDef lock_getset[] = {COMMON_ATTRIBUTES, LAST};
+#define DATA                                                                                       \
+  { "data", lock_data, NULL, "A memoryview of the bytes that it was asked for with.", NULL }
+static PyGetSetDef mutex_getset[] = {COMMON_ATTRIBUTES, DATA, LAST};
 static PyGetSetDef shared_mutex_getset[] = {
     COMMON_ATTRIBUTES,
+    DATA,
     {"shared", shared_mutex_shared, NULL,
      "The same lock for readers: `with lock.shared:`. A reader that is told OwnerDied has the "
      "lock alone.",
      NULL},
     LAST};
+static PyGetSetDef shared_view_getset[] = {COMMON_ATTRIBUTES, DATA, LAST};
 static PyGetSetDef condition_getset[] = {
     COMMON_ATTRIBUTES, {"lock", condition_lock, NULL, "The Mutex.", NULL}, LAST};
 static PyGetSetDef semaphore_getset[] = {
@@ -633,13 +658,13 @@ TYPE(mutex, "deadbolt.Mutex",
      "A mutex in a region, from region.mutex(name). Shaped as threading.Lock; its owner is a\n"
      "thread, which alone can release it. When an owner died with it held, the next one runs\n"
      "`recover()`, or gets OwnerDied with the lock held.",
-     mutex_methods, lock_getset);
+     mutex_methods, mutex_getset);
 TYPE(shared_mutex, "deadbolt.SharedMutex",
      "One writer or any number of readers, from region.shared_mutex(name). As it stands it is the\n"
      "writer's lock; `lock.shared` is the readers'.",
      mutex_methods, shared_mutex_getset);
 TYPE(shared_view, "deadbolt.SharedView", "What `SharedMutex.shared` is: the lock for a reader.",
-     shared_view_methods, lock_getset);
+     shared_view_methods, shared_view_getset);
 TYPE(condition, "deadbolt.Condition",
      "A condition variable in a region, from region.condition(name, lock). Shaped as\n"
      "threading.Condition.",

@@ -416,11 +416,13 @@ static PyMethodDef region_methods[] = {
      "A memoryview of `size` bytes that have this name in every process; zero at first. Another\n"
      "language knows them as the object of this name, size and alignment."},
     {"mutex", WITH_KEYWORDS(make_mutex), METH_VARARGS | METH_KEYWORDS,
-     "mutex(name, recover=None)\n--\n\n"
-     "The Mutex of this name, made where there is none. An int is an offset in the data."},
+     "mutex(name, recover=None, data=0)\n--\n\n"
+     "The Mutex of this name, made where there is none. An int is an offset in the region's\n"
+     "data. With `data` it has as many bytes behind it, mutex.data: what C and C++ have as a\n"
+     "struct of a mutex and that, and Rust as Mutex<T>."},
     {"shared_mutex", WITH_KEYWORDS(make_shared_mutex), METH_VARARGS | METH_KEYWORDS,
-     "shared_mutex(name, recover=None)\n--\n\n"
-     "The SharedMutex of this name, made where there is none. An int is an offset in the data."},
+     "shared_mutex(name, recover=None, data=0)\n--\n\n"
+     "The SharedMutex of this name, made where there is none; arguments as for mutex()."},
     {"condition", WITH_KEYWORDS(make_condition), METH_VARARGS | METH_KEYWORDS,
      "condition(name, lock)\n--\n\n"
      "The Condition of this name, made where there is none. `lock` is a Mutex of this region."},
