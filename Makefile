@@ -47,6 +47,7 @@ help:
 	@echo "make install     into PREFIX=/usr/local, from the release build"
 	@echo "make python      the Python package's wheel and sdist into build/python/dist; test-python"
 	@echo "make rust        the Rust crates; test-rust: rustfmt, clippy and their tests"
+	@echo "make test-languages  one lock for Python, Rust, C and C++, each killed in turn"
 	@echo "make clean       remove build/"
 
 .PHONY: demo
@@ -229,6 +230,13 @@ test-rust: packages-rust_test library
 	$(cargo) fmt --check
 	$(cargo) clippy --all-targets -- -D warnings
 	$(subst CARGO_TARGET_DIR,timeout 600 env CARGO_TARGET_DIR,$(cargo)) test --quiet
+
+# docs/languages.md's four programs share a lock, and each is killed with each waiting.
+.PHONY: test-languages
+test-languages: packages-rust packages-python library python
+	PATH="/usr/bin:$$PATH" PYTHONPATH=build/python/site \
+	  PKG_CONFIG_PATH=$(CURDIR)/build/library/$(library_directory)/pkgconfig \
+	  timeout 600 $(PYTHON) tests/languages/run.py docs/languages.md build/languages
 
 packages = tool test bench lint guest python python_test rust rust_test
 .PHONY: $(packages:%=packages-%)
