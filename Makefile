@@ -21,6 +21,8 @@ python_packages := $(tool_packages) pkg-config python3-dev python3-setuptools py
 python_test_packages := $(python_packages) python3-pytest python3-numpy
 rust_packages := $(tool_packages) pkg-config rustc cargo
 rust_test_packages := $(rust_packages) rust-clippy rustfmt
+deb_packages := $(tool_packages) clang bpftool libbpf-dev pkg-config python3-dev python3-setuptools \
+  python3-wheel dpkg-dev debhelper dh-python fakeroot lintian git
 lint_packages := $(test_packages) clang-format clang-tidy shellcheck git
 
 require := scripts/require_packages.sh
@@ -47,6 +49,9 @@ help:
 	@echo "make install     into PREFIX=/usr/local, from the release build"
 	@echo "make python      the Python package's wheel and sdist into build/python/dist; test-python"
 	@echo "make rust        the Rust crates; test-rust: rustfmt, clippy and their tests"
+	@echo "make deb         the Debian packages into build/deb; test-deb: in chroots of Debian 12 and 13"
+	@echo "make sbom        what the built files are made of, as SPDX, into build/sbom.spdx.json"
+	@echo "make test-reproducible  packages and wheel twice, the same bytes"
 	@echo "make test-languages  one lock for Python, Rust, C and C++, each killed in turn"
 	@echo "make clean       remove build/"
 
@@ -159,6 +164,7 @@ lint: lint-text build/lint/build.ninja
 lint-text: | packages-lint
 	scripts/check_format.sh
 	scripts/check_scripts.sh
+	scripts/check_version.sh
 
 .PHONY: build-dev build-musl build-asan-ubsan build-tsan
 build-dev build-musl build-asan-ubsan build-tsan: build-%: build/%/build.ninja
@@ -238,7 +244,23 @@ test-languages: packages-rust packages-python library python
 	  PKG_CONFIG_PATH=$(CURDIR)/build/library/$(library_directory)/pkgconfig \
 	  timeout 600 $(PYTHON) tests/languages/run.py docs/languages.md build/languages
 
-packages = tool test bench lint guest python python_test rust rust_test
+DEB_SUITES ?= bookworm trixie
+.PHONY: deb test-deb test-reproducible sbom
+deb: packages-deb
+	scripts/build_deb.sh build/deb
+
+test-deb:
+	for suite in $(DEB_SUITES); do scripts/test_deb.sh $$suite || exit 1; done
+
+test-reproducible: packages-deb packages-python
+	scripts/test_reproducible.sh build/reproducible
+
+sbom: library
+	@cmake --build build/release --parallel $(JOBS) --target deadbolt
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) scripts/sbom.py build/release/src/cli/deadbolt \
+	  build/library/$(library_directory)/libdeadbolt.so.*.*.* >build/sbom.spdx.json
+
+packages = tool test bench lint guest python python_test rust rust_test deb
 .PHONY: $(packages:%=packages-%)
 $(packages:%=packages-%): packages-%:
 	@$(require) $($*_packages)
