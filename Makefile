@@ -21,7 +21,7 @@ python_packages := $(tool_packages) pkg-config python3-dev python3-setuptools py
 python_test_packages := $(python_packages) python3-pytest python3-numpy
 rust_packages := $(tool_packages) pkg-config rustc cargo
 rust_test_packages := $(rust_packages) rust-clippy rustfmt
-deb_packages := $(tool_packages) clang bpftool libbpf-dev pkg-config python3-dev python3-setuptools \
+deb_packages := build-essential $(tool_packages) clang bpftool libbpf-dev pkg-config python3-dev python3-setuptools \
   python3-wheel dpkg-dev debhelper dh-python fakeroot lintian git
 lint_packages := $(test_packages) clang-format clang-tidy shellcheck git
 

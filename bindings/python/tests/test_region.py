@@ -61,9 +61,9 @@ def test_named_memory_is_zero_aligned_and_the_same_everywhere(region):
     numbers[9] = -1
     assert region.memory("numbers", 80).cast("q")[9] == -1
     assert bytes(numbers) in bytes(region.data)
-    with pytest.raises(deadbolt.RegionError, match="another size"):
+    with pytest.raises(deadbolt.RegionError, match="other_kind"):
         region.memory("numbers", 88)
-    with pytest.raises(deadbolt.RegionError, match="no room"):
+    with pytest.raises(deadbolt.RegionError, match="no_room"):
         region.memory("more", 1 << 20)
     for name in ("", "x" * 40, "nul\0"):
         with pytest.raises(ValueError):

@@ -14,7 +14,6 @@
 typedef struct {
   PyObject_HEAD struct deadbolt_region handle;
   PyObject* path;   /* absolute; None: anonymous */
-  uint64_t serial;  /* never the same twice in a process */
   atomic_long pins; /* buffers and calls that need the mapping; -1: closed */
 } region_object;
 
@@ -44,10 +43,8 @@ extern PyType_Spec region_spec, mutex_spec, shared_mutex_spec, shared_view_spec,
 bool region_pin(region_object* region);
 void region_unpin(region_object* region);
 
-/* Makes the calling thread a member. False, with an exception set. */
-bool region_attach(region_object* region);
-/* Counts fork()s: a child's threads are no members. */
-void region_note_fork(void);
+/* Sets AttachError: why the calling thread could not become a member. */
+void set_attach_error(enum deadbolt_attach_status status);
 
 /* The place of a lock of this name (str) or at this offset (int). `first` initialises it
  * where it is new, and may be NULL. NULL with an exception set. */

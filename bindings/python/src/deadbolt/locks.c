@@ -114,8 +114,10 @@ static bool wait_for_lock(lock_object* self, int64_t deadline, enum deadbolt_loc
   for (;;) {
     const int64_t end = end_of_piece(deadline);
     const struct timespec time = time_of(end);
-    Py_BEGIN_ALLOW_THREADS* status = operations->acquire_until(self->place, self->count, &time);
-    Py_END_ALLOW_THREADS if (*status != DEADBOLT_TIMED_OUT) return true;
+    Py_BEGIN_ALLOW_THREADS
+      *status = operations->acquire_until(self->place, self->count, &time);
+    Py_END_ALLOW_THREADS
+    if (*status != DEADBOLT_TIMED_OUT) return true;
     if (PyErr_CheckSignals() != 0) return false;
     if (end == deadline) return true;
   }
@@ -179,6 +181,9 @@ static int settle(lock_object* self, enum deadbolt_lock_status status) {
   case DEADBOLT_DEADLOCK:
     raise_lock_error(deadlock_class, "the calling thread holds this lock already", self);
     return -1;
+  case DEADBOLT_CANNOT_ATTACH:
+    set_attach_error(deadbolt_last_attach_failure(NULL));
+    return -1;
   default:
     raise_lock_error(lock_error_class, deadbolt_lock_status_name(status), self);
     return -1;
@@ -191,12 +196,10 @@ static int settle(lock_object* self, enum deadbolt_lock_status status) {
 static int acquire(lock_object* self, bool blocking, int64_t deadline) {
   if (!region_pin(self->region)) return -1;
   int result = -1;
-  if (region_attach(self->region)) {
-    enum deadbolt_lock_status status =
-        operations_of_kind[self->kind].try_acquire(self->place, self->count);
-    if (status != DEADBOLT_BUSY || !blocking || wait_for_lock(self, deadline, &status))
-      result = settle(self, status);
-  }
+  enum deadbolt_lock_status status =
+      operations_of_kind[self->kind].try_acquire(self->place, self->count);
+  if (status != DEADBOLT_BUSY || !blocking || wait_for_lock(self, deadline, &status))
+    result = settle(self, status);
   region_unpin(self->region);
   return result;
 }
@@ -288,9 +291,11 @@ static int condition_wait_once(lock_object* self, int64_t deadline) {
   const int64_t end = end_of_piece(deadline);
   const struct timespec time = time_of(end);
   enum deadbolt_wait_status status;
-  Py_BEGIN_ALLOW_THREADS status =
-      deadbolt_condition_variable_wait_until(self->place, mutex->place, CLOCK_MONOTONIC, &time);
-  Py_END_ALLOW_THREADS switch (status) {
+  Py_BEGIN_ALLOW_THREADS
+    status =
+        deadbolt_condition_variable_wait_until(self->place, mutex->place, CLOCK_MONOTONIC, &time);
+  Py_END_ALLOW_THREADS
+  switch (status) {
   case DEADBOLT_AWAKE:
     return PyErr_CheckSignals() != 0 ? -1 : 1;
   case DEADBOLT_WAIT_TIMED_OUT:

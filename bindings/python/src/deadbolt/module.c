@@ -2,8 +2,6 @@
 /* The module: its exceptions, and its types by name. */
 #include "core.h"
 
-#include <pthread.h>
-
 PyObject *error_class, *region_error_class, *lock_error_class, *owner_died_class,
     *not_recoverable_class, *deadlock_class, *not_owner_class, *attach_error_class;
 
@@ -70,10 +68,6 @@ PyMODINIT_FUNC PyInit__deadbolt(void) {
     if (*types[i].type == NULL ||
         PyModule_AddObjectRef(module, types[i].name, (PyObject*)*types[i].type) != 0)
       goto failed;
-  }
-  if (pthread_atfork(NULL, NULL, region_note_fork) != 0) {
-    PyErr_NoMemory();
-    goto failed;
   }
   return module;
 failed:

@@ -7,19 +7,6 @@
 
 PyTypeObject* region_type;
 
-static atomic_uint forks;
-static _Atomic uint64_t last_serial;
-
-/* The region of which this thread was last seen to be a member, and in which process. */
-static _Thread_local struct {
-  uint64_t serial;
-  unsigned forks;
-} member_of;
-
-void region_note_fork(void) {
-  atomic_fetch_add_explicit(&forks, 1, memory_order_relaxed);
-}
-
 /* ---- keeping it mapped ---- */
 
 bool region_pin(region_object* region) {
@@ -35,20 +22,6 @@ bool region_pin(region_object* region) {
 
 void region_unpin(region_object* region) {
   atomic_fetch_sub_explicit(&region->pins, 1, memory_order_release);
-}
-
-bool region_attach(region_object* region) {
-  const unsigned epoch = atomic_load_explicit(&forks, memory_order_relaxed);
-  if (member_of.serial == region->serial && member_of.forks == epoch) return true;
-  const enum deadbolt_attach_status status = deadbolt_region_attach(&region->handle);
-  if (status != DEADBOLT_ATTACHED) {
-    PyErr_Format(attach_error_class, "the thread cannot become a member of the region: %s",
-                 deadbolt_attach_status_name(status));
-    return false;
-  }
-  member_of.serial = region->serial;
-  member_of.forks = epoch;
-  return true;
 }
 
 /* ---- opening and closing ---- */
@@ -93,27 +66,28 @@ static PyObject* make_region(PyTypeObject* type, enum opening how, const char* t
   region_object* self = (region_object*)PyType_GenericAlloc(type, 0);
   if (self == NULL) return NULL;
   self->handle = (struct deadbolt_region)DEADBOLT_REGION_INIT;
-  self->serial = atomic_fetch_add(&last_serial, 1) + 1;
   const struct deadbolt_region_options options = {(size_t)size, members, mode};
   enum deadbolt_region_status status = DEADBOLT_REGION_CLOSED;
-  Py_BEGIN_ALLOW_THREADS switch (how) {
-  case OPEN:
-    status = deadbolt_region_open(&self->handle, text);
-    break;
-  case CREATE:
-    status = deadbolt_region_create(&self->handle, text, &options);
-    break;
-  case OPEN_OR_CREATE:
-    status = deadbolt_region_open_or_create(&self->handle, text, &options);
-    break;
-  case ANONYMOUS:
-    status = deadbolt_region_create_anonymous(&self->handle, text, &options);
-    break;
-  case DESCRIPTOR:
-    status = deadbolt_region_open_descriptor(&self->handle, descriptor);
-    break;
-  }
-  Py_END_ALLOW_THREADS if (status != DEADBOLT_REGION_OPEN) {
+  Py_BEGIN_ALLOW_THREADS
+    switch (how) {
+    case OPEN:
+      status = deadbolt_region_open(&self->handle, text);
+      break;
+    case CREATE:
+      status = deadbolt_region_create(&self->handle, text, &options);
+      break;
+    case OPEN_OR_CREATE:
+      status = deadbolt_region_open_or_create(&self->handle, text, &options);
+      break;
+    case ANONYMOUS:
+      status = deadbolt_region_create_anonymous(&self->handle, text, &options);
+      break;
+    case DESCRIPTOR:
+      status = deadbolt_region_open_descriptor(&self->handle, descriptor);
+      break;
+    }
+  Py_END_ALLOW_THREADS
+  if (status != DEADBOLT_REGION_OPEN) {
     set_region_error(&self->handle, path);
     atomic_store(&self->pins, -1);
     Py_DECREF(self);
@@ -204,14 +178,14 @@ static PyObject* region_close(PyObject* object, PyObject* Py_UNUSED(unused)) {
                  "cannot close the region: %ld memoryviews or waiting threads use it", pins);
     return NULL;
   }
-  member_of.serial = 0;
   bool unmapped;
-  Py_BEGIN_ALLOW_THREADS unmapped = deadbolt_region_close(&self->handle);
-  Py_END_ALLOW_THREADS if (!unmapped &&
-                           PyErr_WarnEx(
-                               PyExc_ResourceWarning,
-                               "a thread was in an unlock for a second: the region stays mapped",
-                               1) < 0) return NULL;
+  Py_BEGIN_ALLOW_THREADS
+    unmapped = deadbolt_region_close(&self->handle);
+  Py_END_ALLOW_THREADS
+  if (!unmapped &&
+      PyErr_WarnEx(PyExc_ResourceWarning,
+                   "a thread was in an unlock for a second: the region stays mapped", 1) < 0)
+    return NULL;
   Py_RETURN_NONE;
 }
 
@@ -235,18 +209,24 @@ static PyObject* region_exit(PyObject* object, PyObject* Py_UNUSED(arguments)) {
 
 /* ---- membership ---- */
 
+void set_attach_error(enum deadbolt_attach_status status) {
+  PyErr_Format(attach_error_class, "the thread cannot become a member of the region: %s",
+               deadbolt_attach_status_name(status));
+}
+
 static PyObject* region_attach_method(PyObject* object, PyObject* Py_UNUSED(unused)) {
   region_object* self = (region_object*)object;
   if (!region_pin(self)) return NULL;
-  const bool attached = region_attach(self);
+  const enum deadbolt_attach_status status = deadbolt_region_attach(&self->handle);
   region_unpin(self);
-  return attached ? Py_NewRef(Py_None) : NULL;
+  if (status == DEADBOLT_ATTACHED) Py_RETURN_NONE;
+  set_attach_error(status);
+  return NULL;
 }
 
 static PyObject* region_detach_method(PyObject* object, PyObject* Py_UNUSED(unused)) {
   region_object* self = (region_object*)object;
   if (!region_pin(self)) return NULL;
-  member_of.serial = 0;
   const bool detached = deadbolt_region_detach(&self->handle);
   region_unpin(self);
   return PyBool_FromLong(detached);
@@ -266,6 +246,14 @@ static void* place_at(region_object* self, PyObject* name, size_t size, size_t a
   return (char*)deadbolt_region_data(&self->handle) + offset;
 }
 
+static void set_construct_error(enum deadbolt_construct_status status, const char* name) {
+  if (status == DEADBOLT_CONSTRUCT_CANNOT_ATTACH) {
+    set_attach_error(deadbolt_last_attach_failure(NULL));
+  } else {
+    PyErr_Format(region_error_class, "%s: '%s'", deadbolt_construct_status_name(status), name);
+  }
+}
+
 void* region_place(region_object* self, PyObject* name, size_t size, size_t alignment,
                    enum deadbolt_object_kind kind, void (*first)(void* place, size_t size)) {
   if (PyLong_Check(name)) return place_at(self, name, size, alignment);
@@ -276,18 +264,20 @@ void* region_place(region_object* self, PyObject* name, size_t size, size_t alig
     PyErr_SetString(PyExc_ValueError, "a name has 1 to 39 bytes of UTF-8, none of them zero");
     return NULL;
   }
-  if (!region_attach(self)) return NULL;
   bool fresh = false;
   void* place;
+  enum deadbolt_construct_status status;
   /* Waits while another process makes an object. */
-  Py_BEGIN_ALLOW_THREADS place =
-      deadbolt_region_find_or_begin_construct(&self->handle, text, size, alignment, kind, &fresh);
-  if (fresh) {
-    if (first != NULL) first(place, size);
-    deadbolt_region_end_construct(&self->handle, text, true);
-  }
-  Py_END_ALLOW_THREADS if (place == NULL) PyErr_Format(
-      region_error_class, "no room for '%s', or an object of that name has another size", text);
+  Py_BEGIN_ALLOW_THREADS
+    place =
+        deadbolt_region_find_or_begin_construct(&self->handle, text, size, alignment, kind, &fresh);
+    status = deadbolt_last_construct_status();
+    if (fresh) {
+      if (first != NULL) first(place, size);
+      deadbolt_region_end_construct(&self->handle, text, true);
+    }
+  Py_END_ALLOW_THREADS
+  if (place == NULL) set_construct_error(status, text);
   return place;
 }
 
