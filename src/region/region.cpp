@@ -97,9 +97,9 @@ region_status map_new(process_state& process, open_region& unused, base::descrip
   return region_status::open;
 }
 
-// Takes both descriptors over.
-region map_file(base::descriptor& file, int own_description, const fixed_header& header) noexcept {
-  base::descriptor own{own_description};
+// Takes the descriptors over. Without an own description it opens one, by the path if it must.
+region map_file(base::descriptor& file, base::descriptor& own, const char* path,
+                const fixed_header& header) noexcept {
   process_state* process = this_process();
   if (process == nullptr) return refused(region_status::system_error, ENOMEM);
   base::signals_blocked blocked;
@@ -116,6 +116,9 @@ region map_file(base::descriptor& file, int own_description, const fixed_header&
     }
   }
   if (unused == nullptr) return refused(region_status::too_many);
+  // With the process lock held, so that no fork leaves the description to a child as well: its
+  // lock would outlive this process.
+  if (!own) own = base::descriptor{second_description(file.get(), path)};
   int error = 0;
   const region_status status = map_new(*process, *unused, file, own.release(), header, error);
   return status == region_status::open ? region_access::make(unused, status, 0)
@@ -125,18 +128,18 @@ region map_file(base::descriptor& file, int own_description, const fixed_header&
 region finish(const file_outcome& made, const char* path, const fixed_header& header) noexcept {
   if (made.status != region_status::open) return refused(made.status, made.error);
   base::descriptor file{made.descriptor};
-  return map_file(file, second_description(file.get(), path), header);
+  base::descriptor own;
+  return map_file(file, own, path, header);
 }
 
 // Takes both descriptors over.
-region open_file(int descriptor, int own_description) noexcept {
+region open_file(int descriptor, base::descriptor& own, const char* path) noexcept {
   base::descriptor file{descriptor};
-  base::descriptor own{own_description};
   fixed_header header;
   int error = 0;
   const region_status status = judge_file(file.get(), header, error);
   if (status != region_status::open) return refused(status, error);
-  return map_file(file, own.release(), header);
+  return map_file(file, own, path, header);
 }
 
 // Whether another process is about to give the file's name to another file.
@@ -155,7 +158,8 @@ region open_path(const char* path, bool checks_owner) noexcept {
       return refused(region_status::untrusted_owner);
     }
     const base::file_identity identity = identity_of(descriptor);
-    region opened = open_file(descriptor, second_description(descriptor, path));
+    base::descriptor own;
+    region opened = open_file(descriptor, own, path);
     if (opened.status() != region_status::open) return opened;
     // order: the membership lock was taken; from here on no process replaces the file. If one
     // did before, the name leads to another file by now, or soon.
@@ -268,8 +272,7 @@ region region::open_descriptor(int descriptor, int own_description) noexcept {
   int mapped = base::open_file(base::descriptor_path{descriptor}.get(), O_RDWR | O_NOCTTY);
   if (mapped < 0) mapped = base::duplicate(descriptor);
   if (mapped < 0) return regions::refused(region_status::system_error, -mapped);
-  const int second = own.get() >= 0 ? own.release() : regions::second_description(mapped, nullptr);
-  return regions::open_file(mapped, second);
+  return regions::open_file(mapped, own, nullptr);
 }
 
 int region::new_descriptor() const noexcept {

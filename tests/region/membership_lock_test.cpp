@@ -6,10 +6,14 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <fcntl.h>
+#include <memory>
 #include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <thread>
+#include <vector>
 
 namespace deadbolt::testing {
 namespace {
@@ -101,6 +105,47 @@ TEST_F(region_membership_lock, fork_opens_no_file_that_has_the_number_of_a_lost_
             }),
             exited(0));
   unlink(other.c_str());
+}
+
+// Of the descriptors of the calling process, how many hold a lock by their description.
+int descriptors_with_locks() {
+  int count = 0;
+  for (int number = 0; number < 256; ++number) {
+    const std::string info = "/proc/self/fdinfo/" + std::to_string(number);
+    const base::descriptor file{base::open_file(info.c_str(), O_RDONLY)};
+    char text[4096] = {};
+    if (file && read(file.get(), text, sizeof text - 1) > 0 &&
+        std::strstr(text, "OFDLCK") != nullptr) {
+      ++count;
+    }
+  }
+  return count;
+}
+
+TEST_F(region_membership_lock, child_of_a_fork_during_an_open_does_not_keep_its_parents_lock) {
+  region::create(path.c_str(), small).close();
+  region_of<board> report;
+  EXPECT_EQ(run_in_child([&] {
+              std::atomic<bool> over{false};
+              std::thread opener{[&] {
+                while (!over) {
+                  region own = region::open(path.c_str());
+                  CHILD_EXPECT(static_cast<bool>(own));
+                }
+              }};
+              std::vector<std::unique_ptr<child_process>> children;
+              for (int i = 0; i < 40; ++i) {
+                children.push_back(std::make_unique<child_process>([&] {
+                  report->end.pass("the last open");
+                  CHILD_EXPECT(descriptors_with_locks() == 0);
+                }));
+              }
+              over = true;
+              opener.join();
+              report->end.open();
+              for (const auto& child : children) CHILD_EXPECT(child->wait() == exited(0));
+            }),
+            exited(0));
 }
 
 } // namespace
