@@ -2,6 +2,7 @@
 // Handles, and the mappings behind them.
 #include <deadbolt/region.hpp>
 
+#include <base/random.hpp>
 #include <base/signals.hpp>
 #include <errno.h>
 #include <region/file.hpp>
@@ -123,6 +124,17 @@ region map_file(base::descriptor& file, base::descriptor& own, const char* path,
   const region_status status = map_new(*process, *unused, file, own.release(), header, error);
   return status == region_status::open ? region_access::make(unused, status, 0)
                                        : refused(status, error);
+}
+
+// Whether two descriptors of a file are of different open file descriptions: then each sees the
+// other's locks.
+bool have_own_descriptions(int one, int other) noexcept {
+  const auto byte = static_cast<std::int64_t>(
+      2 * first_lock_byte | (base::random_number() & (first_lock_byte - 1)));
+  if (base::try_lock_byte(one, byte) != 0) return false;
+  const bool seen = base::look_for_lock(other, byte, 1) == base::lock_state::held;
+  base::unlock_byte(one, byte);
+  return seen;
 }
 
 region finish(const file_outcome& made, const char* path, const fixed_header& header) noexcept {
@@ -268,6 +280,9 @@ region region::open_or_replace(const char* path, const region_options& options) 
 region region::open_descriptor(int descriptor, int own_description) noexcept {
   base::descriptor own{base::above_standard(own_description)};
   if (descriptor < 0) return regions::refused(region_status::system_error, EBADF);
+  // A membership lock of a description that other processes look by would be invisible to them:
+  // they would take this process for dead.
+  if (own && !regions::have_own_descriptions(own.get(), descriptor)) own.reset();
   // By a description of the library's own, if one can be had.
   int mapped = base::open_file(base::descriptor_path{descriptor}.get(), O_RDWR | O_NOCTTY);
   if (mapped < 0) mapped = base::duplicate(descriptor);

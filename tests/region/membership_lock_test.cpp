@@ -148,5 +148,29 @@ TEST_F(region_membership_lock, child_of_a_fork_during_an_open_does_not_keep_its_
             exited(0));
 }
 
+// A description that other processes have too: their looks would not see a lock of their own
+// description, and take this process for dead.
+TEST_F(region_membership_lock, description_that_is_shared_is_not_locked) {
+  region shared = region::create_anonymous("deadbolt-test", small);
+  board& data = *shared.at<board>(0);
+  const int twice = dup(shared.descriptor());
+  child_process owner{[&] {
+    const int received = dup(shared.descriptor());
+    CHILD_EXPECT(shared.close());
+    region own = region::open_descriptor(received, twice);
+    CHILD_EXPECT(own.status() == region_status::open);
+    board& mine = *own.at<board>(0);
+    CHILD_EXPECT(name(mine.lock.lock()) == "acquired");
+    mine.held.open();
+    mine.end.pass("the look");
+    CHILD_EXPECT(name(mine.lock.unlock()) == "released");
+  }};
+  close(twice);
+  data.held.pass("the owner");
+  EXPECT_EQ(name(data.lock.try_lock()), "busy");
+  data.end.open();
+  EXPECT_EQ(owner.wait(), exited(0));
+}
+
 } // namespace
 } // namespace deadbolt::testing
