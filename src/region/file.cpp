@@ -240,8 +240,10 @@ file_outcome create_file(const char* path, const region_options& options, bool r
   if (!directory_of(path, directory)) return failed(ENAMETOOLONG);
   char temporary[PATH_MAX];
   temporary[0] = 0;
-  // Nobody else may open it before it is complete.
-  int descriptor = base::open_file(directory, O_TMPFILE | O_RDWR, 0600);
+  // Nobody else may open it before it is complete. A file without a name gets one by /proc.
+  int descriptor = access("/proc/thread-self/fd", X_OK) == 0
+                       ? base::open_file(directory, O_TMPFILE | O_RDWR, 0600)
+                       : -EOPNOTSUPP;
   if (descriptor == -EOPNOTSUPP || descriptor == -EISDIR || descriptor == -EINVAL) {
     if (!temporary_name(path, temporary)) return failed(ENAMETOOLONG);
     descriptor = base::open_file(temporary, O_RDWR | O_CREAT | O_EXCL, 0600);

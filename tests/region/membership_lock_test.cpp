@@ -172,5 +172,17 @@ TEST_F(region_membership_lock, description_that_is_shared_is_not_locked) {
   EXPECT_EQ(owner.wait(), exited(0));
 }
 
+TEST_F(region_membership_lock, region_is_created_without_proc) {
+  if (geteuid() != 0) GTEST_SKIP() << "chroot needs root";
+  EXPECT_EQ(run_in_child([&] {
+              CHILD_EXPECT(chroot(directory.c_str()) == 0 && chdir("/") == 0);
+              region made = region::create("/region", small);
+              CHILD_EXPECT(made.status() == region_status::open);
+              CHILD_EXPECT(name(made.attach()) == "attached");
+              CHILD_EXPECT(regions::has_membership_lock(slot_at(made, 0).process));
+            }),
+            exited(0));
+}
+
 } // namespace
 } // namespace deadbolt::testing
