@@ -5,11 +5,13 @@
 #include <base/random.hpp>
 #include <base/signals.hpp>
 #include <errno.h>
+#include <limits.h>
 #include <region/file.hpp>
 #include <region/membership.hpp>
 #include <region/open_region.hpp>
 #include <region/process.hpp>
 #include <region/slots.hpp>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
 
@@ -213,7 +215,13 @@ bool is_unusable(int descriptor) noexcept {
 
 // Puts a new region in the place of a file that is unusable and that no process uses. `open`:
 // done, or there is nothing to replace any more.
-region replace_unusable(const char* path, const region_options& options) noexcept {
+region replace_unusable(const char* name, const region_options& options) noexcept {
+  // The file and not a symbolic link that leads to it: it may have other names.
+  char path[PATH_MAX];
+  if (realpath(name, path) == nullptr) {
+    return errno == ENOENT ? region_access::make(nullptr, region_status::open, 0)
+                           : refused(region_status::system_error, errno);
+  }
   base::descriptor old{base::open_file(path, O_RDWR | O_NOCTTY)};
   if (old.get() == -ENOENT) return region_access::make(nullptr, region_status::open, 0);
   if (old.get() < 0) return refused(region_status::system_error, -old.get());

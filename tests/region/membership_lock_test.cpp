@@ -184,5 +184,24 @@ TEST_F(region_membership_lock, region_is_created_without_proc) {
             exited(0));
 }
 
+void damage(const std::string& path) {
+  const base::descriptor file{base::open_file(path.c_str(), O_RDWR)};
+  const char wrong = 'x';
+  CHILD_EXPECT(pwrite(file.get(), &wrong, 1, 60) == 1);
+}
+
+// Else processes that use the one name and the other would be in different regions.
+TEST_F(region_membership_lock, replacing_through_a_symbolic_link_replaces_its_file) {
+  const std::string link = directory + "/link";
+  ASSERT_EQ(symlink("region", link.c_str()), 0);
+  region::create(path.c_str(), small).close();
+  damage(path);
+  const region made = region::open_or_replace(link.c_str(), small);
+  EXPECT_EQ(name(made.status()), "open");
+  EXPECT_TRUE(made.is_at(path.c_str()));
+  EXPECT_TRUE(made.is_at(link.c_str()));
+  unlink(link.c_str());
+}
+
 } // namespace
 } // namespace deadbolt::testing
