@@ -114,6 +114,11 @@ region map_file(base::descriptor& file, base::descriptor& own, const char* path,
       if (unused == nullptr) unused = &entry;
     } else if (entry.file.identity == identity) {
       // One mapping a file: a thread must not be two members of one region.
+      // The program may have closed the descriptor; then the new one may have its number.
+      if (file.get() == entry.file.descriptor || !base::names(entry.file.descriptor, identity)) {
+        // Other threads look by the descriptor without a lock: is_process_gone().
+        __atomic_store_n(&entry.file.descriptor, file.release(), __ATOMIC_RELAXED);
+      }
       ++entry.references;
       return region_access::make(&entry, region_status::open, 0);
     }

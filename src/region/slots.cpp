@@ -17,11 +17,12 @@ bool is_process_gone(const file_handle& file, process_id process) noexcept {
   const process_state* own = this_process();
   if (own == nullptr || process == own->id_in(file.identity)) return false;
   if (has_membership_lock(process)) {
-    // The descriptor is checked after the look: if its number went to another file, that file
-    // knows no such lock.
-    return base::look_for_lock(file.descriptor, static_cast<std::int64_t>(process), 1) ==
+    // Read once: an open in another thread replaces a lost descriptor. It is checked after the
+    // look: if its number went to another file, that file knows no such lock.
+    const int descriptor = __atomic_load_n(&file.descriptor, __ATOMIC_RELAXED);
+    return base::look_for_lock(descriptor, static_cast<std::int64_t>(process), 1) ==
                base::lock_state::none &&
-           base::names(file.descriptor, file.identity);
+           base::names(descriptor, file.identity);
   }
   const std::uint64_t pid_namespace = own->own_pid_namespace() & 0x7fffffff;
   if ((process & named_by_pid) == 0 || pid_namespace == 0 ||

@@ -203,5 +203,20 @@ TEST_F(region_membership_lock, replacing_through_a_symbolic_link_replaces_its_fi
   unlink(link.c_str());
 }
 
+// A program that closed all its descriptors opens the region again to get its sight back.
+TEST_F(region_membership_lock, opening_again_replaces_a_lost_descriptor) {
+  EXPECT_EQ(run_in_child([&] {
+              region shared = region::create(path.c_str(), small);
+              close(shared.descriptor());
+              region again = region::open(path.c_str());
+              CHILD_EXPECT(again.data() == shared.data());
+              struct stat status {};
+              CHILD_EXPECT(fstat(again.descriptor(), &status) == 0);
+              again.close();
+              CHILD_EXPECT(fstat(shared.descriptor(), &status) == 0);
+            }),
+            exited(0));
+}
+
 } // namespace
 } // namespace deadbolt::testing
