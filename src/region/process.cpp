@@ -136,6 +136,22 @@ process_locked::~process_locked() {
   if (!entered_again_) give(&state_.lock);
 }
 
+void* keep_lock(base::descriptor& own, std::int64_t byte, int look) noexcept {
+  // Never touched: only its existence counts.
+  const auto length = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  void* page = mmap(nullptr, length, PROT_NONE, MAP_SHARED, own.get(), 0);
+  if (page == MAP_FAILED) return nullptr;
+  own.reset();
+  // On some file systems (overlayfs) a mapping does not keep the file open that was mapped but
+  // one of a layer below: the lock is gone by now.
+  if (madvise(page, length, MADV_DONTFORK) == 0 &&
+      base::look_for_lock(look, byte, 1) == base::lock_state::held) {
+    return page;
+  }
+  munmap(page, length);
+  return nullptr;
+}
+
 bool take_membership_lock(process_state& process, const file_handle& file, int description,
                           bool* alone) noexcept {
   base::descriptor own{description};
@@ -160,19 +176,8 @@ bool take_membership_lock(process_state& process, const file_handle& file, int d
         base::look_for_lock(own.get(), static_cast<std::int64_t>(first_lock_byte),
                             static_cast<std::int64_t>(first_lock_byte)) == base::lock_state::none;
   }
-  // Never touched: only its existence counts.
-  const auto length = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  void* page = mmap(nullptr, length, PROT_NONE, MAP_SHARED, own.get(), 0);
-  if (page == MAP_FAILED) return false;
-  own.reset();
-  // On some file systems (overlayfs) a mapping does not keep the file open that was mapped but
-  // one of a layer below: the lock is gone by now.
-  if (madvise(page, length, MADV_DONTFORK) != 0 ||
-      base::look_for_lock(file.descriptor, static_cast<std::int64_t>(byte), 1) !=
-          base::lock_state::held) {
-    munmap(page, length);
-    return false;
-  }
+  void* page = keep_lock(own, static_cast<std::int64_t>(byte), file.descriptor);
+  if (page == nullptr) return false;
   *unused = {file.identity, byte, page};
   return true;
 }

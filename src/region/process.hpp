@@ -4,6 +4,7 @@
 #ifndef DEADBOLT_REGION_PROCESS_HPP
 #define DEADBOLT_REGION_PROCESS_HPP
 
+#include <base/descriptor.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <region/open_region.hpp>
@@ -65,6 +66,11 @@ private:
   process_state& state_;
   bool entered_again_;
 };
+
+// Leaves a byte that `own` has locked to a mapping: a page, whose munmap() releases the lock;
+// nullptr if a lock cannot be kept so here. `look` is a descriptor of another description of the
+// file.
+void* keep_lock(base::descriptor& own, std::int64_t byte, int look) noexcept;
 
 // With the process lock held. Takes the process's membership lock of this file, if it has none
 // yet, by a description that it takes over. `alone`, if it is asked for: no other process has

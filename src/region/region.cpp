@@ -133,11 +133,16 @@ region map_file(base::descriptor& file, base::descriptor& own, const char* path,
                                        : refused(status, error);
 }
 
+// A byte that no process locks for longer than a moment.
+std::int64_t byte_for_a_trial() noexcept {
+  return static_cast<std::int64_t>(2 * first_lock_byte |
+                                   (base::random_number() & (first_lock_byte - 1)));
+}
+
 // Whether two descriptors of a file are of different open file descriptions: then each sees the
 // other's locks.
 bool have_own_descriptions(int one, int other) noexcept {
-  const auto byte = static_cast<std::int64_t>(
-      2 * first_lock_byte | (base::random_number() & (first_lock_byte - 1)));
+  const std::int64_t byte = byte_for_a_trial();
   if (base::try_lock_byte(one, byte) != 0) return false;
   const bool seen = base::look_for_lock(other, byte, 1) == base::lock_state::held;
   base::unlock_byte(one, byte);
@@ -218,6 +223,16 @@ bool is_unusable(int descriptor) noexcept {
   }
 }
 
+// Whether a process that uses the file can be seen by its membership lock.
+bool shows_its_users(int descriptor, const char* path) noexcept {
+  base::descriptor own{second_description(descriptor, path)};
+  const std::int64_t byte = byte_for_a_trial();
+  if (!own || base::try_lock_byte(own.get(), byte) != 0) return false;
+  void* page = keep_lock(own, byte, descriptor);
+  if (page != nullptr) munmap(page, static_cast<std::size_t>(sysconf(_SC_PAGESIZE)));
+  return page != nullptr;
+}
+
 // Puts a new region in the place of a file that is unusable and that no process uses. `open`:
 // done, or there is nothing to replace any more.
 region replace_unusable(const char* name, const region_options& options) noexcept {
@@ -238,7 +253,9 @@ region replace_unusable(const char* name, const region_options& options) noexcep
   }
   // order: the replacement lock was taken; a process that opens the file now takes its
   // membership lock first and then finds the replacement lock or another file under the name.
-  if (is_in_use(old.get())) return refused(region_status::in_use);
+  if (is_in_use(old.get()) || !shows_its_users(old.get(), path)) {
+    return refused(region_status::in_use);
+  }
   // Another process may have replaced it since it was judged.
   if (!leads_to(path, identity_of(old.get())) || !is_unusable(old.get())) {
     return region_access::make(nullptr, region_status::open, 0);

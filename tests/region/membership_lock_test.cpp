@@ -218,5 +218,21 @@ TEST_F(region_membership_lock, opening_again_replaces_a_lost_descriptor) {
             exited(0));
 }
 
+TEST_F(region_membership_lock, file_in_use_whose_users_cannot_be_seen_is_not_replaced) {
+  if (geteuid() != 0) GTEST_SKIP() << "a mount namespace needs root";
+  EXPECT_EQ(run_in_child([&] {
+              const std::string file = mount_overlay(directory) + "/region";
+              region shared = region::create(file.c_str(), small);
+              CHILD_EXPECT(shared.status() == region_status::open);
+              damage(file);
+              CHILD_EXPECT(run_in_child([&] {
+                             const region own = region::open_or_replace(file.c_str(), small);
+                             CHILD_EXPECT(own.status() == region_status::in_use);
+                           }) == exited(0));
+              CHILD_EXPECT(shared.is_at(file.c_str()));
+            }),
+            exited(0));
+}
+
 } // namespace
 } // namespace deadbolt::testing
