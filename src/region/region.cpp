@@ -80,22 +80,22 @@ region_status map_new(process_state& process, open_region& unused, base::descrip
   bool alone = false;
   take_membership_lock(process, unused.file, own_description, &alone);
   static_cast<void>(file.release());
-  // Nobody else uses the file: what its table says of processes with membership locks is
-  // of former users, of an earlier boot, or of the file that this one was copied from.
   const process_id own = process.id_in(unused.file.identity);
-  if (alone) {
-    const region_status home = compare_home(unused);
-    if (home != region_status::open && has_unprovable_members(unused)) {
-      unused.base.store(nullptr, std::memory_order_release);
-      munmap(base, length);
-      base::close_file(unused.file.descriptor);
-      drop_unused_membership_locks(process);
-      error = 0;
-      return home;
-    }
-    mark_dead_members(unused, own);
-    store_home(unused);
+  // If nobody else uses the file, what its table says of processes with membership locks is
+  // of former users, of an earlier boot, or of the file that this one was copied from.
+  const region_status home = compare_home(unused);
+  if (alone && home != region_status::open && has_unprovable_members(unused)) {
+    unused.base.store(nullptr, std::memory_order_release);
+    munmap(base, length);
+    base::close_file(unused.file.descriptor);
+    drop_unused_membership_locks(process);
+    error = 0;
+    return home;
   }
+  if (alone) mark_dead_members(unused, own);
+  // Of two openers at the same time neither is alone.
+  if (home != region_status::open) skip_generations(unused, own);
+  if (alone) store_home(unused);
   error = 0;
   return region_status::open;
 }

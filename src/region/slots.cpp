@@ -283,6 +283,21 @@ void mark_dead_members(open_region& region, process_id own) noexcept {
   }
 }
 
+void skip_generations(open_region& region, process_id own) noexcept {
+  // More than a slot goes through before its page is written back.
+  constexpr std::uint64_t skipped = std::uint64_t{1} << 20;
+  const std::uint32_t used = region.slots_used();
+  for (std::uint32_t number = 0; number < used; ++number) {
+    member_slot& slot = *region.slot(number);
+    slot_claim claim{region.file, own};
+    if (!claim.try_take(slot) || is_alive(word_of(slot)->load(std::memory_order_acquire))) continue;
+    const std::uint64_t generation = slot.generation.load(std::memory_order_relaxed);
+    if (generation < last_generation - skipped) {
+      slot.generation.store(generation + skipped, std::memory_order_release);
+    }
+  }
+}
+
 bool has_unprovable_members(const open_region& region) noexcept {
   const std::uint32_t used = region.slots_used();
   for (std::uint32_t number = 0; number < used; ++number) {

@@ -71,6 +71,11 @@ void show_as_free(open_region& region, std::uint32_t number) noexcept;
 // pass on at once.
 void mark_dead_members(open_region& region, process_id own) noexcept;
 
+// Gives every slot that nobody is in a generation far above all that it had. For a file that may
+// be of pages of different times (a power cut, a copy while it was used): a lock word can name a
+// generation that its slot's page has not seen yet, and must not name the next member there.
+void skip_generations(open_region& region, process_id own) noexcept;
+
 // Whether the table has members whose life cannot be told by a membership lock.
 bool has_unprovable_members(const open_region& region) noexcept;
 
