@@ -33,6 +33,11 @@ bool is_over(const detail::deadline* deadline) noexcept {
   return deadline != nullptr && base::now(deadline->realtime) >= deadline->nanoseconds;
 }
 
+void sleep_a_moment() noexcept {
+  const timespec time = base::to_timespec(1'000'000);
+  arch::raw_syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &time, nullptr);
+}
+
 bool sleep_on(const watched_word* words, unsigned count, std::int64_t until,
               const void* lock) noexcept {
   const auto slept = [](long result) {
@@ -57,10 +62,7 @@ bool sleep_on(const watched_word* words, unsigned count, std::int64_t until,
         .abort();
   }
   if (!slept(result)) {
-    // No futex at all: looks again soon.
-    constexpr std::int64_t short_sleep = 1'000'000;
-    const timespec time = base::to_timespec(short_sleep);
-    arch::raw_syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &time, nullptr);
+    sleep_a_moment();
     return base::now() >= until;
   }
   return result == -ETIMEDOUT;

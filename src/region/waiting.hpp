@@ -35,6 +35,9 @@ bool is_over(const detail::deadline* deadline) noexcept;
 bool sleep_on(const watched_word* words, unsigned count, std::int64_t until,
               const void* lock) noexcept;
 
+// Instead of a sleep on a futex, where the kernel refuses that.
+void sleep_a_moment() noexcept;
+
 // Acquires, by waiting until the deadline if there is one (nullptr: no limit). Makes the
 // calling thread a member first if it is none. `waiting` is a mutex's; nullptr where the word
 // is never plain. `spins`: see base::spinner.

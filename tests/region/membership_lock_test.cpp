@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Where a membership lock could end before its process, or outlive it.
+#include <deadbolt/condition_variable.hpp>
 #include <region_support.hpp>
+#include <seccomp_filter.hpp>
 
 #include <base/file.hpp>
 
@@ -258,6 +260,32 @@ TEST_F(region_membership_lock, adopted_file_gives_no_lock_to_a_member_that_never
   ASSERT_EQ(name(adopted.attach()), "attached");
   EXPECT_EQ(name(adopted.at<board>(0)->lock.try_lock()), "owner_died");
   unlink(copy.c_str());
+}
+
+TEST_F(region_membership_lock, condition_variable_waits_where_a_sandbox_refuses_futexes) {
+  struct condition {
+    deadbolt::mutex lock;
+    deadbolt::condition_variable changed;
+    gate waits;
+    bool done;
+  };
+  region_of<condition> shared;
+  child_process waiter{[&] {
+    CHILD_EXPECT(name(shared->lock.lock()) == "acquired");
+    CHILD_EXPECT(refuse_system_call(SYS_futex, SECCOMP_RET_ERRNO | EACCES));
+    shared->waits.open();
+    while (!shared->done) {
+      const wait_status status = shared->changed.wait(shared->lock).status();
+      CHILD_EXPECT(status == wait_status::awake);
+    }
+    CHILD_EXPECT(name(shared->lock.unlock()) == "released");
+  }};
+  shared->waits.pass("the waiter");
+  ASSERT_EQ(name(shared->lock.lock()), "acquired");
+  shared->done = true;
+  ASSERT_EQ(name(shared->lock.unlock()), "released");
+  shared->changed.notify_all();
+  EXPECT_EQ(waiter.wait(), exited(0));
 }
 
 } // namespace
