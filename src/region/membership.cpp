@@ -13,6 +13,7 @@
 #include <base/signals.hpp>
 #include <errno.h>
 #include <limits.h>
+#include <optional>
 #include <pthread.h>
 #include <region/process.hpp>
 #include <region/slots.hpp>
@@ -247,13 +248,15 @@ void publish(open_region& region, const page_pair& pages, const taken_slot& take
   record.process = own;
   record.slot_number = taken.number;
   record.tid = tid;
-  add_to_process(process, record);
   add_to_thread(record);
   enter_region(record, region);
 }
 
 // The process closed the region while this thread was a member, and has opened it again.
-bool come_back(open_region& region) noexcept {
+bool come_back(process_state& process, open_region& region) noexcept {
+  if (this_thread.first == nullptr) return false;
+  process_locked locked{process};
+  if (region.base.load(std::memory_order_relaxed) == nullptr) return false;
   for (attachment* own = this_thread.first; own != nullptr; own = own->next_of_thread) {
     if (own->current_region() != &closed_region || own->file != region.file.identity) continue;
     const std::atomic<std::uint32_t>* word =
@@ -267,29 +270,42 @@ bool come_back(open_region& region) noexcept {
 
 attach_status become_member(open_region& region, process_state& process, robust_list_head* head,
                             int& error) noexcept {
-  ensure_membership_lock(process, region);
-  watch_thread_exit();
+  // What changes the process's mappings is done without the process lock: it may wait for a
+  // thousand threads that do the same.
   const page_pair pages = page_pair::map();
   if (!pages.is_mapped()) {
     error = ENOMEM;
     return attach_status::system_error;
   }
-  const process_id own = process.id_in(region.file.identity);
-  slot_claim claim{region.file, own};
   taken_slot taken{};
-  attach_status status = take_slot(region, claim, taken, error);
-  if (status == attach_status::attached) {
-    if (pages.show_slot(region, taken.number)) {
-      publish(region, pages, taken, head, process, own);
-      return status; // the claim goes last
+  process_id own = no_process;
+  attach_status status = attach_status::not_open;
+  std::optional<slot_claim> claim;
+  {
+    process_locked locked{process};
+    if (region.base.load(std::memory_order_relaxed) != nullptr) {
+      if (process.attachment_count >= process.reap_at) reap(process);
+      ensure_membership_lock(process, region);
+      watch_thread_exit();
+      own = process.id_in(region.file.identity);
+      claim.emplace(region.file, own);
+      status = take_slot(region, *claim, taken, error);
     }
+  }
+  if (status == attach_status::attached && !pages.show_slot(region, taken.number)) {
     error = errno;
     status = attach_status::system_error;
     free_slot(*region.slot(taken.number));
     show_as_free(region, taken.number);
   }
-  pages.unmap();
-  return status;
+  if (status != attach_status::attached) {
+    pages.unmap();
+    return status;
+  }
+  publish(region, pages, taken, head, process, own);
+  process_locked locked{process};
+  add_to_process(process, *pages.record());
+  return status; // the claim goes last
 }
 
 } // namespace
@@ -341,14 +357,8 @@ attach_status attach_thread(open_region& region, int& error) noexcept {
     error = ENOMEM;
   } else if (status = find_list(head); status == attach_status::attached) {
     base::signals_blocked blocked;
-    process_locked locked{*process};
-    if (attachment_to(region) == nullptr) {
-      if (region.base.load(std::memory_order_relaxed) == nullptr) {
-        status = attach_status::not_open;
-      } else if (!come_back(region)) {
-        if (process->attachment_count >= process->reap_at) reap(*process);
-        status = become_member(region, *process, head, error);
-      }
+    if (attachment_to(region) == nullptr && !come_back(*process, region)) {
+      status = become_member(region, *process, head, error);
     }
   }
   failure = {status, error};
@@ -359,11 +369,11 @@ attach_status attach_thread(open_region& region, int& error) noexcept {
 
 namespace {
 
-bool detach_locked(process_state& process, attachment& own, const file_handle& file) noexcept {
+bool end_membership(process_state& process, attachment& own, const file_handle& file) noexcept {
   if (own.head->list_op_pending != nullptr) return false;
   slot_claim claim{file, own.process};
   member_slot& slot = *own.slot;
-  // Another process holds the claim of a live slot for a moment at most, unless it is stopped.
+  // Another thread holds the claim of a live slot for a moment at most, unless it is stopped.
   for (int left = most_looks_at_a_claim; !claim.try_take(slot); --left) {
     if (left == 0) return false;
     sched_yield();
@@ -380,32 +390,30 @@ bool detach_locked(process_state& process, attachment& own, const file_handle& f
   base::unlink(own.head, pages.node(), pages.node());
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   remove_from_thread(own);
-  remove_from_process(process, own);
   if (intact) {
     // Locks that are still held are abandoned: their waiters look again.
     base::futex_wake(reinterpret_cast<const std::uint32_t*>(word), INT_MAX);
     free_slot(slot);
-    open_region* region = own.current_region();
-    if (region != &closed_region) show_as_free(*region, own.slot_number);
   }
   claim.give_back(); // while the slot is mapped
+  {
+    process_locked locked{process};
+    open_region* region = own.current_region();
+    if (intact && region != &closed_region) show_as_free(*region, own.slot_number);
+    remove_from_process(process, own);
+  }
   pages.unmap();
   return true;
 }
 
 } // namespace
 
-bool detach_locked(process_state& process, open_region& region) noexcept {
-  attachment* own = attachment_to(region);
-  return own != nullptr && detach_locked(process, *own, region.file);
-}
-
 bool detach_thread(open_region& region) noexcept {
   process_state* process = this_process();
   if (process == nullptr) return false;
   base::signals_blocked blocked;
-  process_locked locked{*process};
-  return detach_locked(*process, region);
+  attachment* own = attachment_to(region);
+  return own != nullptr && end_membership(*process, *own, region.file);
 }
 
 void forget_after_fork() noexcept {
@@ -420,15 +428,19 @@ void detach_at_exit() noexcept {
   process_state* process = this_process();
   if (process == nullptr) return;
   base::signals_blocked blocked;
-  process_locked locked{*process};
   drop_wiped_attachments();
   for (attachment* own = this_thread.first; own != nullptr;) {
     attachment* next = own->next_of_thread;
+    file_handle file{.descriptor = -1, .identity = own->file};
+    {
+      // Another thread may close the region meanwhile. A descriptor that it closes names another
+      // file at worst, which is_process_gone() notices.
+      process_locked locked{*process};
+      const open_region& region = *own->current_region();
+      if (&region != &closed_region) file.descriptor = region.file.descriptor;
+    }
     // If this fails the kernel marks the liveness word.
-    const open_region& region = *own->current_region();
-    const file_handle without_descriptor{.descriptor = -1, .identity = own->file};
-    static_cast<void>(detach_locked(*process, *own,
-                                    &region == &closed_region ? without_descriptor : region.file));
+    static_cast<void>(end_membership(*process, *own, file));
     own = next;
   }
 }

@@ -66,8 +66,6 @@ const attachment* find_or_attach(const void* address) noexcept;
 // On system_error, `error` is an errno value.
 attach_status attach_thread(open_region& region, int& error) noexcept;
 bool detach_thread(open_region& region) noexcept;
-// The same, with signals blocked and the process lock held.
-bool detach_locked(process_state& process, open_region& region) noexcept;
 
 // Waits, with the process lock held, until no other thread of this process reads a lock of
 // the region that it has just released. False when one still does after a second.

@@ -34,8 +34,8 @@ struct deadbolt::detail::open_region {
   std::uint32_t references;
   // A description for the child of a fork that is under way, or -1.
   int spare_description = -1;
-  // Attaches that may still be made before the next search for dead members' slots.
-  std::uint32_t attaches_until_search;
+  // Attaches that may still be made before the next search for dead members' slots; roughly.
+  std::atomic<std::uint32_t> attaches_until_search;
 
   [[nodiscard]] bool contains(const void* address) const noexcept {
     const std::byte* begin = base.load(std::memory_order_acquire);

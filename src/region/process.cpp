@@ -53,9 +53,9 @@ void close_spare(open_region& region) noexcept {
   region.spare_description = -1;
 }
 
-// No thread may be in the middle of an attach when the address space is copied. The child gets
-// descriptions for membership locks of its own now: it may have given up the right to open the
-// files by the time it needs them.
+// No thread may be in the middle of taking a membership lock, whose description the child would
+// share, when the address space is copied. The child gets descriptions for membership locks of its
+// own now: it may have given up the right to open the files by the time it needs them.
 void before_fork() noexcept {
   base::signals_blocked blocked;
   process_state* state = this_process();
@@ -95,7 +95,7 @@ void on_thread_exit(void*) noexcept {
 
 membership_lock* find(process_state& process, const base::file_identity& file) noexcept {
   for (membership_lock& lock : process.membership_locks) {
-    if (lock.page != nullptr && lock.file == file) return &lock;
+    if (lock.is_used() && lock.file == file) return &lock;
   }
   return nullptr;
 }
@@ -104,7 +104,7 @@ membership_lock* find(process_state& process, const base::file_identity& file) n
 
 process_id process_state::id_in(const base::file_identity& file) const noexcept {
   for (const membership_lock& candidate : membership_locks) {
-    if (candidate.page != nullptr && candidate.file == file) return candidate.process;
+    if (candidate.is_used() && candidate.file == file) return candidate.process;
   }
   return process_by_pid(own_pid_namespace(), own_pid());
 }
@@ -159,7 +159,7 @@ bool take_membership_lock(process_state& process, const file_handle& file, int d
   if (find(process, file.identity) != nullptr) return true;
   membership_lock* unused = nullptr;
   for (membership_lock& lock : process.membership_locks) {
-    if (lock.page == nullptr) unused = &lock;
+    if (!lock.is_used()) unused = &lock;
   }
   if (unused == nullptr || !base::names(own.get(), file.identity)) return false;
   // A second try for the case that another process has the same byte, which chance does not
@@ -178,7 +178,10 @@ bool take_membership_lock(process_state& process, const file_handle& file, int d
   }
   void* page = keep_lock(own, static_cast<std::int64_t>(byte), file.descriptor);
   if (page == nullptr) return false;
-  *unused = {file.identity, byte, page};
+  unused->file = file.identity;
+  unused->process = byte;
+  // order: release; a thread that sees the page sees the rest.
+  __atomic_store_n(&unused->page, page, __ATOMIC_RELEASE);
   return true;
 }
 
@@ -193,7 +196,7 @@ void ensure_membership_lock(process_state& process, open_region& region) noexcep
 
 void drop_unused_membership_locks(process_state& process) noexcept {
   for (membership_lock& lock : process.membership_locks) {
-    if (lock.page == nullptr) continue;
+    if (!lock.is_used()) continue;
     bool used = false;
     for (const open_region& region : process_regions) {
       used = used || (region.base.load(std::memory_order_relaxed) != nullptr &&
@@ -204,8 +207,10 @@ void drop_unused_membership_locks(process_state& process) noexcept {
       used = one->file == lock.file;
     }
     if (used) continue;
-    munmap(lock.page, static_cast<std::size_t>(sysconf(_SC_PAGESIZE)));
-    lock = {};
+    void* page = lock.page;
+    // No thread of this process uses the file any more, so none reads the entry for it.
+    __atomic_store_n(&lock.page, nullptr, __ATOMIC_RELEASE);
+    munmap(page, static_cast<std::size_t>(sysconf(_SC_PAGESIZE)));
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the threads of one process share about their regions: the lock that serialises attach,
-// detach, open and close; the process's membership locks; and what fork does to both.
+// What the threads of one process share about their regions: the lock of the lists of regions,
+// attachments and membership locks; these membership locks; and what fork does to both.
 #ifndef DEADBOLT_REGION_PROCESS_HPP
 #define DEADBOLT_REGION_PROCESS_HPP
 
@@ -21,7 +21,13 @@ struct attachment;
 struct membership_lock {
   base::file_identity file;
   process_id process; // the byte
-  void* page;         // the mapping; nullptr: this entry is unused
+  void* page;         // the mapping; nullptr: this entry is unused. See is_used()
+
+  // Entries change under the process lock, and are read without it.
+  [[nodiscard]] bool is_used() const noexcept {
+    // order: acquire, pairs with the release in take_membership_lock().
+    return __atomic_load_n(&page, __ATOMIC_ACQUIRE) != nullptr;
+  }
 };
 
 // Lives in a page that the kernel zeroes in a child, also of a bare clone(): the child finds

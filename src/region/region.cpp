@@ -6,10 +6,10 @@
 #include <base/signals.hpp>
 #include <errno.h>
 #include <limits.h>
-#include <region/file.hpp>
 #include <region/membership.hpp>
 #include <region/open_region.hpp>
 #include <region/process.hpp>
+#include <region/region_file.hpp>
 #include <region/slots.hpp>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -84,13 +84,18 @@ region_status map_new(process_state& process, open_region& unused, base::descrip
   // If nobody else uses the file, what its table says of processes with membership locks is
   // of former users, of an earlier boot, or of the file that this one was copied from.
   const region_status home = compare_home(unused);
-  if (alone && home != region_status::open && has_unprovable_members(unused)) {
+  error = 0;
+  // cp(1) leaves holes where pages were zero.
+  if (alone && home == region_status::copied) {
+    error = allocate_used_parts(unused.file.descriptor, header, unused.slots_used());
+  }
+  const bool unprovable = alone && home != region_status::open && has_unprovable_members(unused);
+  if (error != 0 || unprovable) {
     unused.base.store(nullptr, std::memory_order_release);
     munmap(base, length);
     base::close_file(unused.file.descriptor);
     drop_unused_membership_locks(process);
-    error = 0;
-    return home;
+    return error != 0 ? region_status::system_error : home;
   }
   if (alone) mark_dead_members(unused, own);
   // Of two openers at the same time neither is alone.
@@ -364,9 +369,17 @@ bool region::close() noexcept {
   regions::process_state* process = regions::this_process();
   if (process == nullptr) return true;
   base::signals_blocked blocked;
+  {
+    regions::process_locked locked{*process};
+    if (closing.references != 1) {
+      --closing.references;
+      return true;
+    }
+  }
+  regions::detach_thread(closing);
   regions::process_locked locked{*process};
+  // Another thread may have opened the file meanwhile.
   if (--closing.references != 0) return true;
-  regions::detach_locked(*process, closing);
   const bool unmap = regions::await_unlocks(*process, closing);
   // Other threads stay members until they exit, or attach to the region anew, on pages of their
   // own; the region's addresses mean nothing to them any more.

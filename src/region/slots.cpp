@@ -69,8 +69,7 @@ bool slot_claim::try_take(member_slot& slot) noexcept {
   process_id seen = slot.claim.load(std::memory_order_acquire);
   // A value that names no process is corrupted or hostile memory: treated as no claim.
   const bool names_process = has_membership_lock(seen) || (seen & named_by_pid) != 0;
-  // The process lock is held, so a claim of this process's own is that of a thread that died
-  // inside: it stays.
+  // A claim of this process's own is another thread's.
   if (names_process && (seen == own_ || !is_process_gone(file_, seen))) return false;
   // order: acquire, pairs with the release in give_back(); from a dead process, with the kernel's
   // release of its membership lock.
@@ -225,11 +224,12 @@ attach_status take_slot(open_region& region, slot_claim& claim, taken_slot& take
   }
   // Then dead members' slots: the hints do not show them. One search for so many attaches that
   // its cost for each does not grow with their number.
-  if (region.attaches_until_search == 0) {
+  const std::uint32_t left = region.attaches_until_search.load(std::memory_order_relaxed);
+  if (left == 0) {
     if (search(region, claim, pass::marked_only, taken)) return found();
-    region.attaches_until_search = used / 2 + 8;
+    region.attaches_until_search.store(used / 2 + 8, std::memory_order_relaxed);
   } else {
-    --region.attaches_until_search;
+    region.attaches_until_search.store(left - 1, std::memory_order_relaxed);
   }
   error = 0;
   for (std::uint32_t number = used; number < region.members && error == 0; ++number) {

@@ -43,12 +43,12 @@ public:
   slot_claim(const slot_claim&) = delete;
   slot_claim& operator=(const slot_claim&) = delete;
 
-  // False while another process, which may be alive, holds it.
+  // False while another thread of this process, or another process that may be alive, holds it.
   bool try_take(member_slot& slot) noexcept;
   void give_back() noexcept;
 
 private:
-  const file_handle& file_;
+  file_handle file_;
   process_id own_;
   member_slot* taken_ = nullptr;
 };

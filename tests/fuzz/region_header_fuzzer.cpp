@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // libFuzzer's entry: any bytes as a region's header. One that is accepted must have its
 // parts inside the file, in order, whatever its fields were.
-#include <region/file.hpp>
+#include <region/region_file.hpp>
 
 #include <cstddef>
 #include <cstdint>

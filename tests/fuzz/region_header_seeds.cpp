@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Writes whole headers into a directory, for the fuzzer to damage.
-#include <region/file.hpp>
+#include <region/region_file.hpp>
 
 #include <fstream>
 #include <string>

@@ -6,7 +6,7 @@
 #include <cli/inspect/region_json.hpp>
 #include <cli/inspect/region_view.hpp>
 #include <cli/json_text.hpp>
-#include <region/file.hpp>
+#include <region/region_file.hpp>
 #include <region/format.hpp>
 
 #include <algorithm>

@@ -3,7 +3,7 @@
 // refused, by name of what is wrong.
 #include <region_support.hpp>
 
-#include <region/file.hpp>
+#include <region/region_file.hpp>
 
 #include <cstdlib>
 #include <cstring>

@@ -345,6 +345,36 @@ TEST_F(region_service, thread_that_outlives_a_close_keeps_its_one_slot) {
   EXPECT_EQ(live_members(after), 0U) << "the thread's exit frees the slot of a closed region";
 }
 
+TEST_F(region_service, locks_held_across_a_close_pass_on_when_their_threads_leave) {
+  region shared = create();
+  board& data = *shared.at<board>(0);
+  region_of<board> report;
+  child_process closer{[&] {
+    region own = region::open(path.c_str());
+    board& mine = *own.at<board>(0);
+    shared.close(); // the parent's handle, on the same mapping
+    CHILD_EXPECT(name(mine.lock.lock()) == "acquired");
+    std::thread other{[&] {
+      CHILD_EXPECT(name(mine.other.lock()) == "acquired");
+      report->held.open();
+      report->go.pass("the end");
+    }};
+    report->held.pass("the other thread");
+    CHILD_EXPECT(own.close());
+    report->number = 1;
+    other.join();
+    // The process lives on: no death of it is what passes the locks on.
+    await("the end", [&] { return report->number == 2; });
+  }};
+  await("the close", [&] { return report->number == 1; });
+  EXPECT_EQ(name(data.lock.try_lock_for(10s)), "owner_died") << "the closer's";
+  EXPECT_EQ(name(data.other.try_lock()), "busy") << "a thread that lives still holds it";
+  report->go.open();
+  EXPECT_EQ(name(data.other.try_lock_for(10s)), "owner_died") << "its thread has ended";
+  report->number = 2;
+  EXPECT_EQ(closer.wait(), exited(0));
+}
+
 // Processor time, so that a busy machine does not matter.
 TEST_F(region_service, attach_costs_the_same_with_two_thousand_members) {
   constexpr std::uint32_t most = 2048;

@@ -7,7 +7,7 @@
 #include <deadbolt/mutex.hpp>
 #include <deadbolt/shared_mutex.hpp>
 #include <fmt/core.h>
-#include <region/file.hpp>
+#include <region/region_file.hpp>
 #include <region/format.hpp>
 #include <region/slots.hpp>
 

@@ -2,7 +2,7 @@
 // A region's file is made without a name, or under one that no other process opens, and gets
 // its name by link(2) or rename(2) when it is complete: a creator that is killed leaves no
 // half of a region behind.
-#include <region/file.hpp>
+#include <region/region_file.hpp>
 
 #include <base/random.hpp>
 #include <base/signals.hpp>
@@ -148,21 +148,6 @@ file_outcome failed(int error) noexcept {
   return {region_status::system_error, error, -1};
 }
 
-// Memory now for what is used from the start: a full file system is an error here, not a SIGBUS
-// in a lock later. 0 or an errno value.
-int allocate(int descriptor, const fixed_header& header) noexcept {
-  const std::uint32_t slots =
-      header.members < slots_with_memory ? header.members : slots_with_memory;
-  const std::uint64_t begin_bytes = header.slots_offset + std::uint64_t{slots} * header.page_bytes;
-  long error = base::allocate(descriptor, 0, begin_bytes);
-  if (error == 0) {
-    error = base::allocate(descriptor, header.data_offset, header.total_bytes - header.data_offset);
-  }
-  if (error != -EOPNOTSUPP) return static_cast<int>(-error);
-  // A file system without fallocate(2): the libc writes to each block.
-  return posix_fallocate(descriptor, 0, static_cast<off_t>(header.total_bytes));
-}
-
 // Length, memory and header of a new file; 0 or an errno value.
 int fill(int descriptor, fixed_header& header) noexcept {
   for (std::size_t at = 0; at < sizeof header.nonce; at += sizeof(std::uint64_t)) {
@@ -174,7 +159,8 @@ int fill(int descriptor, fixed_header& header) noexcept {
   // a fast timer.
   base::signals_blocked blocked;
   if (ftruncate(descriptor, static_cast<off_t>(header.total_bytes)) != 0) return errno;
-  if (const int error = allocate(descriptor, header); error != 0) return error;
+  if (const int error = allocate_used_parts(descriptor, header, slots_with_memory); error != 0)
+    return error;
   if (pwrite(descriptor, &header, sizeof header, 0) != sizeof header) return errno ? errno : EIO;
   return 0;
 }
@@ -227,6 +213,18 @@ long give_name(int descriptor, const char* path, char (&temporary)[PATH_MAX],
 }
 
 } // namespace
+
+int allocate_used_parts(int descriptor, const fixed_header& header, std::uint32_t slots) noexcept {
+  if (slots > header.members) slots = header.members;
+  long error =
+      base::allocate(descriptor, 0, header.slots_offset + std::uint64_t{slots} * header.page_bytes);
+  if (error == 0) {
+    error = base::allocate(descriptor, header.data_offset, header.total_bytes - header.data_offset);
+  }
+  if (error != -EOPNOTSUPP) return static_cast<int>(-error);
+  // A file system without fallocate(2): the libc writes to each block.
+  return posix_fallocate(descriptor, 0, static_cast<off_t>(header.total_bytes));
+}
 
 file_outcome create_file(const char* path, const region_options& options, bool replaces,
                          fixed_header& header) noexcept {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The files under regions, and the headers in them.
-#ifndef DEADBOLT_REGION_FILE_HPP
-#define DEADBOLT_REGION_FILE_HPP
+#ifndef DEADBOLT_REGION_REGION_FILE_HPP
+#define DEADBOLT_REGION_REGION_FILE_HPP
 
 #include <base/file.hpp>
 #include <deadbolt/region.hpp>
@@ -35,6 +35,10 @@ file_outcome create_file(const char* path, const region_options& options, bool r
                          fixed_header& header) noexcept;
 file_outcome create_memfd(const char* name, const region_options& options,
                           fixed_header& header) noexcept;
+
+// Gives memory to the header, to the first slots (a few at least) and to the data, so that a full
+// file system is an error here and not a SIGBUS in a lock later. 0 or an errno value.
+int allocate_used_parts(int descriptor, const fixed_header& header, std::uint32_t slots) noexcept;
 
 // Judges an open file; `descriptor` stays the caller's.
 region_status judge_file(int descriptor, fixed_header& header, int& error) noexcept;
