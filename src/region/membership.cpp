@@ -437,7 +437,9 @@ void detach_at_exit() noexcept {
       // file at worst, which is_process_gone() notices.
       process_locked locked{*process};
       const open_region& region = *own->current_region();
-      if (&region != &closed_region) file.descriptor = region.file.descriptor;
+      if (&region != &closed_region) {
+        file.descriptor = __atomic_load_n(&region.file.descriptor, __ATOMIC_RELAXED);
+      }
     }
     // If this fails the kernel marks the liveness word.
     static_cast<void>(end_membership(*process, *own, file));
