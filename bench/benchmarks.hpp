@@ -13,8 +13,8 @@ namespace bench {
 
 inline constexpr const char* uncontended_group = "uncontended";
 
-// A counter: the time's ratio to that of the group's reference, where a benchmark measures
-// both by turns. Says more than a ratio of two medians.
+// A counter: the ratio of the lock's time to the time of the group's reference, for a benchmark
+// that measures both in turn. More accurate than a ratio of two medians.
 inline constexpr const char* paired_ratio = "paired_ratio";
 
 // A counter of every sample: the share of the machine that other programs used meanwhile.

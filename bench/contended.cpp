@@ -13,7 +13,7 @@
 namespace bench {
 namespace {
 
-// Work whose every step waits for the one before; musl_rival.c has the same.
+// Work in which each step depends on the step before; musl_rival.c has the same work.
 std::uint64_t work(std::uint64_t value, int steps) {
   for (int i = 0; i < steps; ++i) {
     value = value * 6364136223846793005U + 1442695040888963407U;

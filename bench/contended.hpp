@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What is contended, for the rivals here and those of another program.
+// The contended benchmarks' parameters, for the locks of this program and of musl_rival.
 #ifndef DEADBOLT_BENCH_CONTENDED_HPP
 #define DEADBOLT_BENCH_CONTENDED_HPP
 

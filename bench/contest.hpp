@@ -18,7 +18,7 @@ inline constexpr int most_processes = 8;
 
 struct alignas(64) contender {
   std::uint64_t pairs;       // completed lock and unlock pairs
-  std::uint64_t longest_gap; // that a few of them took, in ns
+  std::uint64_t longest_gap; // the longest time for pairs_per_gap pairs, in ns
 };
 
 // Lives in a shared mapping.
@@ -31,11 +31,11 @@ struct contest_stage {
 struct contest_result {
   double seconds;             // from the start to the last process's end
   std::uint64_t pairs;        // of all processes
-  std::uint64_t fewest_pairs; // of the process that got the least
+  std::uint64_t fewest_pairs; // of the process that completed the fewest
   std::uint64_t longest_gap;  // ns
 };
 
-// The CPUs that the calling thread may use, and the change of that.
+// Gets and sets the CPUs that the calling thread may use.
 std::vector<int> allowed_cpus();
 void allow(const std::vector<int>& cpus);
 
@@ -51,10 +51,10 @@ inline std::uint64_t nanoseconds_now() {
 
 inline constexpr std::chrono::milliseconds contest_time{100};
 
-// The clock is read this seldom, so that its cost does not count.
+// The clock is read once in so many pairs, so that its cost is negligible.
 inline constexpr std::uint64_t pairs_per_gap = 64;
 
-// What a contender does: one_pair(number) until the stage says stop.
+// Runs one_pair(number) until stage.stop is set.
 template <class OnePair>
 void compete_until_stopped(const contest_stage& stage, contender& self, OnePair&& one_pair) {
   std::uint64_t pairs = 0;

@@ -15,11 +15,11 @@ inline constexpr double most_disturbance = 0.25;
 // CPU time in seconds. Children count when they have been waited for.
 struct cpu_times {
   double all_programs; // and what the hypervisor gave to other machines (steal)
-  double this_program; // with its children
+  double this_program; // and its children
 };
 [[nodiscard]] cpu_times cpu_times_now();
 
-// The share, 0 to 1, of `cpus` CPUs that other programs had in the `seconds` between two looks.
+// The share, 0 to 1, of `cpus` CPUs that other programs used in the `seconds` between two readings.
 [[nodiscard]] double share_of_others(const cpu_times& before, const cpu_times& after,
                                      double seconds, double cpus);
 

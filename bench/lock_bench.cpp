@@ -52,7 +52,7 @@ std::vector<std::string> default_arguments(const std::string& program) {
 } // namespace
 
 int main(int argc, char** argv) {
-  // Ours first: of two options the last one counts.
+  // The default options come first: the last of two equal options counts.
   std::vector<std::string> arguments = default_arguments(argv[0]);
   arguments.insert(arguments.end(), argv + 1, argv + argc);
   std::vector<char*> pointers;

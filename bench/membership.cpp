@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a thread pays once, to become a member of a region and to cease to be one, beside
-// what it costs to have a thread at all.
+// The cost for a thread to become a member of a region and to cease to be one, compared with the
+// cost of creating and joining a thread.
 #include "benchmarks.hpp"
 #include "rivals.hpp"
 
@@ -34,14 +34,14 @@ void thread_alone(benchmark::State& state) {
   for ([[maybe_unused]] auto _ : state) std::thread{[] {}}.join();
 }
 
-// Detached when it exits.
+// The thread is detached from the region when it exits.
 void thread_attached(benchmark::State& state) {
   deadbolt::region region = make_region();
   for ([[maybe_unused]] auto _ : state) std::thread{[&] { attach(region); }}.join();
 }
 
 void add(const char* name, void (*body)(benchmark::State&)) {
-  // The threads' too.
+  // Includes the CPU time of the created threads.
   add_benchmark(name, body)->MeasureProcessCPUTime();
 }
 

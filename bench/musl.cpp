@@ -16,7 +16,7 @@ namespace bench {
 #ifdef DEADBOLT_MUSL_RIVAL
 namespace {
 
-// What musl_rival prints when it is run with these arguments: that many numbers.
+// Runs musl_rival with these arguments and reads the numbers that it prints.
 template <class... Numbers>
 void run_program(const std::string& arguments, const char* format, Numbers*... numbers) {
   const std::string command = std::string{DEADBOLT_MUSL_RIVAL} + " " + arguments;
@@ -32,7 +32,7 @@ void lock_and_unlock(benchmark::State& state, const std::string& kind) {
     run_program(kind + " 20", "%lf", &nanoseconds);
     require(nanoseconds > 0, "musl_rival failed");
     state.SetIterationTime(nanoseconds * 1e-9);
-    state.counters["of_another_process"] = 1; // its time is the one set, not this one's
+    state.counters["of_another_process"] = 1; // SetIterationTime() has its time
   }
 }
 

@@ -5,8 +5,9 @@
  * musl_rival normal|robust MILLISECONDS
  *   Prints the CPU time of one pair of lock and unlock in nanoseconds.
  * musl_rival normal|robust MILLISECONDS PROCESSES STEPS
- *   Processes compete, as in contended.cpp. Prints the seconds that it took, the pairs of all,
- *   the pairs of who got the fewest, and the longest gap in nanoseconds.
+ *   Processes compete, as in contended.cpp. Prints the seconds that the contest took, the number of
+ *   pairs of all processes, the number of pairs of the process with the fewest, and the longest gap
+ *   in nanoseconds.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>

@@ -53,7 +53,7 @@ struct stage {
   std::uint64_t turns = 0;
 };
 
-// A pair is one turn: who has it gives it to the other.
+// A pair is one turn: the process that has the turn gives it to the other process.
 template <class Rival>
 void compete(benchmark::State& state) {
   constexpr int processes = 2;
@@ -72,8 +72,8 @@ void compete(benchmark::State& state) {
             here.both.notify();
             here.both.unlock();
           });
-          // The other may have looked at `stop` just before it was set, and waits for a turn
-          // that nobody will take.
+          // The other process may have read `stop` just before it was set, and then waits for a
+          // turn that this process no longer gives.
           here.both.lock();
           here.both.notify();
           here.both.unlock();

@@ -12,7 +12,7 @@ namespace bench {
 namespace {
 
 constexpr const char* reference = "glibc_robust";
-// Where that one does not compete.
+// The references of groups that do not measure glibc_robust.
 constexpr const char* other_references[] = {"glibc_rwlock", "glibc_semaphore", "thread"};
 constexpr const char* one_floor = "one_rmw_floor";
 constexpr const char* two_floor = "two_rmw_floor";
@@ -20,8 +20,8 @@ constexpr const char* two_floor = "two_rmw_floor";
 // A ratio that is less certain than this is not printed.
 constexpr double widest_interval = 0.25;
 
-// Around an aim; what is as certain as this is on the aim, not undecided. Contests of many
-// processes on few CPUs get no closer, however long they last.
+// An aim that lies between two bounds is undecided if they are further apart than this, relative
+// to the aim. Contests of many processes on few CPUs get no closer, however long they last.
 constexpr double aim_width = 0.12;
 
 // An upper bound on a ratio of times; a throughput of 1.5 is a time of 1 / 1.5.
@@ -103,7 +103,7 @@ void ratio_table::ReportRuns(const std::vector<Run>& runs) {
       ++its_row.disturbed;
       continue;
     }
-    // Those that count something else too measure wall time.
+    // Benchmarks with further counters measure wall time.
     const bool wall_time = run.counters.size() > 1;
     its_row.nanoseconds.push_back(wall_time ? run.GetAdjustedRealTime() : run.GetAdjustedCPUTime());
     for (const auto& [counter, value] : run.counters)
@@ -153,7 +153,7 @@ estimate ratio_table::ratio_to(const row& ours, const row& theirs) {
 }
 
 void ratio_table::print(const std::string& name, const group& rows) {
-  // What each is compared with, a column each.
+  // The rows with which each row is compared: one column each.
   std::vector<const row*> references;
   for (const row* to : {reference_of(rows), find(rows, one_floor), find(rows, two_floor)}) {
     if (to != nullptr) references.push_back(to);

@@ -40,7 +40,7 @@ struct both_shared_mutex {
   }
 };
 
-// Readers exclude one another too: what a program without a readers-writer lock has.
+// A plain mutex, with which readers also exclude one another: for comparison.
 struct only_mutex {
   static constexpr const char* name = "mutex";
   static constexpr bool in_region = true;
@@ -73,7 +73,7 @@ void compete(benchmark::State& state, int processes, std::uint64_t writes_per_ce
     const contest_result result =
         run_contest(here.contest, processes, contest_time, [&](contender& self) {
           compete_until_stopped(here.contest, self, [&](std::uint64_t number) {
-            // Spread over the hundred, not bunched at its begin.
+            // Spreads the writes evenly over each hundred sections.
             if (number * writes_per_cent % 100 < writes_per_cent) {
               here.lock.lock();
               ++here.first;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The locks that are measured, under one interface. Each is constructed in place
-// in a shared mapping; a lock or unlock that does not succeed ends the program.
+// All measured locks, with one interface. Each is constructed in place in a shared mapping; a
+// lock or unlock that does not succeed ends the program.
 #ifndef DEADBOLT_BENCH_RIVALS_HPP
 #define DEADBOLT_BENCH_RIVALS_HPP
 
@@ -29,9 +29,8 @@ inline void require(bool fine, const char* what) {
   }
 }
 
-// What a lock needs at least that is given back by a plain store, whoever waits for it
-// having paid for the order of things: take its word, one atomic read-modify-write, inlined
-// into the caller.
+// The minimum for a lock whose owner releases it by a plain store (where the waiters pay for the
+// memory order): one atomic read-modify-write that takes the word, inlined into the caller.
 struct one_rmw_floor {
   static constexpr const char* name = "one_rmw_floor";
   std::uint32_t word = 0;
@@ -44,7 +43,7 @@ struct one_rmw_floor {
   void unlock() { __atomic_store_n(&word, 0, __ATOMIC_RELEASE); }
 };
 
-// What every other lock needs at least: two of them.
+// The minimum for every other lock: two atomic read-modify-writes.
 struct two_rmw_floor : one_rmw_floor {
   static constexpr const char* name = "two_rmw_floor";
 
@@ -53,9 +52,9 @@ struct two_rmw_floor : one_rmw_floor {
   }
 };
 
-// What a lock on a robust list needs at least: each of the two behind a plain store that says
-// which lock is about to be taken or released (list_op_pending). Without that nobody would
-// find the lock of who dies in between.
+// The minimum for a lock on a robust list: before each of the two, a plain store to
+// list_op_pending that names the lock. Without that store the kernel would not find the lock of
+// a thread that dies in between.
 struct robust_floor : two_rmw_floor {
   static constexpr const char* name = "robust_floor";
   robust_floor* pending = nullptr;
@@ -70,7 +69,7 @@ struct robust_floor : two_rmw_floor {
   }
 };
 
-// The same behind two function calls, as a lock in a library is.
+// A floor behind two function calls, as a lock in a library is.
 template <class Floor>
 struct called {
   Floor floor;
@@ -203,7 +202,7 @@ struct region_semaphore {
 };
 
 #ifdef DEADBOLT_BENCH_BOOST
-// Not robust: who is killed with it leaves it locked for ever.
+// Not robust: if its owner is killed, it stays locked for ever.
 struct boost_interprocess {
   static constexpr const char* name = "boost_interprocess";
   boost::interprocess::interprocess_mutex mutex;

@@ -11,7 +11,7 @@
 
 namespace bench {
 
-// A T in memory that is shared with the processes that are forked from now on.
+// A T in memory that this process shares with the children that it forks from now on.
 template <class T>
 class shared_mapping {
 public:
@@ -35,7 +35,7 @@ private:
   T* object_;
 };
 
-// The same in a region of its own.
+// A T in the data of a region of its own.
 template <class T>
 class region_mapping {
 public:
@@ -57,7 +57,7 @@ private:
   T* object_;
 };
 
-// Where a T with such a lock in it lies.
+// The kind of mapping for a T that contains such a lock.
 template <class T, class Rival>
 struct mapping_for {
   using type = shared_mapping<T>;

@@ -15,9 +15,9 @@ double middle_of_sorted(const std::vector<double>& sorted) {
 
 } // namespace
 
-// The number of samples below the true median is binomial with p = 1/2, whatever
-// the distribution: so its bounds are the samples of the ranks at which that
-// binomial has 2.5 % left in each tail.
+// Whatever the distribution, the number of samples below the true median is binomial with
+// p = 1/2. So the median's bounds are the samples at the ranks at which that binomial
+// distribution has 2.5 % left in each tail.
 estimate median_of(std::vector<double> samples) {
   std::sort(samples.begin(), samples.end());
   const std::size_t count = samples.size();

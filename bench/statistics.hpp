@@ -8,7 +8,7 @@
 
 namespace bench {
 
-// A value, and between which two the true one lies with 95 % confidence.
+// An estimated value, and the bounds of its 95 % confidence interval.
 struct estimate {
   double value;
   double low;
@@ -22,7 +22,7 @@ estimate median_of(std::vector<double> samples);
 // The middle half's width, relative to the median.
 double spread_of(std::vector<double> samples);
 
-// Cautious: the lowest over the highest, and the reverse.
+// The bounds are the lowest numerator over the highest denominator, and the reverse.
 estimate ratio_of(const estimate& numerator, const estimate& denominator);
 
 } // namespace bench

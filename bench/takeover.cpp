@@ -21,18 +21,18 @@ namespace bench {
 namespace {
 
 constexpr int kills_a_sample = 100;
-// Between the waiter's announcement and the kill: it is asleep by then.
+// Nanoseconds between the waiter's announcement and the kill: the waiter is asleep by then.
 constexpr std::uint64_t time_to_sleep = 100'000;
 
 constexpr std::uint32_t waiters_bit = 0x80000000U;
 
-// The kernel's bit, and our region locks', in a lock word: somebody waits.
+// The waiters bit of a lock word, which is the same bit in robust futexes and in region locks.
 template <class Word>
 bool has_waiters_bit(const Word* word) {
   return (__atomic_load_n(word, __ATOMIC_ACQUIRE) & waiters_bit) != 0;
 }
 
-// Owners that die, and are followed.
+// Locks whose owner dies; lock_after_death() is the next owner's lock.
 template <class Glibc>
 struct dying_glibc : Glibc {
   bool lock_after_death() {
@@ -56,7 +56,7 @@ struct dying_deadbolt : Ours {
 
 struct dying_region_mutex : dying_deadbolt<region_mutex> {
   [[nodiscard]] bool has_waiter() const {
-    // The bit, or the 32 bits behind the word.
+    // The waiters bit, or `waiting`, the 32 bits behind the word.
     const std::uint64_t* const word = mutex.native_handle();
     return has_waiters_bit(word) ||
            __atomic_load_n(reinterpret_cast<const std::uint32_t*>(word + 1), __ATOMIC_ACQUIRE) != 0;
@@ -87,7 +87,8 @@ pid_t fork_into(int cpu, Body&& body) {
   for (;;) pause();
 }
 
-// The owner has a CPU to itself to die on; the killer sleeps on the waiter's when that is to wake.
+// The owner has a CPU to itself. The killer runs on the waiter's CPU, and sleeps when the waiter is
+// to wake up.
 template <class Rival>
 std::uint64_t time_one_kill(stage<Rival>& here, int owners_cpu, int waiters_cpu) {
   here.owner.store(0);
@@ -117,8 +118,8 @@ std::uint64_t at(const std::vector<std::uint64_t>& sorted, std::size_t per_cent)
   return sorted[(sorted.size() - 1) * per_cent / 100];
 }
 
-// The reference's kills and the rival's take turns: what changes from one moment to the next
-// changes both, and each sample has a ratio of its own.
+// Kills of the reference's owners and of the measured lock's owners alternate, so that a change
+// of the machine's speed affects both. Each sample has a ratio of its own.
 template <class Reference, class Rival>
 void take_over(benchmark::State& state) {
   const std::vector<int> cpus = allowed_cpus();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One thread takes and gives back a lock that nobody else wants.
+// One thread acquires and releases an uncontended lock.
 #include "benchmarks.hpp"
 #include "rivals.hpp"
 #include "shared_mapping.hpp"
@@ -12,10 +12,10 @@
 namespace bench {
 namespace {
 
-// Of a semaphore. One more than a mutex has, for the search among them to be there.
+// Permits of a semaphore: two, so that the search for a free permit is measured, too.
 constexpr unsigned permits = 2;
 
-// Time is the thread's CPU time: what other programs take is left out.
+// Measures the thread's CPU time, which excludes other programs.
 template <class Rival>
 void lock_and_unlock(benchmark::State& state) {
   struct alignas(64) stage {

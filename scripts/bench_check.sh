@@ -4,12 +4,13 @@
 # committed ones (docs/performance.tsv). Ratios, because they travel between machines better
 # than times. The limit is BENCH_MARGIN (15) per cent above the committed ratio:
 #
-#   ok         the ratio lies below the limit with all that its bounds allow for
-#   SLOWER     it lies above with all of that
-#   undecided  the limit lies between its bounds; measured once more, with thrice the samples
-#   MISSING    it was not measured
-#   unknown    the committed ratio itself is undecided. SLOWER all the same, if it lies wholly
-#              above the margin from the upper bound of that
+#   ok         both bounds of the ratio lie below the limit
+#   SLOWER     both bounds lie above the limit
+#   undecided  the limit lies between the bounds; the row is measured once more, with three times
+#              as many samples
+#   MISSING    the row was not measured
+#   unknown    the committed ratio itself is undecided. The row is SLOWER nevertheless if both
+#              bounds lie above the margin from the committed ratio's upper bound
 #
 # Exit status: 0 when all that can be compared are ok, 1 for SLOWER or MISSING or nothing to
 # compare, 3 when some are undecided and none is worse.
@@ -24,7 +25,7 @@ measure() {
   name=$1
   shift
   rm -f "$bench.tsv"
-  # 1: an aim is undecided.
+  # Exit status 1 means that an aim is undecided.
   "$bench" "$@" >"$folder/output" 2>&1 || [ $? -eq 1 ] || {
     cat "$folder/output" >&2
     return 1
@@ -45,7 +46,7 @@ compare() {
     }
     FNR == 1 { file++ }
     /^#/ { next }
-    # Whatever is not one of the rivals is ours.
+    # Rows of other libraries and floors are not compared.
     $2 ~ /^(glibc|musl|boost)_|_floor(_called)?$|^thread$/ { next }
     { row = $1 "\t" $2 }
     $4 == "-" { next }

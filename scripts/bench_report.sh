@@ -11,7 +11,7 @@ trap 'rm -f "$output"' EXIT INT TERM
 status=0
 "$1" >"$output" || status=$?
 cat "$output"
-# Undecided still has figures; anything worse has none.
+# With status 1 (an aim is undecided) there are still figures; with any other there are none.
 [ $status -le 1 ] || exit $status
 
 model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Fails if clang-format would change a C or C++ file of ours. kernel/ follows the
-# kernel's style and its own checker; unlock_block.h is assembly.
+# Fails if clang-format would change a C or C++ file. Leaves out kernel/, which follows the
+# kernel's style and has a checker of its own, and unlock_block.h, which is assembly.
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# evidence.sh [WORD]: runs the commands of docs/evidence.md, or of the lines that have the
-# word; each one once. Exit status 1 when one failed; its output is shown.
-# evidence.sh --check BUILD: runs none, but sees to it that every alternative of their regular
-# expressions names a test, which ctest itself asks of the whole expression only.
+# evidence.sh [WORD]: runs each command of docs/evidence.md once, or only those of the lines that
+# have the word. Shows the output of commands that fail; exit status 1 if one failed.
+# evidence.sh --check BUILD: runs no command, but checks that every alternative of the commands'
+# regular expressions matches a test. (ctest only checks the whole expression.)
 set -u
 cd "$(dirname "$0")/.." || exit 2
 log=$(mktemp) || exit 2
@@ -12,7 +12,7 @@ trap 'rm -f "$log"' EXIT INT TERM
 word=${1:-}
 [ "$word" != --check ] || word=ctest
 # shellcheck disable=SC2016 # the backquotes are text
-# The last cell of each row, out of its backquotes; \| is the table's way to write |.
+# The last cell of each row, without its backquotes. The table writes | as \|.
 commands=$(grep '^| .*`' docs/evidence.md | grep -F -- "$word" |
   sed -e 's/.*| `\(.*\)` |$/\1/' -e 's/\\|/|/g')
 [ -n "$commands" ] || { echo "evidence: no promise has the word $word" >&2; exit 2; }
@@ -20,7 +20,7 @@ commands=$(grep '^| .*`' docs/evidence.md | grep -F -- "$word" |
 if [ "${1:-}" = --check ]; then
   ctest --test-dir "$2" --show-only | sed -n 's/^ *Test *#[0-9]*: //p' >"$log"
   [ -s "$log" ] || { echo "evidence: no tests are there: is $2 built?" >&2; exit 2; }
-  # One alternative a line: what is between -R '...', cut at each |.
+  # The regular expressions after -R, split at each |: one alternative a line.
   expressions=$(printf '%s\n' "$commands" | sed -n "s/.*-R '\([^']*\)'.*/\1/p" | tr '|' '\n')
   status=0
   while IFS= read -r expression; do

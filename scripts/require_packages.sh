@@ -5,10 +5,10 @@
 # "CLANG" in a PACKAGE stands for the version of Clang that this Debian release has, as in
 # libclang-rt-CLANG-dev.
 #
-# Sees to it that the Debian packages are there. As root, missing ones are
-# installed; otherwise the one command that installs them is printed and the
-# exit status is 1. On a machine without dpkg it names the packages and goes on:
-# the compiler or CMake will say what is missing.
+# Makes sure that the Debian packages are installed. If root runs it, it installs the missing
+# ones; otherwise it prints the one command that installs them and exits with 1. On a machine
+# without dpkg it prints the packages' names and exits with 0: the compiler or CMake will say what
+# is missing.
 set -eu
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
@@ -60,8 +60,8 @@ if [ "$(id -u)" -ne 0 ]; then
   exit 1
 fi
 
-# The list is words on purpose. The lock may be held by a machine's own
-# start-up jobs for a while.
+# $missing is unquoted so that each package is a word. apt-get waits for dpkg's lock, because
+# the machine's own start-up jobs may hold it for a while.
 install() {
   # shellcheck disable=SC2086
   DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install \

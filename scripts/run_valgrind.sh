@@ -1,23 +1,23 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# run_valgrind.sh BUILD: the suites whose programs mean the same under Valgrind, which runs
-# one thread of a process at a time. Each takes seconds. Left out, of what tests the library:
+# run_valgrind.sh BUILD: runs the test suites that test the same thing under Valgrind, which runs
+# one thread of a process at a time. Each takes seconds. These tests of the library are left out:
 #   unit/unlock_stepped_test, region/region_kill_test, region/region_shared_kill_test, crash/,
-#   guard/: step through instructions, which are Valgrind's own there
+#   guard/: they step through instructions, which would be Valgrind's own
 #   region/region_namespace_test: Valgrind has no clone with namespaces
 #   pi/priority_queue_test, conformance pthread_pi, unit/robust_mutex_timed_test: wait on PI
 #   futexes; Valgrind 3.19 loses those wakes, the libc's too
-#   one test of region/region_death_test: it measures how late eight waiters are, who run one
-#   after the other here
+#   one test of region/region_death_test: it measures how late eight waiters are, which Valgrind
+#   runs one after the other
 #   one test of unit/unlock_bad_words_test: writes through a null pointer, on purpose
-#   storm/: one process at a time is no storm
+#   storm/: needs threads that run at the same time
 set -u
 build=$1
 output=$(mktemp) || exit 2
 trap 'rm -f "$output"' EXIT INT TERM
 failed=0 run=0
 
-# In turns, as many tests wait for each other.
+# Valgrind schedules the threads in turn, because many tests have threads that wait for each other.
 turns=try
 
 # PROGRAM [ARGUMENTS]
@@ -55,7 +55,7 @@ done
 check unit/unlock_bad_words_test --gtest_filter=-*.null_head_faults_at_its_own_pending_slot
 check region/region_death_test \
   --gtest_filter=-region_death.death_wakes_the_waiters_of_every_lock_at_once
-# Stops threads, and one that is stopped when its turn has come lets nobody run.
+# This test stops threads. With turns, no thread could run after the turn of a stopped one.
 turns=no
 check unit/quiescence_test
 turns=try

@@ -4,8 +4,8 @@
 #
 # Runs COMMAND, by default README's two commands, as a user with a fresh Debian SUITE
 # (bookworm, trixie, sid) would: in a chroot that debootstrap has just made, on a clone of
-# what is committed here. Needs root. The bare system and the downloaded packages are kept
-# in the cache; a run writes into an overlay of its own, which goes when the run ends.
+# the commits in this repository. Needs root. The bare system and the downloaded packages stay
+# in the cache; each run writes into its own overlay, which is removed when the run ends.
 set -eu
 
 suite=$1
