@@ -6,9 +6,9 @@
  * One thread (TID 1) unlocks a word that may have a waiter (TID 2). Without WAITERS
  * __vdso_futex_robust_list64_try_unlock does it: a compare-exchange, and if that succeeded a
  * store that clears list_op_pending. With WAITERS, or always (SYSCALL), the system call
- * FUTEX_WAKE | FUTEX_ROBUST_UNLOCK does: the kernel releases, clears and wakes, seen by others as
- * three steps, but the thread neither dies nor takes a signal between them. Between any two
- * of its instructions one signal may be delivered, whose handler does not lock; both
+ * FUTEX_WAKE | FUTEX_ROBUST_UNLOCK does it: the kernel releases, clears and wakes. Other threads
+ * see these as three steps, but the thread neither dies nor takes a signal between them. Between
+ * any two of its instructions one signal may be delivered, whose handler does not lock; both
  * threads may be killed anywhere. The waiter, once it is awake, takes the lock, releases it
  * and destroys it: its memory then holds data that equals TID 1.
  *
@@ -31,7 +31,7 @@
 #define LOCK 1          /* this lock's entry */
 #define OTHERS 2        /* the entry of the handler's own lock */
 
-/* The name of what a failed assertion broke; always 0. */
+/* must(condition, name): `name` is always 0, and puts the broken property into pan's message. */
 #define must(condition, name) assert((condition) || name)
 hidden byte only_locks_are_marked = 0;
 
@@ -45,7 +45,7 @@ bool zero_flag = false;
 
 bool in_kernel = false, returned = false;
 bool dead[3], walked = false;
-bool handled = false;       /* the one signal came */
+bool handled = false;       /* the one signal was delivered */
 bool waiting = false;       /* there is a waiter at all */
 bool asleep = false, waiter_done = false;
 
@@ -125,7 +125,7 @@ done:
   } unless { ends_here }
 }
 
-/* The exit of the unlocker's thread: entry by registers first, then by memory. */
+/* The exit of the unlocking thread: the kernel looks at the registers first, then at memory. */
 proctype exit_walk() {
   bool mine = false;
   returned || ends_here;
@@ -149,7 +149,7 @@ proctype exit_walk() {
   if
   :: mine ->
      atomic {
-       must(!destroyed, only_locks_are_marked); /* the kernel writes into what is no longer a lock */
+       must(!destroyed, only_locks_are_marked); /* the memory is no longer a lock */
        tid = 0; owner_died = true; asleep = false
      }
   :: else -> skip
@@ -168,7 +168,7 @@ proctype waiter() {
     od;
     atomic { tid = (tid == 2 -> 0 : tid); waiter_done = true }
   } unless { dead[2] && !waiter_done };
-  /* Its walk: it is on its list, or pending. */
+  /* The waiter's exit walk: the lock is on its list, or pending. */
   atomic {
     if
     :: !waiter_done && tid == 2 -> tid = 0; owner_died = true
@@ -186,8 +186,8 @@ proctype killer() {
   od
 }
 
-/* The last user destroys the lock when it is free. A lock that is locked by the
- * dead and not marked stays as it is: so the waiter, or this process, blocks. */
+/* The last user destroys the lock when it is free. A lock whose owner died and that
+ * the kernel did not mark stays locked: then the waiter, or this process, blocks. */
 proctype reuse() {
   atomic {
     tid == 0 && waiter_done -> destroyed = true; tid = 1; waiters = false

@@ -6,7 +6,7 @@
  * instructions one signal may be delivered, whose handler may wake some other
  * futex; both threads may be killed between any two instructions, the handler's too. The
  * waiter, once it is awake, takes the lock, releases it and destroys it: its memory
- * then holds data that equals TID 1. If it dies, another process does that.
+ * then holds data that equals TID 1. If the waiter dies, another process does the same.
  * mainline_unlock.pml has the functions of Linux 7.2.
  *
  * The kernel sees registers: whether the instruction pointer is in the range from
@@ -21,15 +21,15 @@
  *   WAKE_CLEARS_ANY   futex_wake clears list_op_pending whatever word it wakes
  *   CLEAR_THEN_WAKE   the caller clears before it wakes
  *   MARK_NEEDS_ACTION with NEED_ACTION set the kernel still writes the word
- * A handler that takes a robust lock of its own uses the one slot that there is:
- *   HANDLER_LOCKS     fails: a limit that is documented, not repaired
+ * A handler that takes a robust lock of its own overwrites the thread's only list_op_pending:
+ *   HANDLER_LOCKS     fails: a documented limit
  *   EARLY_HANDLER_LOCKS  holds: such a handler ran between load and exchange, and
- *                     death comes after the store. The value from before the exchange
- *                     is stored with bit 1, which puts the slot right again
+ *                     the thread dies after the store. The store writes the value that was loaded
+ *                     before the exchange, with bit 1, which restores the slot
  *   EARLY_HANDLER_LOCKS OR_INTO_MEMORY  fails: bit 1 is or-ed into what the slot holds
  */
 
-/* The name of what a failed assertion broke; always 0. */
+/* must(condition, name): `name` is always 0, and puts the broken property into pan's message. */
 #define must(condition, name) assert((condition) || name)
 hidden byte only_locks_are_marked = 0;
 
@@ -50,7 +50,7 @@ bool eax_waiters = false;
 
 bool released = false, stored = false;
 bool dead = false, waiter_dead = false, walked = false, returned = false;
-bool handled = false;       /* the one signal came */
+bool handled = false;       /* the one signal was delivered */
 bool waiting = false;       /* there is a waiter at all */
 bool asleep = false, waiter_done = false;
 
@@ -141,7 +141,7 @@ proctype unlocker() {
   } unless { dead }
 }
 
-/* The exit of the unlocker's thread: entry by registers first, then by memory. */
+/* The exit of the unlocking thread: the kernel looks at the registers first, then at memory. */
 proctype exit_walk() {
   bool mine = false;
   returned || dead;
@@ -173,12 +173,12 @@ proctype exit_walk() {
        :: else -> mine = (tid == 1)
        fi
      }
-  :: else -> skip   /* none; a bare bit is none too; the handler's own lock */
+  :: else -> skip   /* no entry, a bare bit, or the handler's own lock: nothing to do here */
   fi;
   if
   :: mine ->
      atomic {
-       must(!destroyed, only_locks_are_marked); /* the kernel writes into what is no longer a lock */
+       must(!destroyed, only_locks_are_marked); /* the memory is no longer a lock */
        tid = 0; owner_died = true; wake()
      }
   :: else -> skip
@@ -197,7 +197,7 @@ proctype waiter() {
     od;
     atomic { tid = (tid == 2 -> 0 : tid); waiter_done = true }
   } unless { waiter_dead && !waiter_done };
-  /* Its walk: it is on its list, or pending. */
+  /* The waiter's exit walk: the lock is on its list, or pending. */
   atomic {
     if
     :: !waiter_done && tid == 2 -> tid = 0; owner_died = true
@@ -219,8 +219,8 @@ proctype killer() {
   od
 }
 
-/* The last user destroys the lock when it is free. A lock that is locked by the
- * dead and not marked stays as it is: so the waiter, or this process, blocks. */
+/* The last user destroys the lock when it is free. A lock whose owner died and that
+ * the kernel did not mark stays locked: then the waiter, or this process, blocks. */
 proctype reuse() {
   atomic {
     tid == 0 && waiter_done -> destroyed = true; tid = 1; waiters = false

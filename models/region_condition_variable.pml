@@ -3,28 +3,28 @@
  * The region condition variable: a word of a sequence number and a waiters bit. A waiter
  * reads it under the mutex, sets the bit, releases the mutex and sleeps while the
  * word is the same. The mutex is region_mutex.pml: here it is one step that waits until
- * the mutex is free or its owner dead.
+ * the mutex is free or its owner is dead.
  *
- * Threads 0 and 1 wait for an item and take it; 2 and 3 (not with ONE_PRODUCER) put one item
- * each and notify, with the mutex held (INSIDE) or after it. Up to KILLS are killed at any
+ * Threads 0 and 1 wait for an item and take it; 2 and 3 (3 not with ONE_PRODUCER) put one item
+ * each and notify, with the mutex held (INSIDE) or after its release. Up to KILLS are killed at any
  * step. Sleeps are unbounded, but for two cases in which the bound of 100 ms counts: a
  * signaller was killed between its item and the end of its notify; or a thread that a
  * notify woke was killed.
  *
- * Holds: nobody sleeps for ever while there is an item and no other thread is at work; nor
- * does a live consumer go without for ever then, whatever the weakly fair scheduling (liveness).
+ * Holds: no thread sleeps for ever while there is an item and no other thread is at work; and every
+ * live consumer then gets an item under every weakly fair schedule (liveness).
  *
  * mutants:
  *   TICKET_LATE   the waiter reads the word after it has released the mutex
  *   NO_COMPARE    the sleep does not compare the word
  *   ONE_CLEARS    notify_one clears the waiters bit whoever else sleeps
- *   SILENT_CLEAR  who finds nobody asleep clears the bit and does not look again
+ *   SILENT_CLEAR  a notifier that finds no sleeper clears the bit and does not look again
  *   WAKE_FIRST    notify wakes before it changes the word
  *   NEW_WORD_ONLY after 100 ms a waiter sleeps again if nobody has notified
- *   UNBOUNDED     nobody looks again after either
- * that run for ever, and are found by the liveness check alone:
+ *   UNBOUNDED     no waiter looks again after 100 ms in either case
+ * mutants that loop for ever, which only the liveness check finds:
  *   STALE_COMPARE a sleep that is refused is tried again with the same word
- *   SPINS_ON_DEAD who relocks the mutex waits for a dead owner's unlock
+ *   SPINS_ON_DEAD a waiter that locks the mutex again waits for a dead owner's unlock
  */
 #ifndef KILLS
 #define KILLS 1
@@ -32,7 +32,7 @@
 #define THREADS 4
 #define NONE 9
 
-/* The name of what a failed assertion broke; always 0. */
+/* must(condition, name): `name` is always 0, and puts the broken property into pan's message. */
 #define must(condition, name) assert((condition) || name)
 hidden byte nobody_strands = 0;
 
@@ -53,7 +53,7 @@ byte kills = 0;
 bool wants[2];             /* ghost: a live consumer without an item */
 
 #ifdef LIVENESS
-/* Items are few: one that is there stays, in the end, or is taken. */
+/* There are few items: each stays in the end, or is taken. */
 ltl gets_item { [] <> !(items > 0 && (wants[0] || wants[1])) }
 #endif
 
@@ -119,7 +119,7 @@ inline notify_one(me) {
 #ifndef ONE_CLEARS
      if
      :: woken == 0 ->
-        /* nobody slept: the bit goes, unless the word has changed; who came meanwhile is woken */
+        /* no sleeper: clear the bit unless the word changed; wake a waiter that came meanwhile */
         atomic {
           if
           :: sequence == seen && waiters ->

@@ -2,21 +2,21 @@
 /*
  * The region mutex: one lock word, a member table with liveness words, sleep on two words,
  * takeover from a dead owner, and the reuse of the dead owner's slot. The steps are
- * those of src/region/mutex.cpp and waiting.cpp. Without PLAIN the same for a
+ * those of src/region/mutex.cpp and waiting.cpp. Without PLAIN the model also stands for a
  * shared_mutex's writer word, and for a mutex whose owner has not registered for membarrier.
  *
  * Threads 0 and 1 are members, thread 0 locks ROUNDS times, the others once. Thread 2 (if
- * THREADS is 3) is a member too (SLOT_OF_2=2), or attaches when slot 0 can be had again
- * (SLOT_OF_2=0: its thread died, or detached), so that it wears thread 0's slot under the
- * next generation; it may never lock. 1 may give up. Up to KILLS of them are
- * killed at any step; others exit, or stay and do nothing. The kernel's exit walk is split
- * into read, write and wake. More:
+ * THREADS is 3) is a member too (SLOT_OF_2=2), or attaches when slot 0 is free again
+ * (SLOT_OF_2=0: its thread died, or detached), so that it has thread 0's slot with the
+ * next generation; thread 2 need not lock. Thread 1 may give up. Up to KILLS threads are
+ * killed at any step; the others exit, or stay and do nothing. The kernel's exit walk is split
+ * into read, write and wake. Parameters:
  *   PLAIN         an owner that has registered for membarrier(GLOBAL_EXPEDITED), has not slept
  *                 and finds `waiting` clear takes the lock `plain`, and says so in the word. Its
- *                 release may stay in its store buffer while it already looks at `waiting`. Who
- *                 is to sleep on a plain owner sets `waiting` and then has the membarrier flush
- *                 every store buffer. All others release by an exchange, clear `waiting` before
- *                 it, and wake then
+ *                 release may stay in its store buffer while it already looks at `waiting`. A
+ *                 waiter that is about to sleep under a plain owner sets `waiting` and then makes
+ *                 the membarrier flush every store buffer. All other owners clear `waiting`,
+ *                 release by an exchange, and then wake
  *   DETACHES      thread 0 may detach, with the lock held or after it
  *   SAME_TID      thread 2 has thread 0's TID there, of another PID namespace
  *   UNMARKED      a killed thread may stay unmarked: its memory was reaped before the walk, or
@@ -24,48 +24,49 @@
  *                 whole bound asks whether the membership lock of the owner's process is still
  *                 held. Each thread is a process of its own here; the kernel releases the lock
  *                 after the walk
- *   UNREPAIRED    thread 0 begins as the owner that was told owner_died; who was told may
- *                 unlock without mark_consistent
+ *   UNREPAIRED    thread 0 begins as the owner that was told owner_died; an owner that was told
+ *                 may unlock without mark_consistent
  *
- * Holds: exclusion; who follows a dead owner is told, and nobody else is; the lock word is
- * written only by someone who is using the lock; nobody is stranded. Every live waiter gets in, or
- * gives up, or is told not_recoverable, whatever the weakly fair scheduling (liveness).
- * Sleeps are unbounded here, so that a lost wakeup is a state with no way out. The real bound
- * of 100 ms, after which a sleeper looks again, counts in these cases only
- * (`bound_counts`): a thread that owed a wake was killed; an owner who had slept
- * for the lock and was given it died with it, while others still slept on the liveness word of
- * the owner before; a death was not marked; a dead owner's slot went to a thread of the same
- * TID between a waiter's look and its sleep, so that the liveness word is as it was.
+ * Holds: mutual exclusion; the next owner after a dead one is told owner_died, and no other owner
+ * is; only a thread that is using the lock writes the lock word; no waiter is stranded. Every live
+ * waiter acquires the lock, or gives up, or is told not_recoverable, under every weakly fair
+ * schedule (liveness). Sleeps are unbounded here, so that a lost wakeup is a deadlock. The real
+ * bound of 100 ms, after which a sleeper looks again, counts in these cases only
+ * (`bound_counts`): a thread that owed a wake was killed; an owner that had slept before it took
+ * the free lock died with it, while others still slept on the liveness word of the previous
+ * owner; a death was not marked; a dead owner's slot went to a thread with the same
+ * TID between a waiter's look and its sleep, so that the liveness word has its old value.
  *
  * mutants:
  *   NO_GENERATION       ids carry no generation: a reused slot looks like its former owner
  *   NO_SECOND_LOOK      the generation is not looked at again after the liveness word
  *   NO_RECHECK          the sleep does not compare the lock word any more
  *   NO_LIFE_COMPARE     the sleep does not compare the liveness word any more
- *   LOCK_LAST           a waiter reads life before the lock word
+ *   LOCK_LAST           a waiter reads the liveness word before the lock word
  *   NO_WAITERS_BIT      a woken waiter takes the lock without the waiters bit
- *   NO_PASS_ON          who is woken by a death does not wake the others
+ *   NO_PASS_ON          a waiter that is woken by a death does not wake the other waiters
  *   NO_DETACH_WAKE      detaching with the lock held wakes nobody
  *   BLIND_TAKEOVER      takeover is a store, not a compare-exchange
- *   SILENT_LEAVE        a waiter whose time is over leaves before it has set the waiters bit
- *   WAKES_ONE           an unlock that leaves the lock not recoverable wakes one
- *   UNBOUNDED           nobody looks again in the cases where the bound counts
+ *   SILENT_LEAVE        a waiter whose deadline has passed leaves before it has set the waiters bit
+ *   WAKES_ONE           an unlock that makes the lock not recoverable wakes only one waiter
+ *   UNBOUNDED           no waiter looks again in the cases where the bound counts
  * of PLAIN:
- *   NO_MEMBARRIER       the waiter sleeps without it
- *   BARRIER_FIRST       the waiter says that it waits after the barrier
+ *   NO_MEMBARRIER       the waiter sleeps without a membarrier
+ *   BARRIER_FIRST       the waiter sets `waiting` after the membarrier, not before
  *   LOOK_FIRST          the owner looks at `waiting` before its release
  *   NO_WAITING_COMPARE  the sleep does not compare `waiting`
- *   SILENT_CLEAR        who clears `waiting` does not wake anybody for it
+ *   SILENT_CLEAR        an owner that clears `waiting` does not wake a waiter for it
  *   SLEEPER_PLAIN       an owner that has slept takes the lock plain
- *   BIT_IN_PLAIN_WORD   a waiter sets the waiters bit in a plain owner's word instead; with
- *                       NO_WAITING_COMPARE, for nothing is set
+ *   BIT_IN_PLAIN_WORD   a waiter sets the waiters bit in a plain owner's word instead of `waiting`;
+ *                       only with NO_WAITING_COMPARE, since `waiting` stays clear
  * of UNMARKED:
- *   LOCK_OF_ANOTHER     (SLOT_OF_2=0) asks about the process whose byte it read before it read
- *                       the lock word: that may be the slot's former owner, which is dead
- * that run for ever, and are found by the liveness check alone:
+ *   LOCK_OF_ANOTHER     (SLOT_OF_2=0) a waiter checks the membership lock whose byte it read before
+ *                       it read the lock word: that may be the lock of the slot's former owner,
+ *                       which is dead
+ * mutants that loop for ever, which only the liveness check finds:
  *   SPINS_ON_DEAD       a waiter that finds the owner dead looks again and does not take over
  *   STALE_COMPARE       after a compare-exchange that failed, tries again with the same value
- *   NO_SECOND_EVIDENCE  (UNMARKED) nobody asks about the membership lock
+ *   NO_SECOND_EVIDENCE  (UNMARKED) no waiter checks the membership lock
  */
 #ifndef KILLS
 #define KILLS 1
@@ -89,7 +90,7 @@
 #define ALIVE_TOO 4 /* with another TID */
 #define is_alive(value) (value == ALIVE || value == ALIVE_TOO)
 
-/* The name of what a failed assertion broke; always 0. */
+/* must(condition, name): `name` is always 0, and puts the broken property into pan's message. */
 #define must(condition, name) assert((condition) || name)
 hidden byte exclusion = 0;
 hidden byte told_of_death = 0;
@@ -99,22 +100,22 @@ hidden byte own_word = 0;
 byte owner_slot = NONE, owner_generation = 0;
 bool waiters = false, inconsistent = false;
 bool plain = false;      /* in the word: this owner releases it by a plain store */
-bool waiting = false;    /* beside it */
-bool releasing[THREADS]; /* that store is in this thread's store buffer */
+bool waiting = false;    /* in the mutex, beside the word */
+bool releasing[THREADS]; /* the plain release is in this thread's store buffer */
 
 byte life[3];            /* by slot */
 byte generation[3];
-byte byte_in_slot[3];    /* whose membership lock the slot names */
+byte byte_in_slot[3];    /* the thread whose membership lock the slot names */
 
 bool queued_lock[THREADS]; /* in futex_waitv, on the lock word */
 byte queued_life[THREADS]; /* ... on this slot's liveness word, or NONE */
 bool dead[THREADS];
 bool bound_counts = false;
-bool owes_wake[THREADS]; /* ghost: woken, or released with waiters, and not yet done with it */
+bool owes_wake[THREADS]; /* ghost: was woken, or released with waiters, and has to act on it */
 byte kills = 0;
 
-bool holder_slept = false; /* ghost: before it took a free word: others may watch its predecessor */
-byte holder = NONE;        /* ghost: who is in the critical section, or died there */
+bool holder_slept = false; /* ghost: before it took the lock; others may sleep on its predecessor */
+byte holder = NONE;        /* ghost: the thread in the critical section, or that died there */
 bool gone[THREADS];        /* ghost: the holder abandoned the lock by detaching */
 bool wants[THREADS];       /* ghost: in lock() */
 bool membership_lock_held[THREADS]; /* until the kernel is done with this thread */
@@ -126,7 +127,7 @@ bool linked[THREADS];      /* the private node is on the thread's robust list */
 #else
 #define nobody_waits (!wants[0] && !wants[1] && !wants[2])
 #endif
-/* The rounds are finite: who gets in stays out in the end. */
+/* The rounds are finite: every thread that acquires the lock finishes in the end. */
 ltl gets_in { [] <> nobody_waits }
 #endif
 
@@ -139,7 +140,7 @@ ltl gets_in { [] <> nobody_waits }
                       && waiters == seen_waiters && inconsistent == seen_inconsistent && \
                       plain == seen_plain)
 
-/* Where a failed comparison leads. */
+/* Where a waiter goes on after a failed comparison. */
 #ifdef STALE_COMPARE
 #define look_again look_at_owner
 #else
@@ -168,7 +169,7 @@ end_buffers:
   od
 }
 
-/* Until every store that was made before it is out. */
+/* Waits until every earlier store has left its store buffer. */
 #if THREADS == 2
 #define membarrier() !releasing[0] && !releasing[1]
 #else
@@ -251,7 +252,7 @@ inline take_over(me) {
   }
 }
 
-/* Says that it waits, so that the next release wakes: `waiting` for a plain owner, else the bit. */
+/* Asks the next release for a wake: sets `waiting` for a plain owner, else the waiters bit. */
 inline ask_for_wake(me) {
 #ifdef BIT_IN_PLAIN_WORD
   if
@@ -260,7 +261,7 @@ inline ask_for_wake(me) {
   if
   :: seen_plain ->
      if
-     :: me == 1 && !slept -> goto out /* its time is over, and nobody gave it a wake */
+     :: me == 1 && !slept -> goto out /* its deadline has passed, and it was not woken */
      :: true
      fi;
 #ifdef BARRIER_FIRST
@@ -329,7 +330,8 @@ inline sleep(me) {
     queued_lock[me] = false; queued_life[me] = NONE; slept = true
   };
 #ifndef NO_PASS_ON
-  /* The kernel woke one: all who sleep on this liveness word must look for the next owner's. */
+  /* The kernel woke one waiter. All that sleep on this liveness word must move to that of the next
+   * owner. */
   if
   :: life[seen_slot] != seen_life -> wake_life(seen_slot, w, THREADS)
   :: else -> skip
@@ -397,8 +399,8 @@ look_at_owner:
 #if defined(UNMARKED) && !defined(NO_SECOND_EVIDENCE)
     if
     :: doubtful && !owner_dead ->
-       /* The byte is the owner's, or that of a later owner of its slot; no thread ever has the
-        * byte of another. If nobody holds it, the owner is dead either way. */
+       /* The byte is that of the lock's owner, or of a later owner of its slot; two threads never
+        * have the same byte. If no process holds its lock, the lock's owner is dead either way. */
 #ifdef LOCK_OF_ANOTHER
        owner_dead = !membership_lock_held[early_byte]
 #else
@@ -422,7 +424,7 @@ look_at_owner:
 #endif
       ask_for_wake(me);
       if
-      :: me == 1 -> goto out /* its time is over */
+      :: me == 1 -> goto out /* its deadline has passed */
       :: true
       fi;
       sleep(me)
@@ -493,7 +495,7 @@ inline forget() {
   }
 }
 
-/* Withdraws, with the lock held or not; the slot may then be another's. */
+/* Detaches, with the lock held or not; afterwards another thread may take the slot. */
 inline detach(me) {
   atomic {
     life[slot] = TOKEN; gone[me] = true; owes_wake[me] = true;
@@ -518,7 +520,7 @@ proctype member(byte me; byte slot) {
     if
     :: slot == me -> skip
     :: else ->
-      /* The slot's claim protocol is region_slot.pml's business. */
+      /* region_slot.pml models how a slot is claimed. */
 end_attach: life[slot] == DIED || life[slot] == FREE || !membership_lock_held[byte_in_slot[slot]];
       seen_life = life[slot];
       life[slot] = TOKEN;
@@ -568,7 +570,7 @@ end_attach: life[slot] == DIED || life[slot] == FREE || !membership_lock_held[by
   } unless { dead[me] };
   atomic { forget(); rounds = 0; my_generation = 0; w = 0; woken = 0 };
 
-  /* exit_robust_list, for the liveness word alone; what the thread stored is out by then */
+  /* exit_robust_list, for the liveness word alone; the store buffer is empty by then */
   flush(me);
   if
   :: linked[me] && is_alive(life[slot]) ->

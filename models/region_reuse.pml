@@ -3,14 +3,14 @@
  * The memory of a lock is reused the instant after its release.
  *
  * A holds the lock and releases it: by an exchange, then a wake if there were waiters
- * (the word of a mutex, a writer, a permit); or, where it is `plain`, by a store that may
- * stay in its store buffer, then a look at `waiting` beside the word, then a wake. B waits,
- * takes it, releases it, and then owns the memory, word and `waiting`: it destroys the lock
- * and stores data of any value, A's and B's own TIDs and words among them. Both may be
- * killed at any step. The kernel's exit walk handles the dead one's list, and its pending slot.
+ * (the word of a mutex, a writer, a permit); or, where the word is `plain`, by a store that may
+ * stay in its store buffer, then a load of `waiting` beside the word, then a wake. B waits for
+ * the lock, takes it and releases it. B then owns the memory of the word and of `waiting`: it
+ * destroys the lock and stores data of any value, A's and B's own TIDs and words among them. Both
+ * may be killed at any step. The kernel's exit walk handles a dead thread's list and pending slot.
  *
- * Holds: once B has stored its data nobody but B writes there, dead or alive. A read of
- * that memory and a wake of its address are harmless and allowed.
+ * Holds: once B has stored its data only B writes there: neither A nor the kernel's exit walk does.
+ * Both may read that memory and wake its address, which is harmless.
  *
  * mutants:
  *   PENDING              the lock word is a robust futex with list_op_pending (glibc's protocol)
@@ -26,13 +26,13 @@
 #define PLAIN 8
 #define DIED 16
 
-/* The name of what a failed assertion broke; always 0. */
+/* must(condition, name): `name` is always 0, and puts the broken property into pan's message. */
 #define must(condition, name) assert((condition) || name)
 hidden byte memory_is_the_next_owners = 0;
 hidden byte one_owner = 0;
 
 byte word;           /* the lock word, then data */
-byte waiting = 0;    /* beside it, then data */
+byte waiting = 0;    /* beside the lock word, then data */
 byte buffered = 0;   /* A's store to the word is in A's store buffer */
 bool data = false;   /* the memory is data now */
 byte stored = 0, stored_beside = 0; /* what B put there */
@@ -75,7 +75,7 @@ inline write_after_release(target, value) {
   atomic { must(!data, memory_is_the_next_owners); target = value }
 }
 
-/* The store leaves the buffer: whoever owns the memory by then has seen it leave. */
+/* The store leaves the buffer. B can own the memory only after that. */
 inline flush() {
   atomic {
     if
@@ -161,7 +161,7 @@ proctype b() {
     listed[B] = 0;
 #endif
     word = 0;
-    /* the memory is B's */
+    /* B owns the memory */
     atomic {
       if
       :: stored = A

@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The region semaphore: two permits, each an owner word as a mutex's. A waiter sleeps on
- * all permits and on their owners' liveness words at once, so that one waiter can be given
- * several wakes, or be the only one to watch an owner: who has slept wakes another before
- * it goes, with a permit or without. Generations and slots are region_mutex.pml's business.
+ * The region semaphore: two permits, each an owner word as a mutex has. A waiter sleeps on
+ * all permits and on their owners' liveness words at once. One waiter can therefore consume
+ * several wakes, or be the only one that watches an owner. So a waiter that has slept wakes another
+ * waiter before it leaves, with a permit or without. region_mutex.pml models generations and slots.
  *
  * Thread 0 holds both permits and releases them, or stays. 1 and 2 (not with ONE_WAITER) wait
- * for a permit; 1 may give up. 3 (BARGER) tries once, never sleeps, and may exit with what it
- * has; 0 then releases both, and 1 and 2 keep theirs. Each goes through the permits word by word,
- * thread 1 beginning with the second, as src/region/counting_semaphore.cpp does: look, ask for
- * wakes, look again before the sleep, and the kernel's queueing. An exit is what a kill is.
- * Up to KILLS are killed at any step. Sleeps are unbounded here; the bound of 100 ms counts only
- * where a thread that owed a wake was killed, or one that had slept for its permit died with it
- * (as in region_mutex.pml).
+ * for a permit; 1 may give up. 3 (BARGER) tries once, never sleeps, and may exit with the permit
+ * that it got; then 0 releases both permits, and 1 and 2 keep theirs. Each thread goes through the
+ * permits word by word, thread 1 beginning with the second, as src/region/counting_semaphore.cpp
+ * does: look, ask for wakes, look again before the sleep, and the kernel's queueing. A thread's
+ * exit has the effect of a kill. Up to KILLS are killed at any step. Sleeps are unbounded here; the
+ * bound of 100 ms counts only where a thread that owed a wake was killed, or one that had slept
+ * for its permit died with it (as in region_mutex.pml).
  *
- * Holds: a permit goes from the dead, never from the living; nobody sleeps for ever
- * while a permit is free or a dead owner's and no other thread is at work; nor does anybody
- * wait for ever then, asleep or at work, whatever the weakly fair scheduling (liveness).
+ * Holds: a permit is taken from a dead owner, never from a live one; no thread sleeps for ever
+ * while a permit is free or a dead owner's and no other thread is at work; nor does a thread then
+ * wait for ever, asleep or at work, under any weakly fair schedule (liveness).
  *
  * mutants:
- *   KEEPS_WAKES      who has slept wakes nobody before it goes
- *   FREE_ONLY        ... or only if it sees a permit that is free
+ *   KEEPS_WAKES      a waiter that has slept wakes no other waiter before it leaves
+ *   FREE_ONLY        ... or wakes one only if it sees a permit that is free
  *   NO_COMPARE       the sleep does not compare the permits
  *   NO_LIFE_COMPARE  the sleep does not compare the liveness words
  *   FIRST_ONLY       the sleep is on one permit
- *   UNBOUNDED        nobody looks again after a death that owed a wake
+ *   UNBOUNDED        no waiter looks again after the death of a thread that owed a wake
  *   SPINS_ON_DEAD    a dead owner's permit is not taken, nor slept on
  *   STALE_COMPARE    a compare-exchange that failed is tried again with the same value
  */
@@ -38,7 +38,7 @@
 #endif
 #define NONE 9
 
-/* The name of what a failed assertion broke; always 0. */
+/* must(condition, name): `name` is always 0, and puts the broken property into pan's message. */
 #define must(condition, name) assert((condition) || name)
 hidden byte exclusion = 0;
 hidden byte own_word = 0;
@@ -69,7 +69,7 @@ byte kills = 0;
 #define to_be_had(p) (word[p] == NONE || dead[word[p]])
 
 #ifdef LIVENESS
-/* Each acquires once: what is to be had stays so in the end, or is had. */
+/* Each thread acquires once: in the end a free permit stays free, or is taken. */
 ltl gets_in { [] <> !((wants[1] || wants[2]) && (to_be_had(0) || to_be_had(1))) }
 #endif
 
@@ -101,10 +101,10 @@ inline wake_life(t, most) {
 }
 
 /*
- * One look at a permit; `got` is its number when it is had. A free word is read and taken in
- * one step: a compare-exchange that fails reads it anew. A dead owner's life and the
- * compare-exchange are one step: it fails if the word has changed since it was read, and the
- * dead stay dead.
+ * One look at a permit; `got` is its number if the thread takes it. A free word is read and taken
+ * in one step: a compare-exchange that fails reads it anew. Reading a dead owner's liveness word
+ * and the compare-exchange are one step: the exchange fails if the word has changed since it was
+ * read, and a dead owner stays dead.
  */
 inline look(me, p) {
   atomic {
@@ -136,8 +136,8 @@ inline have(me, p) {
 }
 
 /*
- * Sets the waiters bit of a word that is read anew. In one step: if the word changes in between,
- * that is a look at everything more.
+ * Sets the waiters bit of a word that is read anew. This is one step: if the word changed in
+ * between, the thread would only look at all permits once more.
  */
 inline ask(p) {
 #ifdef STALE_COMPARE
@@ -157,8 +157,9 @@ inline ask(p) {
 }
 
 /*
- * The last look before the sleep: the values that the kernel is to compare. A word's owner
- * and its life are one step: the kernel compares both, and the dead stay dead.
+ * The last look before the sleep reads the values that the kernel is to compare. A word's owner
+ * and its liveness word are read in one step: the kernel compares both, and a dead owner stays
+ * dead.
  */
 inline look_before_sleep(p) {
   atomic {
@@ -196,9 +197,10 @@ inline queue_on(me, p) {
 }
 
 /*
- * Who has slept wakes another before it goes, whatever it goes with: that one looks at all
- * permits, for what the leaver was woken for and did not take, and for owners that only
- * the leaver was watching. All sleep on every permit: any word does.
+ * A waiter that has slept wakes another waiter before it leaves, with a permit or without. The
+ * woken waiter looks at all permits, and so finds a permit that the first waiter was woken for
+ * and did not take, and owners that only the first waiter watched. Every waiter sleeps on every
+ * permit, so that any permit's word serves.
  */
 inline leave(me) {
 #ifdef KEEPS_WAKES
@@ -215,7 +217,7 @@ inline leave(me) {
 #endif
 }
 
-/* me % 2 is where it begins. */
+/* The thread begins with permit me % 2. */
 #define first_permit (me % 2)
 #define other_permit (1 - me % 2)
 
@@ -250,7 +252,7 @@ inline acquire(me) {
     if
     :: true
 #ifndef BARGER
-    :: me == 1 -> break /* its time is over */
+    :: me == 1 -> break /* its deadline has passed */
 #endif
     fi;
     look_before_sleep(first_permit);
@@ -305,7 +307,7 @@ inline release(me, p) {
   atomic { owes[me] = false; at_work[me] = false }
 }
 
-/* The kernel's exit walk: it marks, and wakes one. */
+/* The kernel's exit walk: it marks the liveness word and wakes one waiter. */
 inline walk(me) {
   atomic {
     bound_counts = bound_counts || (word[0] == me && slept_for[0]) || (word[1] == me && slept_for[1]);
@@ -375,7 +377,7 @@ proctype killer() {
       dead[victim] = true; asleep[victim] = false; wants[victim] = false;
       queued[victim * 2] = false; queued[victim * 2 + 1] = false;
       queued_life[victim * 2] = NONE; queued_life[victim * 2 + 1] = NONE;
-      at_work[victim] = true; /* the walk is to come */
+      at_work[victim] = true; /* its exit walk has not run yet */
       victim = 0
     }
   :: break

@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The region shared_mutex: readers announce their hold in their own slot, behind a
- * store buffer; a writer takes the writer word, then looks at the slots of all who
- * ever read. The writer word itself, with its waiters and its takeover from the
- * dead, is region_mutex.pml; here it is one step that waits until it can be had.
+ * store buffer; a writer takes the writer word, then looks at the slots of all threads that
+ * ever read. region_mutex.pml models the writer word, with its waiters and its takeover from a
+ * dead owner; here taking it is one step, which waits until the word is free or its owner dead.
  *
- * Thread 0 reads, 1 writes, 2 does as READER_2 says. 2 has a slot of its own
- * (SLOT_OF_2=2) or attaches to slot 0 when that can be had again. Up to KILLS of them are
+ * Thread 0 reads, 1 writes, 2 reads or writes as READER_2 says. Thread 2 has a slot of its own
+ * (SLOT_OF_2=2) or attaches to slot 0 when that is free again. Up to KILLS of them are
  * killed at any step. Each round is a try to read or to write; a writer may give up.
  *
- * Holds: a writer is alone; who follows a writer that died inside is told; nobody is
- * stranded; every round of a live thread ends, whatever the weakly fair scheduling (liveness).
+ * Holds: a writer is alone; the next owner after a writer that died inside is told; no waiter is
+ * stranded; every round of a live thread ends under every weakly fair schedule (liveness).
  * Sleeps are unbounded here; the real bound of 100 ms counts only where a
  * thread that owed a wake was killed (`bound_counts`).
  *
  * mutants:
  *   NO_FENCE         the reader looks at the writer word before its announcement is out
- *   NO_LOOK          the reader does not look at the writer word again after it
+ *   NO_LOOK          the reader does not look at the writer word again after its announcement
  *   SCAN_FIRST       the writer looks at the slots before it takes the word
- *   LATE_BIT         the reader says that its slot is one to look at when it is in
+ *   LATE_BIT         the reader sets the bit that makes writers look at its slot only when it is in
  *   COUNT            the writer trusts a count of readers
  *   NO_CLEAR         a slot is reused with the dead owner's hold in it
- *   SILENT_CLEAR     ... or it is cleared and nobody is woken
- *   SILENT_RETREAT   a reader that withdraws its announcement wakes nobody
+ *   SILENT_CLEAR     ... or the hold is cleared and no waiter is woken
+ *   SILENT_RETREAT   a reader that withdraws its announcement wakes no writer
  *   NO_WAKE_BIT      a writer sleeps without asking for a wake
  *   NO_HOLD_COMPARE  the sleep does not compare the hold any more
  *   NO_LIFE_COMPARE  the sleep does not compare the liveness word any more
- *   TELLS_LATE       a writer says that it writes after its first write
- *   UNTOLD_EARLY     ... and that it no longer does before its last one
- *   UNBOUNDED        nobody looks again after a death that owed a wake
- * that run for ever, and are found by the liveness check alone:
+ *   TELLS_LATE       a writer sets `writing` after its first write
+ *   UNTOLD_EARLY     ... or clears it before its last write
+ *   UNBOUNDED        no waiter looks again after the death of a thread that owed a wake
+ * mutants that loop for ever, which only the liveness check finds:
  *   SPINS_ON_DEAD    a writer looks at a dead reader's hold again, and does not drop it
  *   STALE_COMPARE    after a compare-exchange that failed, tries again with the same value
  */
@@ -53,24 +53,24 @@
 #define DIED 2
 #define TOKEN 3
 
-/* The name of what a failed assertion broke; always 0. */
+/* must(condition, name): `name` is always 0, and puts the broken property into pan's message. */
 #define must(condition, name) assert((condition) || name)
 hidden byte exclusion = 0;
 hidden byte told_of_death = 0;
 hidden byte own_word = 0;
 
-/* A hold; a writer that sleeps on it sets the second bit. */
+/* A hold's values; a writer that sleeps on the hold sets the second bit. */
 #define HELD 1
 #define HELD_AND_AWAITED 3
 
 byte writer = NONE;       /* the writer word */
-bool writing = false;     /* in the lock, beside it */
+bool writing = false;     /* in the lock, beside the writer word */
 bool looked_at[THREADS];  /* a bit for each slot; never cleared */
-byte hold[THREADS];       /* in the slots, one lock's */
+byte hold[THREADS];       /* in each slot: the hold of this lock */
 byte life[THREADS];
 byte count = 0;           /* mutant COUNT */
 
-byte buffered[THREADS];   /* a store of this thread to its hold that nobody else sees yet */
+byte buffered[THREADS];   /* this thread's store to its hold that is still in its store buffer */
 byte queued_hold[THREADS]; /* in futex_waitv, on this slot's hold, or NONE */
 byte queued_life[THREADS]; /* ... on this slot's liveness word, or NONE */
 bool dead[THREADS];
@@ -81,11 +81,11 @@ bool bound_counts = false;
 bool owes_wake[THREADS];   /* ghost */
 bool reads[THREADS];       /* ghost: in a shared section */
 bool wants[THREADS];       /* ghost: in a round */
-byte writes = NONE;        /* ghost: in the exclusive section, or died there */
+byte writes = NONE;        /* ghost: the thread in the exclusive section, or that died there */
 byte kills = 0;
 
 #ifdef LIVENESS
-/* The rounds are finite: who gets in and out stays out in the end. */
+/* The rounds are finite: every thread finishes in the end. */
 ltl gets_in { [] <> (!wants[0] && !wants[1] && !wants[2]) }
 #endif
 
@@ -117,7 +117,7 @@ inline wake_life(s, most) {
                      || (me != 2 && reads[2] && !dead[2])) && \
                    (writes == NONE || dead[writes]))
 
-/* The announcement lands in shared memory whenever it likes. */
+/* The announcement leaves the store buffer at any time. */
 proctype store_buffers() {
 end_buffers:
   do
@@ -127,7 +127,7 @@ end_buffers:
   od
 }
 
-/* Waits as a mutex does; says whether the last owner died writing. */
+/* Takes the writer word as a mutex does; `told` says whether the last owner died while writing. */
 inline take_word(me) {
   atomic {
     writer == NONE || ended[writer];
@@ -222,7 +222,7 @@ in:
 out: skip
 }
 
-/* A writer that holds the word: until no live reader is left. */
+/* A writer that holds the word waits until no live reader is left. */
 inline drain(me) {
   s = 0; gives_up = false;
   do
@@ -331,7 +331,7 @@ inline lock_exclusive(me) {
   fi;
 #else
   if
-  :: told -> gives_up = false /* nobody got in since */
+  :: told -> gives_up = false /* no reader has entered since that writer */
   :: else -> drain(me)
   fi;
 #endif
@@ -357,12 +357,12 @@ proctype member(byte me; byte slot; bool is_reader) {
     if
     :: slot == me -> skip
     :: else ->
-      /* The slot's claim protocol is region_slot.pml's business. */
+      /* region_slot.pml models how a slot is claimed. */
 end_attach: life[slot] == DIED || life[slot] == FREE || (life[slot] == TOKEN && walked[0]);
       life[slot] = TOKEN;
 #ifndef NO_CLEAR
-      /* With a wake: a writer may have seen the liveness word of the owner before last, and
-       * the same value again. */
+      /* Wakes the writer, too: it may have read the liveness word of the owner before last, which
+       * had the same value as now. */
       atomic { seen = hold[slot]; hold[slot] = 0; owes_wake[me] = (seen == HELD_AND_AWAITED) };
 #ifndef SILENT_CLEAR
       if
@@ -394,7 +394,7 @@ end_attach: life[slot] == DIED || life[slot] == FREE || (life[slot] == TOKEN && 
   /* Locals that no longer matter are zeroed, so that states which differ in them alone merge. */
   atomic { s = 0; seen = 0; seen_life = 0; w = 0; woken = 0; rounds = 0; told = false; gives_up = false };
 
-  /* exit_robust_list, for the liveness word alone; what the thread stored is out by then */
+  /* exit_robust_list, for the liveness word alone; the store buffer is empty by then */
   atomic {
     if
     :: buffered[me] != 0 -> hold[slot] = buffered[me]; buffered[me] = 0

@@ -13,8 +13,8 @@
  *            process_mrelease): the walk then finds no list and marks nothing
  *
  * Holds: the kernel never marks a liveness word for a thread that is not its owner; two live
- * threads never own the slot; the slot can be had again after every crash; its generation
- * has advanced whenever an owner is new.
+ * threads never own the slot; a new thread can take the slot after every crash; the generation
+ * advances with each new owner.
  *
  * mutants:
  *   FREE_BEFORE_UNLINK  detach stores 0, and drops its claim, while its node is still linked
@@ -24,8 +24,8 @@
  *   NO_GENERATION       a dead slot is taken without advancing its generation
  *   LOCK_BEFORE_WALK    the membership lock is gone before the kernel's walk is over
  *   RECORDS_LATE        an attacher writes its byte into the slot after it is alive there
- *   LOOKS_BEFORE_CLAIM  (REAPED) the evidence of death is not looked at again with the claim
- *   NO_LOOK             (REAPED) nobody asks about the membership lock of a member
+ *   LOOKS_BEFORE_CLAIM  (REAPED) an attacher does not check the death again once it has the claim
+ *   NO_LOOK             (REAPED) no attacher checks the membership lock of a member
  *   CHILD_KEEPS_LOCK    the membership lock outlives its process (no MADV_DONTFORK)
  *   SAME_BYTE           all processes lock the same byte, so that a dead one's claim looks held
  */
@@ -37,7 +37,7 @@
 #endif
 #define NONE 9
 
-/* The name of what a failed assertion broke; always 0. */
+/* must(condition, name): `name` is always 0, and puts the broken property into pan's message. */
 #define must(condition, name) assert((condition) || name)
 hidden byte one_owner = 0;
 hidden byte new_generation = 0;
@@ -57,7 +57,7 @@ bool linked[THREADS];    /* the private node is on the thread's robust list */
 bool pending[THREADS];   /* mutant PENDING only */
 bool dead[THREADS];
 bool lock_held[THREADS]; /* the membership lock of this process */
-byte owner = NONE;       /* ghost: who published last and has not withdrawn */
+byte owner = NONE;       /* ghost: the thread that last attached and has not detached */
 byte last_generation = NONE;
 byte kills = 0;
 
@@ -73,8 +73,8 @@ byte kills = 0;
 #define is_locked(process) lock_held[process]
 #endif
 
-/* Waits until it has the claim. What is read of a dead process stays true, so that the look
- * and the compare-exchange are two steps. */
+/* Waits until the thread has the claim. A process that is dead stays dead, so that the check
+ * of its membership lock and the compare-exchange can be two steps. */
 inline take_claim(me) {
 #ifdef CLAIMS
   do
@@ -116,7 +116,7 @@ inline drop_claim(me) {
 #endif
 }
 
-/* With the claim, whether the member is gone though the kernel has not marked it. */
+/* With the claim: sets `gone` if the member is dead although the kernel has not marked it. */
 inline look_at_member() {
   gone = false;
 #ifndef NO_LOOK
@@ -150,7 +150,7 @@ inline attach(me) {
     if
     :: seen == ALIVE && !gone ->
       drop_claim(me);
-      may_be_had /* look for another slot; here, until this one may be free */
+      may_be_had /* the code tries another slot; here the thread waits until this one may be free */
     :: else ->
 #ifdef PENDING
       pending[me] = true;
@@ -163,7 +163,7 @@ inline attach(me) {
 #else
           life = TOKEN
 #endif
-        :: else -> skip /* marked meanwhile: as good */
+        :: else -> skip /* the kernel has marked it meanwhile, which serves as well */
         fi
       };
 #if !defined(PENDING)
@@ -241,7 +241,7 @@ proctype thread(byte me) {
   :: linked[me] || pending[me] ->
     seen = life;
     if
-    :: seen == ALIVE -> /* the TIDs are equal: the kernel cannot tell whose it is */
+    :: seen == ALIVE -> /* the TIDs are equal: the kernel cannot tell which thread owns the word */
       atomic {
         if
         :: life == ALIVE -> must(owner == me, marks_the_dead); life = DIED

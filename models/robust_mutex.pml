@@ -3,45 +3,47 @@
  * robust_mutex, the kernel's exit walk, and memory that is reused.
  *
  * THREADS threads lock and unlock once, thread 0 ROUNDS times. Up to KILLS of them
- * are killed at any step, in any state. A thread that has the lock when nobody else can
+ * are killed at any step, in any state. A thread that owns the lock when no other thread can
  * still use it may destroy it; its word then holds data, which equals some thread's TID. The
- * exit walk reads a word and writes it in separate steps, entry first, then pending.
+ * exit walk reads a word and writes it in separate steps: first for the list entry, then for the
+ * pending one.
  *
  * Protection is what stands between a thread's death and its walk: the guard (or
  * the kernel's own exception table) clears list_op_pending of a thread that died
  * between release and clear. Release and wake are one step when there are waiters:
- * FUTEX_WAKE_OP, or the wake that the kernel does for a thread with NEED_ACTION. More:
- *   OWED_WAKE         they are two (where a sandbox refuses FUTEX_WAKE_OP). Between them the guard
- *                     leaves the wake to the walk, unless the word holds the TID. It
- *                     looks before the walk does: fails, a limit that docs/guard.md states
+ * FUTEX_WAKE_OP, or the wake that the kernel does for a thread with NEED_ACTION. Parameters:
+ *   OWED_WAKE         release and wake are two steps (where a sandbox refuses FUTEX_WAKE_OP).
+ *                     Between them the guard leaves the wake to the walk, unless the word holds
+ *                     the TID. The guard reads the word before the walk does: this fails, a limit
+ *                     that docs/guard.md states
  *   OWED_WAKE AT_ONCE the guard's look and the walk's are one step
- *   UNREPAIRED        thread 0 begins as the owner that was told of a death; who was told may
- *                     unlock without mark_consistent. The mutex is then not recoverable: who
- *                     gets it releases it at once, and passes it on
+ *   UNREPAIRED        thread 0 begins as the owner that was told of a death; an owner that was
+ *                     told may unlock without mark_consistent. The mutex is then not recoverable:
+ *                     each next owner releases it at once and wakes the next waiter
  *   GIVES_UP          thread 1 may give up
  *   NO_LOOK REPLAY    unbounded sleeps where the kernel replays the consumed wake
  *
  * Holds: two live threads are never in the critical section together; the kernel
- * never writes memory that is no longer the lock; who follows a dead owner is told,
- * and nobody else is; every live thread gets the lock, or gives up, whatever the weakly fair
- * scheduling (liveness). A sleeper wakes by itself only after a kill - and for safety only when
- * nothing else can happen any more, and LOOKS times at most: the bound of 100 ms in the code is
- * for consumed wakes and nothing else.
+ * never writes memory that is no longer the lock; the next owner after a dead one is told, and no
+ * other owner is; every live thread gets the lock, or gives up, under every weakly fair
+ * schedule (liveness). A sleeper wakes by itself only after a kill. In the safety check it does so
+ * only when no other step is possible, and at most LOOKS times, because the bound of 100 ms in the
+ * code is only for wakes that a killed waiter had consumed.
  *
  * mutants:
- *   UNPROTECTED       nobody between death and walk, release and wake and clear apart (glibc)
+ *   UNPROTECTED       no guard; release, wake and clear are separate steps (glibc)
  *   CLEAR_FIRST       list_op_pending is cleared before the word is released
  *   NO_ANNOUNCE       lock sets list_op_pending only after it has the word
  *   UNLINK_FIRST      unlock leaves the list before it sets list_op_pending
- *   NO_WAKE           unlock wakes nobody
+ *   NO_WAKE           unlock wakes no waiter
  *   NO_WAITERS_BIT    a woken waiter takes the word without WAITERS
- *   EAGER_GUARD       the guard clears whoever is in unlock, released or not
+ *   EAGER_GUARD       the guard clears for every thread in unlock, even before the release
  *   CLEARS_OWED       (OWED_WAKE) the guard clears although a wake is owed
  *   NO_LOOK           sleeps are unbounded on a kernel that does not replay wakes
  *   SLEEP_ON_FREE     a waiter sleeps on a word that is free but has WAITERS
  *   SILENT_LEAVE      (GIVES_UP) a waiter gives up before it has set WAITERS again
- *   NOT_PASSED_ON     who is told not_recoverable wakes nobody (glibc, musl)
- * that run for ever, and are found by the liveness check alone:
+ *   NOT_PASSED_ON     a waiter that is told not_recoverable wakes no other waiter (glibc, musl)
+ * mutants that loop for ever, which only the liveness check finds:
  *   SPINS_ON_DEAD     a word with OWNER_DIED is looked at again, and not taken
  *   STALE_COMPARE     after a compare-exchange that failed, tries again with the same value
  */
@@ -60,7 +62,7 @@
 #define LOOKS 2
 #endif
 
-/* The name of what a failed assertion broke; always 0. */
+/* must(condition, name): `name` is always 0, and puts the broken property into pan's message. */
 #define must(condition, name) assert((condition) || name)
 hidden byte exclusion = 0;
 hidden byte told_of_death = 0;
@@ -73,7 +75,7 @@ bool destroyed = false;
 
 /* Thread i has TID i + 1. */
 bool listed[THREADS], pending[THREADS];
-byte place[THREADS];        /* in unlock */
+byte place[THREADS];        /* how far the thread is in unlock */
 #define BEFORE_RELEASE 1
 #define WAKE_OWED 2
 #define RELEASED 3          /* and not yet cleared */
@@ -81,7 +83,7 @@ bool asleep[THREADS];
 bool dead[THREADS], gone[THREADS];  /* killed; its walk is over */
 bool finished[THREADS];     /* ghost: will not use the lock again */
 byte kills = 0;
-bool killed = false;         /* somebody was: only then may a bound be needed */
+bool killed = false;         /* a thread was killed: only then may a sleeper need the bound */
 byte looks[THREADS];
 
 bool not_recoverable = false;  /* in the mutex, beside the word */
@@ -94,7 +96,7 @@ byte holder = 0;            /* ghost: the TID in the critical section, or that d
 #else
 #define nobody_waits (!wants[0] && !wants[1] && !wants[2])
 #endif
-/* The rounds are finite: who gets in stays out in the end. */
+/* The rounds are finite: every thread that acquires the lock finishes in the end. */
 ltl gets_in { [] <> nobody_waits }
 #endif
 
@@ -173,7 +175,7 @@ inline lock(me, last) {
      :: seen != 0 && (tid != seen || waiters) -> skip
      od;
 #endif
-     /* Awake, or awake by itself since nothing else can happen. */
+     /* Woken, or awake by itself since no other step is possible. */
      if
      :: !asleep[me]
 #ifdef LIVENESS
@@ -241,7 +243,7 @@ inline lock_and_unlock(me, last) {
   :: tid == me + 1 -> told = true /* from the beginning, UNREPAIRED */
   :: else -> lock(me, last)
   fi;
-  /* In the critical section, or not: then it only passes on that there is none any more. */
+  /* The thread is in the critical section, or the mutex is not recoverable: then it releases. */
   passing_on = not_recoverable;
   if
   :: true
@@ -262,7 +264,7 @@ proctype thread(byte me) {
   byte w = 0, seen = 0, rounds = (me == 0 -> ROUNDS : 1);
   bool slept = false, told = false, passing_on = false;
   {
-    /* Thread 0 comes back, so that someone can take what a sleeper was woken for. */
+    /* Thread 0 locks again, so that it can take the word for which a sleeper was woken. */
     do
     :: rounds > 0 -> rounds--; lock_and_unlock(me, rounds == 0)
     :: rounds == 0 -> break
@@ -293,7 +295,7 @@ inline handle(me, is_pending) {
      atomic {
        if
        :: tid == me + 1 ->
-          must(!destroyed, only_locks_are_marked); /* the kernel writes into what is no longer a lock */
+          must(!destroyed, only_locks_are_marked); /* the kernel writes into memory that is no longer a lock */
           tid = 0; owner_died = true;
           if
           :: waiters -> wake_one()
@@ -307,14 +309,14 @@ inline handle(me, is_pending) {
   mine = false
 }
 
-/* The death of one thread: its protection, then the walk. */
+/* The death of one thread: the guard's repair, then the kernel's walk. */
 proctype exit_of(byte me) {
   byte w = 0;
   bool mine = false, was_pending = false;
 
   dead[me] || (finished[me] && !pending[me]);
   if
-  :: !dead[me] -> goto over       /* it ended in peace */
+  :: !dead[me] -> goto over       /* it ended without being killed */
   :: dead[me] -> skip
   fi;
   asleep[me] = false;

@@ -1,18 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Checks every line of expected.tsv with Spin, as many at a time as there are CPUs: a
-# model with these defines must hold, or must break the very property that the line names.
-# Any other outcome, a search that was cut short among them, is an error.
+# Checks every line of expected.tsv with Spin, as many at a time as there are CPUs. With the
+# line's defines the model must hold, or must break the property that the line names. Any other
+# outcome is an error, also a search that was cut short.
 # Usage: models/run.sh [MODEL...]
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 tab=$(printf '\t')
 TIMEFORMAT='processor time %U s'
 
-# Of processor time, whatever else the machine does. The longest takes about 80.
+# Seconds of processor time, so that a busy machine changes nothing. The longest search takes
+# about 80.
 longest_search=300
 
-# Of what pan printed: `holds`, or which property does not.
+# Prints the outcome that pan.out shows: `holds`, or the property that does not hold.
 outcome() {
   if grep -q 'max search depth too small\|memory exceeded\|out of memory' pan.out; then echo "cut short"
   elif grep -q 'errors: 0$' pan.out; then echo holds
@@ -29,10 +30,10 @@ verdict() { # model, safety or liveness, defines...
   cp "$here/$1.pml" . || return
   model=./$1.pml
   case $2 in
-    # Every state: assertions, and ends that are none.
+    # Searches every state for failed assertions and invalid end states.
     safety) define=-DSAFETY how=-DSAFETY search= ;;
-    # Every cycle that weak fairness allows, against the model's LTL formula; standing still
-    # is a cycle too.
+    # Searches every cycle that weak fairness allows for one that breaks the model's LTL formula. A
+    # state without a next step counts as a cycle, too.
     liveness) define=-DLIVENESS how=-DNFAIR=3 search='-a -f' ;;
     *) echo "no such check"; return ;;
   esac
@@ -45,7 +46,8 @@ verdict() { # model, safety or liveness, defines...
   outcome
 }
 
-# One line of expected.tsv, in a directory of its own; says WRONG in a file called `wrong`.
+# Checks one line of expected.tsv in a directory of its own; creates the file `wrong` if the
+# outcome is not the expected one.
 if [ "${1:-}" = --line ]; then
   mkdir "$2" && cd "$2" || exit 2
   IFS=$tab read -r model defines check result <"../$2.line"
