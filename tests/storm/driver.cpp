@@ -31,10 +31,11 @@ std::int64_t now() noexcept {
 namespace {
 
 constexpr std::size_t line = 64;
-// Calms show who waits in vain: many of them.
+// Rounds are short, because only the calm at a round's end shows threads that wait in vain.
 constexpr std::int64_t round_length = 250'000'000;
 constexpr std::int64_t most_times_longer = 20;
-// Until a process has ended that was told to: a guard has to look at each death.
+// The longest time until a process has ended that was killed or told to end. It is long because a
+// guard has to examine each death.
 constexpr std::int64_t longest_end = 10'000'000'000;
 
 std::size_t rounded(std::size_t size) {
@@ -84,7 +85,7 @@ public:
       round(std::min(end, now() + round_length));
       count();
     }
-    // What a loaded machine did not come to.
+    // On a busy machine more rounds follow until enough has happened: see shortfall().
     const std::int64_t last_end = end + most_times_longer * nanoseconds(options_.time);
     while (now() < last_end && !is_violated() && !shortfall(outcome_, options_.time).empty()) {
       round(now() + round_length);
@@ -113,8 +114,8 @@ private:
     return control_->found.load() != violation::none || !seen_from_here_.empty();
   }
 
-  // Kills, and then a calm in which all who are left must come to an end: a thread that
-  // waits in vain is otherwise killed before anybody notices.
+  // Kills for a while, and then tells all live processes to stop. In this calm each of them must
+  // end. Without the calm, a thread that waits in vain would be killed before the driver notices.
   void round(std::int64_t end) {
     control_->stop.store(false);
     for (std::uint32_t process = 0; process < options_.processes; ++process) spawn(process);
@@ -134,7 +135,7 @@ private:
   void spawn(std::uint32_t process) {
     for (std::uint32_t thread = 0; thread < options_.threads; ++thread) {
       worker& next = worker_of(process, thread);
-      next.incarnation.store(0); // before `doomed` is the next one's
+      next.incarnation.store(0); // before `doomed` describes the next incarnation
       next.waiting_since.store(0);
       next.tid.store(0);
       next.doomed.store(false);
@@ -166,7 +167,8 @@ private:
       seen_from_here_ = fmt::format("a process {}, sent {}", text_of(status), to_string(sent));
     spawn(strike.process);
   }
-  // What was sent in the end. A thread that has not begun cannot be told to end itself.
+  // Returns the way of death that was really used: a thread that has not begun cannot be told to
+  // end itself, and its process is killed by SIGKILL instead.
   way send(const strike& strike) {
     const pid_t victim = processes_[strike.process];
     switch (strike.how) {
@@ -188,12 +190,12 @@ private:
     kill(victim, SIGKILL);
     return way::sigkill;
   }
-  // Never to the process as a whole: any thread might take it.
+  // Sends to a thread, not to the process, where any thread might take the signal.
   bool signal_thread(std::uint32_t process, std::uint32_t thread, int signal) {
     const std::int32_t tid = worker_of(process, thread).tid.load();
     return tid != 0 && syscall(SYS_tgkill, processes_[process], tid, signal) == 0;
   }
-  // The wait status.
+  // Waits for the process's end; returns its wait status.
   int reap(std::uint32_t process) {
     int status = 0;
     const std::int64_t deadline = now() + longest_end;
@@ -207,14 +209,14 @@ private:
     processes_[process] = -1;
     return status;
   }
-  // Nobody has a reason to, while the storm goes on, but a violation that it found.
+  // While the storm goes on, a process ends by itself only if it has found a violation.
   bool ended_by_itself(std::uint32_t process) {
     const pid_t pid = processes_[process];
     if (!has_ended(pid)) return false;
     const int status = reap(process);
     if (!is_violated())
       seen_from_here_ =
-          fmt::format("process {} {}, and nobody had sent it anything", pid, text_of(status));
+          fmt::format("process {} {}, and the storm had not killed it", pid, text_of(status));
     return true;
   }
 
@@ -230,9 +232,9 @@ private:
         if (since == 0) continue;
         const std::int64_t waited = time - std::max(since, control_->data[lock].changed.load());
         if (waited < nanoseconds(options_.patience)) continue;
-        seen_from_here_ = fmt::format(
-            "stranded: thread {} has waited for lock {} for {:.1f} s, and nobody came or went",
-            it.tid.load(), lock, static_cast<double>(waited) * 1e-9);
+        seen_from_here_ = fmt::format("stranded: thread {} has waited for lock {} for {:.1f} s, "
+                                      "and no thread entered or left",
+                                      it.tid.load(), lock, static_cast<double>(waited) * 1e-9);
         return;
       }
     }
@@ -275,7 +277,7 @@ private:
 } // namespace detail
 
 outcome run(const crash::subject& subject, const options& options, std::uint32_t permits) {
-  // A core file for each SIGSEGV would be the slowest part.
+  // No core files: writing one for each SIGSEGV would take most of the time.
   const rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);
   return detail::driver{subject, options, permits}.run();

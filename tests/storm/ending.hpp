@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How a process of a storm ends, and how the driver can tell: each way has a wait status
-// of its own, so that none passes for another.
+// The ways in which a process of a storm ends. Each way has a wait status of its own, by which the
+// driver recognises it.
 #ifndef DEADBOLT_TESTS_STORM_ENDING_HPP
 #define DEADBOLT_TESTS_STORM_ENDING_HPP
 
@@ -11,7 +11,7 @@
 
 namespace deadbolt::storm::detail {
 
-// Exit statuses. 0 is that of the program which a worker becomes.
+// Exit statuses. 0 is the status of the program that a worker becomes by execve.
 inline constexpr int exec_status = 0;
 inline constexpr int group_exit_status = 41; // it was told to end itself
 inline constexpr int no_exec_status = 42;    // it was told to call execve, which failed
@@ -24,7 +24,7 @@ inline constexpr int calm_status = 43;       // it was told to stop, or found a 
 // "was killed by signal 6 (Aborted)"
 [[nodiscard]] std::string text_of(int wait_status);
 
-// Whether that child has ended. It still can be waited for.
+// Whether that child has ended. Does not reap it.
 [[nodiscard]] bool has_ended(pid_t child) noexcept;
 
 } // namespace deadbolt::storm::detail

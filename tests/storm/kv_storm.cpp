@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The table of examples/kv_table.hpp under load, its users killed one after the other, and
-// looked at after each kill: every value is whole, none goes back in time, no key is lost.
+// The table of examples/kv_table.hpp under load. Its users are killed one after the other. After
+// each kill the test examines the table: every value is whole, no version decreases, and no key is
+// lost.
 // Usage: kv_storm [KILLS [SEED [mutant]]]: the mutant's users write without the journal. Exit
 // status 0, 1 for a violation, 2 for bad usage.
 #include "../../examples/kv_table.hpp"
@@ -25,7 +26,7 @@ constexpr std::uint64_t keys = 32;
 
 using value = char[sizeof(kv::entry::value)];
 
-// A version and, to the end, a letter that follows from it: a torn one shows.
+// A version, then a letter that depends on the version up to the end, which shows torn values.
 void write_version(value& to, std::uint64_t version) {
   std::memcpy(to, &version, sizeof version);
   std::memset(to + sizeof version, static_cast<int>('a' + version % 26),
@@ -58,12 +59,12 @@ void next_version(value& changed) {
   }
 }
 
-// Nobody holds the table for more than a moment: who waits this long is stranded.
+// Seconds. No process holds the table for more than a moment: one that waits this long is stranded.
 constexpr unsigned patience = 20;
 
 } // namespace
 
-// NOLINTNEXTLINE(bugprone-exception-escape): no random numbers, no storm
+// NOLINTNEXTLINE(bugprone-exception-escape): without random numbers the storm cannot run
 int main(int count, char** arguments) {
   const long kills = count > 1 ? std::strtol(arguments[1], nullptr, 10) : 10'000;
   const std::uint64_t seed =

@@ -24,7 +24,7 @@ namespace {
 
 std::string try_every_lock(const stage& stage, const options& options) {
   const pid_t child = fork();
-  if (child < 0) return "nobody could be started to try every lock";
+  if (child < 0) return "no process could be started to try every lock";
   if (child == 0) take_every_permit(stage);
   int status = 0;
   const auto patience = std::chrono::duration_cast<std::chrono::nanoseconds>(options.patience);
@@ -34,10 +34,10 @@ std::string try_every_lock(const stage& stage, const options& options) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   if (status == 0) return {};
-  if (is_from(way::sigkill, status)) return "lost: a lock that nobody holds cannot be had";
+  if (is_from(way::sigkill, status)) return "lost: a lock that no thread holds cannot be acquired";
   if (WIFEXITED(status))
     return fmt::format("lost: lock {} is refused at the end", WEXITSTATUS(status) - 1);
-  return fmt::format("who tried every lock at the end {}", text_of(status));
+  return fmt::format("the process that tried every lock at the end {}", text_of(status));
 }
 
 } // namespace deadbolt::storm::detail

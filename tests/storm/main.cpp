@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Runs a storm on each kind of lock that crash-test knows and that is ours, or on those
-// that are named. Exit status: 0, 1 for a violation or a storm that was none, 2 for bad usage.
+// Runs a storm on each of this library's locks that crash-test knows, or on those that are
+// named. Exit status: 0; 1 for a violation or a storm in which too little happened; 2 for bad
+// usage.
 #include "storm.hpp"
 #include "targets.hpp"
 
@@ -50,7 +51,7 @@ int storm(const std::vector<std::string>& names, deadbolt::storm::options option
   fmt::print("storm: seed {} (--seed replays the schedule of kills), {} processes of {} threads, "
              "{:.1f} s a lock\n",
              options.seed, options.processes, options.threads, options.time.count());
-  std::fflush(stdout); // not once more by each child
+  std::fflush(stdout); // otherwise each child would write the buffered text again
   bool clean = true;
   for (const target& each : chosen) {
     const outcome result = deadbolt::storm::run(*each.subject, options, each.permits);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Whether a storm notices a lock that is broken: by name, for that something is wrong is
-// not enough.
+// A storm must find the fault of each broken lock, and must name it.
 #include "mutant_condition_variable.hpp"
 #include "mutant_mutex.hpp"
 #include "mutant_semaphore.hpp"
@@ -47,7 +46,7 @@ public:
 struct broken {
   const char* name;
   const subject* mutant;
-  std::vector<std::string> verdicts; // one of them
+  std::vector<std::string> verdicts; // the storm must give one of these
   std::uint32_t permits = 1;
 };
 std::ostream& operator<<(std::ostream& to, const broken& it) {
@@ -67,7 +66,8 @@ TEST_P(storm_mutant, is_caught) {
       << "said: " << said;
 }
 
-// Who finds a lock lost is stranded; when nobody is left to, the driver finds it.
+// A thread that waits for a lost lock is stranded; if no thread is left to wait, the driver's last
+// look finds the lost lock.
 const std::vector<broken>& all_broken() {
   static const mutant_mutex never_wakes{"mutant", fault::never_wakes};
   static const mutant_mutex tears_the_list{"mutant", fault::tears_the_list};
@@ -129,7 +129,7 @@ INSTANTIATE_TEST_SUITE_P(storm, healthy_mutant,
                                            healthy{"shared_mutex", &healthy_shared_mutex}),
                          [](const auto& parameter) { return parameter.param.name; });
 
-// A process that uses it ends in unlock now and then, in ways that a storm uses too.
+// A mutex whose unlock now and then ends the process, in the same ways as a storm's kills.
 class deadly_mutex final : public no_mutex {
 public:
   explicit deadly_mutex(void (*end)()) : no_mutex{false}, end_{end} {}
@@ -143,7 +143,7 @@ private:
   void (*end_)();
 };
 
-// One thread in all: no_mutex would be noticed otherwise.
+// Only one thread in all: with more, the storm would find that no_mutex does not exclude.
 std::string end_of_a_storm_whose_users(void (*end)()) {
   options wanted = short_storm(20);
   wanted.processes = 1;

@@ -9,7 +9,7 @@
 
 namespace deadbolt::storm {
 
-// Of a fresh seed, which it prints.
+// Options of a short storm with a fresh seed, which this function prints.
 inline options short_storm(double seconds) {
   options made;
   made.seed = std::random_device{}();

@@ -24,25 +24,25 @@ std::string_view to_string(way way) noexcept;
 struct options {
   std::uint32_t processes = 4;
   std::uint32_t threads = 2; // of each process
-  std::uint64_t seed = 0;    // the same one makes the same schedule of kills
-  // More, where otherwise too little would happen: shortfall().
+  std::uint64_t seed = 0;    // the same seed makes the same schedule of kills
+  // The storm goes on for longer if too little has happened by then: see shortfall().
   std::chrono::duration<double> time{10};
   std::chrono::microseconds between_kills{2000}; // on average
-  // No live thread waits longer than this for a lock that nobody enters or leaves
-  // meanwhile. What is promised is 100 ms; the rest is for a machine that does other things.
+  // A live thread that waits longer than this for a lock that no thread enters or leaves meanwhile
+  // is stranded. The locks promise 100 ms; the rest is for a busy machine.
   std::chrono::duration<double> patience{4};
 };
 
 // One kill.
 struct strike {
-  std::chrono::nanoseconds after; // the one before
+  std::chrono::nanoseconds after; // time since the previous kill
   std::uint32_t process;
-  std::uint32_t thread; // who is signalled, where that matters
+  std::uint32_t thread; // which thread is signalled, where that matters
   way how;
   friend bool operator==(const strike&, const strike&) = default;
 };
 
-// Depends on the options alone: their seed replays it.
+// The sequence of kills. It depends on the options alone, so that their seed replays it.
 class schedule {
 public:
   explicit schedule(const options& options) : options_{options}, random_{options.seed} {}
@@ -57,19 +57,19 @@ struct outcome {
   std::array<std::uint64_t, ways.size()> kills{};
   std::uint64_t sections = 0; // critical sections, each with its invariants checked
   std::uint64_t takeovers = 0;
-  // The longest that a thread had to wait, and the longest in which nobody entered or left
-  // the lock that it waited for. Of those that lived to get in.
+  // The longest time that a thread waited, and the longest part of a wait in which no thread
+  // entered or left the lock. Only waits that ended with the lock count.
   std::chrono::nanoseconds longest_wait{0};
   std::chrono::nanoseconds longest_rest{0};
   std::string violation; // empty: none
   [[nodiscard]] std::uint64_t all_kills() const;
 };
 
-// Why so little happened in that time that the storm says nothing; empty: enough.
+// Says what happened too seldom in that time for the storm to prove anything; empty if nothing did.
 [[nodiscard]] std::string shortfall(const outcome& outcome, std::chrono::duration<double> time);
 
-// Runs a storm on locks of this kind, which let in so many at once. Ends early at the first
-// violation.
+// Runs a storm on locks of this kind, each of which admits `permits` threads at once. Ends early at
+// the first violation.
 outcome run(const crash::subject& subject, const options& options, std::uint32_t permits = 1);
 
 namespace detail {
@@ -78,19 +78,19 @@ constexpr std::uint32_t most_workers = 64; // processes x threads
 constexpr std::uint32_t locks = 4;
 constexpr std::uint32_t most_permits = 4;
 
-// For one of those whom a lock lets in.
+// Records one of the threads that a lock admits.
 struct place {
-  std::atomic<std::uint64_t> owner; // the thread inside; 0: nobody, or it was killed
-  // Of a lock for one alone.
+  std::atomic<std::uint64_t> owner; // the thread inside, or one that was killed there; 0: none
+  // Only for a lock that admits one thread.
   std::uint64_t before; // counts sections begun,
   std::uint64_t after;  // and ended
 };
 
 // What one lock guards.
 struct alignas(64) guarded {
-  place places[most_permits];        // as many as it has permits
-  std::atomic<std::uint64_t> claims; // counted before each look for a place
-  std::atomic<std::int64_t> changed; // when somebody entered or left
+  place places[most_permits];        // one for each permit of the lock
+  std::atomic<std::uint64_t> claims; // counts the searches for a place; incremented before each
+  std::atomic<std::int64_t> changed; // when a thread last entered or left
 };
 
 // A thread as the watchdog sees it.
@@ -104,14 +104,14 @@ struct alignas(64) worker {
 
 enum class violation : std::uint32_t {
   none,
-  never_left,     // the lock was given as if free, but its last owner, alive or dead, is inside
-  two_inside,     // somebody else changed the data meanwhile
+  never_left,     // the lock was granted as if free, but its last owner, alive or dead, is inside
+  two_inside,     // another thread changed the data meanwhile
   refused,        // an operation failed that cannot fail
-  unlock_refused, // the owner was told that it is none
-  one_too_many,   // more were let in than there are permits
+  unlock_refused, // the owner was told not_owner
+  one_too_many,   // more threads were admitted than there are permits
 };
 
-// In memory shared by all; no lock is here.
+// In memory that all processes share; contains no lock.
 struct control {
   std::atomic<bool> stop;
   std::atomic<std::uint64_t> incarnations;
@@ -126,7 +126,7 @@ struct control {
   worker workers[most_workers];
 };
 
-// Empty: none was found.
+// Empty if no violation was found.
 [[nodiscard]] std::string text_of_violation(const control& control);
 
 // The part of a storm that its processes share.
@@ -140,15 +140,15 @@ struct stage {
   [[nodiscard]] void* lock(std::uint32_t number) const {
     return lock_memory + number * lock_stride;
   }
-  // Of those that let in several, fewer, so that they are full at times.
+  // Fewer locks if each admits several threads, so that all permits are taken at times.
   [[nodiscard]] std::uint32_t used_locks() const { return std::max(1u, locks / permits); }
 };
 
 // A process of the storm; never returns.
 [[noreturn]] void work(const stage& stage, const options& options, std::uint32_t process);
 
-// When all are gone: whatever they died in, each lock can be had, with all its permits.
-// Empty: so it is.
+// After all processes are gone: checks that each lock, with all its permits, can be acquired.
+// Empty if so.
 [[nodiscard]] std::string try_every_lock(const stage& stage, const options& options);
 
 // Signals by which the driver has a process end itself, wherever it is.

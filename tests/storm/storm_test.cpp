@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A short storm on every lock of ours, and what a storm is judged by.
+// A short storm on each of this library's locks, and tests of how a storm is judged.
 #include "ending.hpp"
 #include "short_storm.hpp"
 #include "targets.hpp"

@@ -6,7 +6,8 @@
 namespace deadbolt::storm {
 namespace {
 
-// Whether a storm's invariants fit this kind of lock: its way for others excludes.
+// Whether a storm's invariants fit this kind of lock: they need the other processes' way of
+// locking to be exclusive.
 bool can_be_stormed(const crash::subject& subject) {
   return subject.shares() == crash::sharing::neither ||
          subject.shares() == crash::sharing::victims_way;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What storms are run on: crash-test's kinds of lock, and semaphores for several.
+// The locks that storms attack: crash-test's kinds of lock, and semaphores with several permits.
 #ifndef DEADBOLT_TESTS_STORM_TARGETS_HPP
 #define DEADBOLT_TESTS_STORM_TARGETS_HPP
 
@@ -15,7 +15,7 @@ struct target {
   std::uint32_t permits;
 };
 
-// Also those that are not ours.
+// Includes other libraries' locks.
 [[nodiscard]] std::vector<target> all_targets();
 
 } // namespace deadbolt::storm

@@ -18,7 +18,7 @@ void exit_at_once(int /*signal*/) {
   _exit(group_exit_status); // exit_group: the other threads die wherever they are
 }
 
-// What it becomes does nothing; for the locks this process is dead.
+// The process becomes /bin/true, which does nothing. To the locks this is the process's death.
 void exec_at_once(int /*signal*/) {
   static char name[] = "true";
   static char* arguments[] = {name, nullptr};
@@ -45,7 +45,7 @@ public:
         if (!read(first)) return;
       } else {
         if (!enter(first)) return;
-        // Upwards only, so that nobody waits in a circle.
+        // Takes two locks in ascending order only, so that there is no deadlock.
         const bool two = second > first && random_() % 4 == 0;
         if (two && !enter(second)) return;
         linger();
@@ -66,13 +66,13 @@ private:
     return false;
   }
 
-  // Several may be inside at once, but nobody who writes.
+  // Several readers may be inside at once, but no writer.
   bool read(std::uint32_t number) {
     void* const lock = stage_.lock(number);
     guarded& data = shared_.data[number];
     const crash::grant how = wait_for(number, [&] { return stage_.subject.victims_lock(lock); });
     if (how == crash::grant::owner_died) {
-      // Alone until the unlock, as a writer.
+      // This reader now holds the lock alone until its unlock, as a writer does.
       if (!own(number, how)) return false;
       linger();
       return leave(number, [&] { return stage_.subject.victims_unlock(lock); });
@@ -125,7 +125,7 @@ private:
     return own(number, how);
   }
 
-  // The lock was granted to this thread.
+  // Checks and records that the lock was granted to this thread.
   bool own(std::uint32_t number, crash::grant how) {
     guarded& data = shared_.data[number];
     data.changed.store(now(), std::memory_order_relaxed);
@@ -137,7 +137,7 @@ private:
     return places_[number] != nullptr;
   }
 
-  // Of a lock for one.
+  // For a lock that admits one thread.
   bool take_only_place(std::uint32_t number, crash::grant how) {
     place& only = shared_.data[number].places[0];
     places_[number] = &only;
@@ -158,12 +158,14 @@ private:
     from.after = from.before;
   }
 
-  // Of a lock for several, of whose owners' deaths nobody is told. A place that somebody
-  // claims during the look may have been passed by while it was free. But if nobody began to
-  // claim one meanwhile, all who are seen to live had a permit when the look began, as this
-  // thread had: then a place without a live owner is left for each permit, and for this one.
-  // A killed owner's is the last choice. It may live for a moment yet, when another's, as
-  // doomed, is the one that came back.
+  // For a lock that admits several threads and does not report an owner's death. Finds a place
+  // that is free or whose owner was killed; if there is none, more threads were admitted than the
+  // lock has permits. A search may miss a place that another thread claims and leaves meanwhile.
+  // But if no other thread began to claim a place during the search (`claims`), then each owner
+  // that the search saw alive had a permit when the search began, and so had this thread: there
+  // must be a place without a live owner for this thread.
+  // A killed owner's place is the last choice: that owner may not be dead yet, while the permit
+  // that this thread got came from another doomed owner.
   place* find_place(std::uint32_t number) {
     guarded& data = shared_.data[number];
     for (;;) {
@@ -186,8 +188,8 @@ private:
     }
   }
 
-  // Who nobody is any more has been followed by another already: also during this look,
-  // and then `doomed` may be the other's (driver::spawn).
+  // An incarnation that no worker has any more was killed and replaced. A worker may be replaced
+  // during this search; then `doomed` may describe the new incarnation (driver::spawn).
   [[nodiscard]] bool is_killed(std::uint64_t incarnation) const {
     for (const worker& one : shared_.workers) {
       if (one.incarnation.load() != incarnation) continue;
@@ -218,8 +220,8 @@ private:
     return mine.owner.compare_exchange_strong(owner, 0) || self_.doomed.load();
   }
 
-  // Mostly a moment, so that most kills find somebody in an operation; sometimes long
-  // enough for the others to fall asleep.
+  // Mostly a moment, so that most kills hit a thread in an operation; sometimes long
+  // enough for the waiters to fall asleep.
   void linger() {
     const auto kind = random_() % 64;
     if (kind == 0) {
