@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// libFuzzer's entry: any bytes as the file of a libc. The sanitizers watch the reads; what
-// is returned has to be what its declaration says.
+// libFuzzer's entry: reads any bytes as the file of a libc. The sanitizers check the reads; the
+// fuzzer checks that the results are as elf_file.hpp declares.
 #include <guard/unlock_windows/elf_file.hpp>
 
 #include <algorithm>
@@ -25,7 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require(interpreter.size() < size || size == 0);
   require(interpreter.find('\0') == std::string::npos);
   if (file.is_x86_64_object()) require(size >= 64);
-  // A symbol that is named for an offset is one that is defined.
+  // A symbol that is found for an offset must be a defined symbol.
   for (const std::uint64_t offset : {std::uint64_t{0}, std::uint64_t{0x1008}, ~std::uint64_t{0}}) {
     const std::string name = file.name_of(offset);
     const std::size_t plus = name.rfind("+0x");

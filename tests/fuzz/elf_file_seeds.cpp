@@ -71,7 +71,7 @@ int main(int argc, char** argv) {
   if (argc != 2) return 2;
   const object whole = make_object();
   const std::string bytes(reinterpret_cast<const char*>(&whole), sizeof whole);
-  // What is damaged must have been read before.
+  // The seed must be readable before the fuzzer damages it.
   const deadbolt::guard::elf_file file{bytes};
   if (!file.is_x86_64_object() || file.build_id().size() != 40 ||
       file.interpreter() != "/lib64/ld-linux-x86-64.so.2" || file.name_of(0x1008) != "lock+0x8")

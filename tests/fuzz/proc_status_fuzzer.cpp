@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// libFuzzer's entry: any bytes as /proc/ID/status. The kernel writes it, but with names
-// that processes give themselves.
+// libFuzzer's entry: reads any bytes as /proc/ID/status. The kernel writes that file, but it
+// contains names that processes choose.
 #include <guard/proc_status.hpp>
 
 #include <cstddef>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// libFuzzer's entry: any bytes as a region's header. One that is accepted must have its
-// parts inside the file, in order, whatever its fields were.
+// libFuzzer's entry: reads any bytes as a region's header. If the header is accepted, the region's
+// parts must lie inside the file, in order.
 #include <region/region_file.hpp>
 
 #include <cstddef>
@@ -26,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::memcpy(&header, data, sizeof header);
   std::memcpy(&file_bytes, data + sizeof header, sizeof file_bytes);
   help = data[sizeof header + sizeof file_bytes];
-  // A hostile process can compute a checksum.
+  // The fuzzer corrects the checksum, as an untrusted peer could.
   if ((help & 1) != 0) header.checksum = checksum_of(header);
   if ((help & 2) != 0) std::memcpy(header.magic, region_magic, sizeof region_magic);
   if ((help & 4) != 0) header.version = format_version;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// libFuzzer's entry: what `inspect` and `doctor --region` make of a region's file, which
-// anybody may write who may use the region. The input is patches to a whole one: of its
-// named objects, its slots with their holds, and its words.
+// libFuzzer's entry: `inspect` and `doctor --region` read a region's file, which every user of the
+// region may have overwritten. The input is a series of patches to a valid region: to its named
+// objects, its slots with their holds, and its words.
 #include <cli/doctor/checks.hpp>
 #include <cli/inspect/region_json.hpp>
 #include <cli/inspect/region_view.hpp>
@@ -41,7 +41,7 @@ struct whole_region {
     bytes.resize(header.total_bytes);
     require(pread(descriptor, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
     reinterpret_cast<regions::region_header*>(bytes.data())->slots_used = 3;
-    // A member that is alive, and whose list may be looked at: this thread.
+    // This thread is a live member whose robust list can be read.
     auto* slot = reinterpret_cast<regions::member_slot*>(bytes.data() + header.slots_offset);
     slot->pid = static_cast<std::uint32_t>(getpid());
     slot->tid = static_cast<std::uint32_t>(gettid());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// libFuzzer's entry: any bytes as a vDSO image. The sanitizers watch the reads.
+// libFuzzer's entry: reads any bytes as a vDSO image. The sanitizers check the reads.
 #include <base/vdso_image.hpp>
 
 #include <cstddef>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// libFuzzer's entry: any bytes as a table of libc windows. What is taken must be
-// written as it was read.
+// libFuzzer's entry: reads any bytes as a table of libc windows. A table that is accepted must be
+// written as the same bytes.
 #include <guard/unlock_windows/table.hpp>
 
 #include <cstddef>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A database of Debian's whose locks are the libc's robust mutexes in shared memory.
+// A database library from Debian whose locks are the libc's robust mutexes in shared memory.
 #ifndef DEADBOLT_TESTS_REAL_PROGRAMS_DATABASE_HPP
 #define DEADBOLT_TESTS_REAL_PROGRAMS_DATABASE_HPP
 
@@ -9,7 +9,8 @@
 
 namespace real_programs {
 
-// Opened by each process for itself. All calls return what is wrong, or nothing.
+// Each process opens the database for itself. All calls return a description of what is wrong, or
+// an empty string.
 class database {
 public:
   database() = default;
@@ -19,14 +20,14 @@ public:
 
   // Takes the writer's lock and changes one of a few records.
   [[nodiscard]] virtual std::string change(unsigned which) = 0;
-  // Everything that the database's own check looks at, and that no record is torn.
+  // Runs the database's own check, and checks that no record is torn.
   [[nodiscard]] virtual std::string check() = 0;
 };
 
 inline constexpr unsigned records = 8;
 
-// "lmdb" or "tdb", in an empty directory; the first to open it makes the records. Throws
-// std::runtime_error.
+// Opens a database of this kind ("lmdb" or "tdb") in a directory that is empty at first; the first
+// process that opens it creates the records. Throws std::runtime_error.
 [[nodiscard]] std::unique_ptr<database> open_database(std::string_view kind,
                                                       const std::string& directory);
 

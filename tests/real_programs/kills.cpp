@@ -27,8 +27,8 @@ constexpr unsigned workers = 3;
 constexpr unsigned check_every = 50;
 constexpr std::chrono::seconds patience{20};
 
-// In memory where there is a place for that: the databases write and sync a lot. A child
-// removes it when this process is gone, killed or not, and all of its workers with it.
+// A directory in /dev/shm if there is one, because the databases write and sync a lot. A child
+// removes the directory when this process and all of its workers are gone, killed or not.
 class scratch_directory {
 public:
   scratch_directory() {
@@ -107,8 +107,8 @@ public:
         ::mmap(nullptr, sizeof(board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) throw std::runtime_error("mmap");
     board_ = new (memory) board;
-    // Holds the database open while the others come and go: tdb clears it if the first
-    // to open it is the only one. Never killed.
+    // This process holds the database open while workers are killed and replaced, and is never
+    // killed: tdb clears the database when a process opens it that no other process has open.
     keeper_ = start([this] {
       const auto database = open_database(kind_, directory_.path());
       board_->changes.fetch_add(1);
@@ -126,7 +126,7 @@ public:
     ::munmap(board_, sizeof(board));
   }
 
-  // What is wrong after one more kill, or nothing.
+  // Kills one worker; returns a description of what is wrong then, or an empty string.
   std::string kill_one() {
     pid_t& victim = workers_[random_() % workers];
     pause_for(std::chrono::microseconds(random_() % 2000));

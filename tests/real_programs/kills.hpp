@@ -11,11 +11,11 @@ namespace real_programs {
 struct kills_result {
   std::string trouble; // empty: all is well
   unsigned kills = 0;
-  std::uint64_t changes = 0; // that all workers made
+  std::uint64_t changes = 0; // made by all workers together
 };
 
 // Processes change a database of that kind all the time; one after the other is killed at a
-// random moment and replaced. After each kill somebody must get on within 20 s; the
+// random moment and replaced. After each kill some process must complete a change within 20 s; the
 // database is checked every 50 kills and in the end.
 [[nodiscard]] kills_result kill_workers(std::string_view kind, unsigned kills, std::uint64_t seed);
 

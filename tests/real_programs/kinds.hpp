@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One file a kind.
+// Each kind of database has a file of its own.
 #ifndef DEADBOLT_TESTS_REAL_PROGRAMS_KINDS_HPP
 #define DEADBOLT_TESTS_REAL_PROGRAMS_KINDS_HPP
 

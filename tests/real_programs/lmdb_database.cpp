@@ -16,10 +16,11 @@ class lmdb final : public database {
 public:
   explicit lmdb(const std::string& directory) {
     must(mdb_env_create(&environment_), "mdb_env_create");
-    // Durability is not in question, and a disk would be the bottleneck.
+    // No sync: this tests locks, not durability, and a disk would be the bottleneck.
     must(mdb_env_open(environment_, directory.c_str(), MDB_NOSYNC, 0600), "mdb_env_open");
     int dead = 0;
-    must(mdb_reader_check(environment_, &dead), "mdb_reader_check"); // those that were killed
+    // Removes the entries of readers that were killed.
+    must(mdb_reader_check(environment_, &dead), "mdb_reader_check");
     MDB_txn* transaction = nullptr;
     must(mdb_txn_begin(environment_, nullptr, 0, &transaction), "mdb_txn_begin");
     must(mdb_dbi_open(transaction, nullptr, 0, &table_), "mdb_dbi_open");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// real_programs lmdb|tdb KILLS [SEED]: exit status 0 when the database was whole after
-// every kill and nobody hung.
+// real_programs lmdb|tdb KILLS [SEED]: exit status 0 if the database was whole in every check and
+// no process hung.
 #include "kills.hpp"
 
 #include <cstdio>

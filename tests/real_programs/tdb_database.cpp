@@ -18,7 +18,7 @@ namespace {
 class tdb final : public database {
 public:
   explicit tdb(const std::string& directory) {
-    // Its own condition for the flag; it forks to find out.
+    // tdb's own check whether TDB_MUTEX_LOCKING works; it forks a child for that.
     if (!tdb_runtime_check_for_robust_mutexes())
       throw std::runtime_error("tdb finds no robust mutexes here");
     context_ = tdb_open((directory + "/records.tdb").c_str(), 0,
@@ -36,8 +36,8 @@ public:
   }
   ~tdb() override { tdb_close(context_); }
 
-  // Of the same size, a value is changed where it stands: a kill tears no structure, and
-  // the two halves only where it comes between their bytes.
+  // The new value has the old one's size, so tdb overwrites it in place: a kill cannot damage the
+  // database's structure, and tears the two halves only if it comes between their bytes.
   std::string change(unsigned which) override {
     const TDB_DATA key = key_of(which);
     if (tdb_chainlock(context_, key) != 0) return trouble("tdb_chainlock");

@@ -7,8 +7,8 @@
 namespace deadbolt::storm {
 namespace {
 
-// In a second a storm makes hundreds of kills, several takeovers for three kills, and hundreds of
-// thousands of sections. A storm that makes less than the limits below has tested nothing.
+// In a second a storm makes hundreds of kills, a good many takeovers, and hundreds of thousands of
+// sections. A storm that makes less than the limits below has tested nothing.
 constexpr double kills_a_second = 10;
 constexpr double takeovers_a_second = 1;
 constexpr double sections_a_second = 200;

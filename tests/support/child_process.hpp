@@ -33,7 +33,7 @@ constexpr ending killed_by(int signal) {
   return {true, signal};
 }
 
-// Fails the child that runs this, with a line that says what.
+// Ends the child that runs this as failed, with a line that says which check failed.
 #define CHILD_EXPECT(condition)                                                                    \
   do {                                                                                             \
     if (!(condition)) {                                                                            \
@@ -64,7 +64,7 @@ public:
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
   void kill(int signal = SIGKILL) const noexcept { ::kill(pid_, signal); }
 
-  // Waits for its end; one that takes too long is killed, and says so.
+  // Waits for the child's end; kills a child that takes too long, and reports that.
   [[nodiscard]] ending wait() noexcept {
     const auto start = std::chrono::steady_clock::now();
     int status = 0;

@@ -9,7 +9,7 @@
 
 namespace deadbolt::testing {
 
-// A child takes the lock, whatever became of its last owner, and is killed.
+// A child takes the lock, even if the last owner died, and is killed as its owner.
 template <class Lock>
 void let_an_owner_die(Lock& lock) {
   const ending end = run_in_child([&] {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Says on stdout what a program hears: its engine and its protection.
+// Prints the engine and the protection that the library reports to a program.
 #include <deadbolt/protection.hpp>
 #include <deadbolt/robust_futex.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Ends a child with what its fault says: where, and by which signal.
+// Turns a child's fault into an exit status: whether signal and address are the expected ones.
 #ifndef DEADBOLT_TESTS_FAULT_CATCHER_HPP
 #define DEADBOLT_TESTS_FAULT_CATCHER_HPP
 
@@ -11,9 +11,9 @@
 
 namespace deadbolt::testing {
 
-// The child that calls this exits with 0 when it next takes `signal` with si_addr in
-// the `size` bytes at `address` and `unharmed()` holds, and with 90, 91 or 92 when one of these is
-// not so.
+// Makes the calling child exit at its next SIGSEGV or SIGBUS: with 0 if that is `signal`, si_addr
+// lies in the `size` bytes at `address` and `unharmed()` holds; with 90 for the wrong signal, 91
+// for the wrong address, 92 if `unharmed()` does not hold.
 template <class Unharmed>
 void expect_fault_in(int signal, const void* address, std::size_t size, Unharmed unharmed) {
   static int wanted_signal;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Threads that sleep on a futex, and knowing that they do.
+// Threads that sleep on a futex, and a way to find out that they are asleep.
 #ifndef DEADBOLT_TESTS_FUTEX_THREAD_HPP
 #define DEADBOLT_TESTS_FUTEX_THREAD_HPP
 
@@ -20,7 +20,7 @@
 
 namespace deadbolt::testing {
 
-// futex(2), its result as the kernel gives it: -errno on failure.
+// futex(2); returns the kernel's result: -errno on failure.
 inline long futex(const void* word, int operation, std::uint32_t value,
                   const void* timeout = nullptr, const void* word2 = nullptr,
                   std::uint32_t value3 = 0) noexcept {
@@ -46,7 +46,7 @@ inline void await_sleeping(pid_t pid, pid_t tid, const void* word) {
   await("a thread to sleep on a futex", [&] { return sleeps_on(pid, tid, word); });
 }
 
-// A thread of this process whose TID is known as soon as it is made.
+// A thread of this process whose TID is known when the constructor returns.
 class known_thread {
 public:
   template <class Body>

@@ -9,7 +9,7 @@
 
 namespace deadbolt::testing {
 
-// Opened once by one side, awaited by the others; may lie in shared memory and be
+// One thread or process opens the gate once, others wait for it. May lie in shared memory and be
 // used in a signal handler.
 class gate {
 public:

@@ -30,7 +30,7 @@ inline std::map<std::string, own_symbol> own_symbols() {
   };
   Elf64_Ehdr header;
   at(0, header);
-  // A position-independent program was moved by as much as its entry point was.
+  // A position-independent program is loaded at an offset, which the entry point shows.
   const std::uintptr_t bias = getauxval(AT_ENTRY) - header.e_entry;
   std::map<std::string, own_symbol> symbols;
   for (unsigned i = 0; i < header.e_shnum; ++i) {

@@ -7,8 +7,8 @@
 
 #include <ostream>
 
-// Where GoogleTest looks, and the name that it looks for. Printing a result must not
-// examine it.
+// GoogleTest looks for a function PrintTo in this namespace. Printing a result must not count as
+// examining it.
 // NOLINTBEGIN(readability-identifier-naming)
 namespace deadbolt {
 

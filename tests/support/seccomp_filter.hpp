@@ -14,8 +14,8 @@
 
 namespace deadbolt::testing {
 
-// What a filter does: SECCOMP_RET_ERRNO | errno, SECCOMP_RET_TRAP, ...
-// From here on, and for this thread (and those it makes) alone.
+// `action` is the filter's result: SECCOMP_RET_ERRNO | errno, SECCOMP_RET_TRAP, ...
+// Installs the filter for the calling thread and the threads that it creates from now on.
 inline bool refuse_futex_operation(int operation, std::uint32_t action) noexcept {
   constexpr auto number = static_cast<std::uint32_t>(offsetof(seccomp_data, nr));
   constexpr auto second_argument = static_cast<std::uint32_t>(offsetof(seccomp_data, args) + 8);

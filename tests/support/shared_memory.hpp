@@ -14,7 +14,7 @@ namespace deadbolt::testing {
 
 inline constexpr std::size_t page_size = 4096;
 
-// Whole pages; unmapped at the end of its life in this process.
+// Whole pages of shared memory. The destructor unmaps them in this process.
 class shared_pages {
 public:
   explicit shared_pages(std::size_t length = page_size) noexcept

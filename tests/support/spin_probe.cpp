@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Says on stdout how often a waiter looks at a held lock before it sleeps, here.
+// Prints how often a waiter of this process reads a held lock word before it sleeps.
 #include <base/spin.hpp>
 
 #include <cstdio>

@@ -16,9 +16,9 @@
 
 namespace deadbolt::testing {
 
-// Locks the mutex and unlocks it, in a thread whose sandbox refuses FUTEX_WAKE_OP and
-// traps FUTEX_WAKE: between the word's release and the clear of list_op_pending comes
-// a signal handler, which waits. One at a time.
+// Locks the mutex and unlocks it, in a thread whose sandbox refuses FUTEX_WAKE_OP and traps
+// FUTEX_WAKE. The trap runs a signal handler between the word's release and the clear of
+// list_op_pending; the handler waits until go_on(). There can be one such thread at a time.
 class stopped_unlocker {
 public:
   explicit stopped_unlocker(robust_mutex& mutex) {

@@ -13,8 +13,8 @@
 
 namespace deadbolt::testing {
 
-// A head that the kernel does not know is enough for the local engine, and lies
-// where every write beside the words can be seen.
+// The local engine works with a list head that is not registered with the kernel. So the head
+// lies among canaries here, which show every write beside the words.
 struct unlock_words {
   static constexpr std::uint64_t canary = 0x5ca1ab1e0ddba11;
 
@@ -40,7 +40,7 @@ protected:
   [[nodiscard]] static std::uint32_t own_tid() { return static_cast<std::uint32_t>(gettid()); }
   [[nodiscard]] robust_list* entry() { return &words->link; }
 
-  // The words are the test's; all else must be as constructed.
+  // The test may change the lock words; everything else must be as constructed.
   [[nodiscard]] bool nothing_else_written() {
     return words->canary0 == unlock_words::canary && words->canary2 == unlock_words::canary &&
            words->canary1 == static_cast<std::uint32_t>(unlock_words::canary) &&

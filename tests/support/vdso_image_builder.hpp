@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Small ELF images that look to a symbol search as a vDSO does.
+// Small ELF images in which a symbol search finds the same structures as in a vDSO.
 #ifndef DEADBOLT_TESTS_VDSO_IMAGE_BUILDER_HPP
 #define DEADBOLT_TESTS_VDSO_IMAGE_BUILDER_HPP
 

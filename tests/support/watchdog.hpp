@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Waiting for what must come soon, and ending the process when it does not.
+// Waits for a condition that must become true soon, and ends the process if it does not.
 #ifndef DEADBOLT_TESTS_WATCHDOG_HPP
 #define DEADBOLT_TESTS_WATCHDOG_HPP
 
@@ -12,7 +12,7 @@ namespace deadbolt::testing {
 
 inline constexpr std::chrono::seconds patience{20};
 
-// Looks again and again until `done()`; aborts when that takes too long.
+// Calls done() until it returns true; aborts if that takes too long.
 template <class Done>
 void await(const char* what, Done&& done) {
   const auto start = std::chrono::steady_clock::now();

@@ -23,7 +23,7 @@ struct probe_result {
   std::string output; // stdout and stderr
 };
 
-// Runs the probe with DEADBOLT_ENGINE set so, or unset.
+// Runs the probe with DEADBOLT_ENGINE set to this value, or unset.
 probe_result probe(const char* engine) {
   std::array<int, 2> ends{};
   if (pipe(ends.data()) != 0) std::abort();
@@ -114,7 +114,7 @@ TEST(protection, tracer_is_a_guard_by_its_name) {
       if (guard) prctl(PR_SET_NAME, DEADBOLT_PTRACE_GUARD_COMM);
       CHILD_EXPECT(ptrace(PTRACE_SEIZE, child.pid(), nullptr, nullptr) == 0);
       traced->open();
-      // Its end is the tracer's to see first.
+      // The tracer must wait for the end of its tracee before the parent can.
       int status = 0;
       while (waitpid(child.pid(), &status, __WALL) == child.pid() && WIFSTOPPED(status)) {
         ptrace(PTRACE_CONT, child.pid(), nullptr, nullptr);

@@ -39,7 +39,7 @@ struct fork_way {
 
 class fork_child : public ::testing::TestWithParam<fork_way> {
 protected:
-  // As child_process does, but by the way of forking under test.
+  // Starts a child as child_process does, but by the fork call under test.
   template <class Body>
   pid_t start(Body&& body) {
     const pid_t child = GetParam().fork();
@@ -106,8 +106,8 @@ TEST_P(fork_child, locks_of_its_own_are_its_own_and_die_with_it) {
   release_two();
 }
 
-// By the time the child first locks, the parent has let its locks go and their memory
-// is something else: links that the child inherited lead nowhere.
+// Before the child locks for the first time, the parent releases its locks and overwrites their
+// memory: the links that the child inherited are then invalid.
 TEST_P(fork_child, inherited_links_are_not_followed) {
   hold_two();
   const pid_t child = start([&] {
@@ -144,8 +144,8 @@ TEST_P(fork_child, grandchildren_own_nothing_either) {
   release_two();
 }
 
-// The child's other thread is the first to use a lock; the one that forked must not take
-// that for its own parent's identity being current.
+// Another thread of the child is the first to use a lock. The child's main thread must still notice
+// that its own cached identity is the parent's.
 TEST(fork, thread_that_forked_is_itself_though_another_thread_was_first) {
   shared<fork_world> world;
   ASSERT_EQ(world->first.lock(), lock_status::acquired);

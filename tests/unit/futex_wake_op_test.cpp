@@ -17,8 +17,8 @@ namespace deadbolt::testing {
 namespace {
 
 constexpr std::uint32_t held = 0x1234 | FUTEX_WAITERS;
-constexpr std::uint32_t set_zero = 0; // if the old value was 0, wake more
-constexpr std::uint32_t set_zero_compare_true = FUTEX_OP_CMP_NE << 24; // if it was not 0, wake more
+constexpr std::uint32_t set_zero = 0; // wakes more waiters if the old value was 0
+constexpr std::uint32_t set_zero_compare_true = FUTEX_OP_CMP_NE << 24; // wakes more if it was not
 constexpr std::uint32_t set_waiters =
     static_cast<std::uint32_t>(FUTEX_OP_SET | FUTEX_OP_OPARG_SHIFT) << 28 | 31U << 12;
 
@@ -29,7 +29,7 @@ long release(std::uint32_t* word, std::uint32_t operation = set_zero) {
 class futex_wake_op : public ::testing::Test {
 protected:
   std::uint32_t& word() { return *word_; }
-  // Threads asleep on the word, woken at the end of the test at the latest.
+  // Starts threads that sleep on the word; the test's end wakes those that still sleep.
   void put_to_sleep(int count) {
     for (int i = 0; i < count; ++i) {
       sleepers_.push_back(std::make_unique<known_thread>([this] {
@@ -77,7 +77,7 @@ TEST_F(futex_wake_op, set_with_shift_31_leaves_waiters) {
   EXPECT_EQ(still_asleep(), 1);
 }
 
-// In a child that ends with the waiter still asleep.
+// Runs in a child, which ends while the waiter is still asleep.
 TEST_F(futex_wake_op, pi_waiter_first_answers_einval_after_the_write) {
   EXPECT_EQ(run_in_child([&] {
               std::uint32_t& lock = word();

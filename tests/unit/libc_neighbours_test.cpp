@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Our mutexes and the libc's robust mutexes share a thread's one list and head.
-// In whatever order they come and go, the list must stay whole for the others.
+// Our mutexes and the libc's robust mutexes are on the same robust list. In whatever order a thread
+// locks and unlocks them, the list must stay whole.
 #include <deadbolt/robust_mutex.hpp>
 
 #include <child_process.hpp>
@@ -19,7 +19,7 @@ namespace {
 
 enum class kind { ours, pthread, pthread_pi };
 
-// A mutex of one kind, with a canary on each side: what writes past it is seen.
+// A mutex of one kind, with a canary on each side that shows a write past the mutex.
 struct any_mutex {
   static constexpr std::uint64_t canary = 0x5ca1ab1e0ddba11;
 
@@ -108,7 +108,7 @@ std::uint32_t seed() {
   return value;
 }
 
-// Locks and unlocks at random. `order` is what is held, oldest first.
+// Locks and unlocks at random. `order` has the held mutexes, oldest first.
 void step(mutex_set& set, std::vector<std::size_t>& order, std::mt19937& random) {
   const std::size_t chosen = random() % mutex_set::count;
   if (set.held[chosen]) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What can go wrong with looking at threads: they come and go meanwhile, /proc is
-// missing or another namespace's, a sandbox refuses. Never may an unlock in flight
-// be overlooked.
+// wait_for_unlocks() under difficulties: threads start and end meanwhile, /proc is missing or
+// belongs to another namespace, a sandbox refuses a system call. It must never overlook an unlock
+// in flight.
 #include <deadbolt/quiescence.hpp>
 #include <deadbolt/robust_mutex.hpp>
 
@@ -74,7 +74,7 @@ TEST(quiescence_looks, pending_thread_is_not_overlooked_while_others_end) {
   const auto end = std::chrono::steady_clock::now() + milliseconds{1500};
   const void* lock = mutex.address();
   while (std::chrono::steady_clock::now() < end) {
-    // A new one each time, to be behind the churn's in the kernel's order.
+    // A new thread in each round, so that the kernel lists it after the churn's threads.
     gate ready;
     gate leave;
     known_thread pending{[&] {
@@ -107,7 +107,7 @@ TEST(quiescence_looks, quiescence_is_found_while_threads_come_and_go) {
   }
 }
 
-// The first thread's end leaves a process whose PID names a task without memory.
+// After the first thread's end the process's PID belongs to a task without memory.
 TEST(quiescence_looks, first_threads_end_hides_nobody) {
   const shared<robust_mutex> mutex;
   EXPECT_EQ(run_in_child([&] {
@@ -154,7 +154,8 @@ TEST(quiescence_looks, missing_proc_is_unavailable) {
   EXPECT_EQ(end, exited(0));
 }
 
-// The numbers in such a /proc are not the threads' own: looked up, they are strangers.
+// The numbers in the /proc of another PID namespace are not the threads' TIDs: in this namespace
+// they belong to other threads, or to none.
 TEST(quiescence_looks, proc_of_another_pid_namespace_is_unavailable) {
   const shared<robust_mutex> mutex;
   constexpr int not_permitted = 77;
@@ -175,7 +176,7 @@ TEST(quiescence_looks, refused_system_calls_are_unavailable) {
   const shared<robust_mutex> mutex;
   for (const long refused : {SYS_get_robust_list, SYS_process_vm_readv, SYS_getdents64}) {
     EXPECT_EQ(run_in_child([&] {
-                // Another thread, since the caller is not looked at.
+                // A second thread, since the caller itself is not examined.
                 gate leave;
                 known_thread other{[&] { leave.pass("the look"); }};
                 CHILD_EXPECT(refuse_system_call(refused, SECCOMP_RET_ERRNO | EPERM));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Waiting for unlocks in flight: for exactly those of other threads on this memory,
-// and never "quiescent" when the threads could not all be seen.
+// wait_for_unlocks() waits for the unlocks of other threads on this memory and for no others, and
+// never returns "quiescent" if it could not examine all threads.
 #include <deadbolt/quiescence.hpp>
 
 #include <child_process.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What no program should do to a robust_mutex, and what must come of it: a defined
-// result, a fault at the word, or an abort that names it.
+// Misuse of a robust_mutex must have a defined result, a fault at the word, or an abort that names
+// the mutex.
 #include <deadbolt/robust_futex.h>
 #include <deadbolt/robust_mutex.hpp>
 #include <deadbolt/robust_pi_mutex.hpp>
@@ -25,14 +25,14 @@ using mutexes = ::testing::Types<robust_mutex, robust_pi_mutex>;
 TYPED_TEST_SUITE(robust_mutex_misuse, mutexes);
 TYPED_TEST_SUITE(robust_mutex_misuse_death, mutexes);
 
-// Not a reference to null that the compiler could reason about.
+// Hides the address from the compiler, which could otherwise assume that it is not null.
 template <class Mutex>
 Mutex& at(const void* address) {
   const volatile auto hidden = reinterpret_cast<std::uintptr_t>(address);
   return *reinterpret_cast<Mutex*>(hidden);
 }
 
-// The sanitizers' run-times end these before we do.
+// The sanitizers' run-times would end these programs before the library does.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 TYPED_TEST(robust_mutex_misuse_death, null_aborts_and_says_so) {
   constexpr const char* message = "deadbolt: a mutex cannot be at 0x0: the pointer is null";
@@ -56,8 +56,8 @@ TYPED_TEST(robust_mutex_misuse_death, misaligned_aborts_and_names_the_address) {
 }
 #endif
 
-// Only a stranger's write, or a mutex made anew on top, can change a held word so. What
-// is there now is not ours to release.
+// A held word changes like this only if other code overwrites it, or constructs a new mutex there.
+// The unlock must not release the new value.
 TEST(robust_mutex_overwritten_death, unlock_aborts_and_leaves_the_word) {
   if (std::strcmp(deadbolt_engine(), "local") != 0) {
     GTEST_SKIP() << "the kernel's unlock does not compare: engine " << deadbolt_engine();
@@ -118,7 +118,7 @@ TYPED_TEST(robust_mutex_misuse, truncated_file_faults_in_the_mutex) {
   close(file);
 }
 
-// A held mutex whose memory became something else: released, that would be corrupted.
+// The memory of a held mutex is reused for data: an unlock would corrupt that data.
 TYPED_TEST(robust_mutex_misuse_death, overwritten_while_held_aborts_and_names_the_word) {
   const shared_pages pages;
   const auto overwrite = [&pages] {

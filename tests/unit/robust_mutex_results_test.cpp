@@ -115,7 +115,7 @@ TEST_F(robust_mutex_results, owner_death_of_a_thread_counts) {
   EXPECT_EQ(mutex->unlock(), unlock_status::released);
 }
 
-// POSIX: if the owner that was told dies before it repairs, the next is told anew.
+// POSIX: if an owner that was told EOWNERDEAD dies before it repairs, the next owner is told, too.
 TEST_F(robust_mutex_results, owner_death_of_the_repairer_is_told_too) {
   let_an_owner_die();
   let_an_owner_die();
@@ -124,7 +124,7 @@ TEST_F(robust_mutex_results, owner_death_of_the_repairer_is_told_too) {
   EXPECT_EQ(mutex->unlock(), unlock_status::released);
 }
 
-// POSIX: unlocked without pthread_mutex_consistent(), it is ENOTRECOVERABLE for good.
+// POSIX: a mutex that is unlocked without pthread_mutex_consistent() stays ENOTRECOVERABLE.
 TEST_F(robust_mutex_results, unlock_without_repair_is_not_recoverable_for_all) {
   make_not_recoverable();
   for (int i = 0; i < 2; ++i) {
@@ -190,7 +190,7 @@ TEST_F(robust_mutex_results, waiter_inherits_from_a_killed_owner) {
   EXPECT_EQ(mutex->unlock(), unlock_status::released);
 }
 
-// WAITERS alone, as kernels with the robust unlock leave it, is a free word.
+// A word with only WAITERS set is free. Kernels with the robust unlock leave such words.
 TEST_F(robust_mutex_results, free_word_with_waiters_is_taken_and_keeps_them) {
   for (const std::uint32_t flags :
        {std::uint32_t{FUTEX_WAITERS}, std::uint32_t{FUTEX_WAITERS | FUTEX_OWNER_DIED}}) {

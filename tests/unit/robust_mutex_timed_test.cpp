@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Times that come, have been, never come, or are not times: each ends a wait as it
-// should, and none makes it hang or spin.
+// Deadlines in the future, in the past, in the far future and invalid ones: each ends a wait
+// correctly, and none makes the wait hang or spin.
 #include <deadbolt/robust_mutex.hpp>
 #include <deadbolt/robust_pi_mutex.hpp>
 
@@ -69,7 +69,8 @@ protected:
     EXPECT_EQ(mutex->try_lock_until(time), lock_status::timed_out);
     EXPECT_EQ(own_head()->list_op_pending, nullptr);
   }
-  // Held by another who lets go while we sleep, this time must be a long one.
+  // Another thread holds the mutex and releases it while this call sleeps: the call must not time
+  // out before.
   template <class Try>
   void expect_waits(Try&& try_lock) {
     hold();
@@ -141,7 +142,8 @@ TYPED_TEST(timed_lock, waits_as_long_as_it_was_told) {
   expect_long(this->time_for([&] {
     EXPECT_EQ(this->mutex->try_lock_until(early_clock::now() + wait), lock_status::timed_out);
   }));
-  // The realtime clock may be set meanwhile; that it ends, and not at once, is enough.
+  // The realtime clock may be set meanwhile, so the test checks only that the wait ends, but not at
+  // once.
   EXPECT_EQ(this->mutex->try_lock_until(system_clock::now() + wait), lock_status::timed_out);
   this->let_go();
 }

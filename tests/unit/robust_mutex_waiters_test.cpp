@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Waiters whose wake was lost: they re-check within 100 ms, and WAITERS in the word tells the
-// next unlock of them.
+// Waiters whose wake was lost re-check within 100 ms, and WAITERS in the word makes the next unlock
+// wake them.
 #include <deadbolt/robust_mutex.hpp>
 
 #include <child_process.hpp>
@@ -28,8 +28,8 @@ struct robust_mutex_waiters : ::testing::Test {
   shared<robust_mutex> mutex;
 };
 
-// A kernel that does not pass a dead waiter's wake on leaves this: a free word and another
-// waiter asleep. Without the re-check that waiter would sleep for ever.
+// If a woken waiter dies on a kernel that does not then wake another, the word is free while
+// another waiter sleeps. Without the re-check that waiter would sleep for ever.
 TEST_F(robust_mutex_waiters, lost_wake_delays_a_waiter_by_a_bounded_time) {
   constexpr milliseconds longest_sleep{100};
   set(another);
@@ -57,9 +57,10 @@ TEST_F(robust_mutex_waiters, timed_out_waiter_leaves_the_mark_for_the_remaining_
   set(0);
 }
 
-// A waiter that is woken as its time ends must pass the wake on. The re-check hides a wake
-// that was lost so: it shows as a wait of 95 ms or more, in most rounds. On a busy machine
-// other waits are as long; how many, sleeps of a millisecond tell.
+// A waiter that is woken when its time-out expires must pass the wake on. If it does not, the
+// patient waiter waits until its re-check: in most rounds the test would see a wait of 95 ms or
+// more. On a busy machine other waits are as long; the test counts late sleeps of 1 ms to allow for
+// them.
 TEST_F(robust_mutex_waiters, timed_waiters_do_not_starve_a_patient_one) {
   constexpr int rounds = 40;
   std::atomic<bool> stop = false;
@@ -90,7 +91,7 @@ TEST_F(robust_mutex_waiters, timed_waiters_do_not_starve_a_patient_one) {
   EXPECT_LT(long_waits, rounds / 2 + late_sleeps);
 }
 
-// A holder, a chain of waiters, and waiters killed at random: nobody is stranded.
+// A holder, several waiters, and waiters that are killed at random: no waiter is stranded.
 TEST_F(robust_mutex_waiters, killed_waiters_strand_nobody) {
   for (int round = 0; round < 5; ++round) {
     ASSERT_EQ(mutex->lock(), lock_status::acquired);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A waiter spins for a short time that follows what has helped of late, and not at all
-// where the owner could not run meanwhile.
+// A waiter spins for a short time that depends on how long spinning took lately, and does not spin
+// where the owner could not run meanwhile (on one CPU).
 #include <base/spin.hpp>
 
 #include <command_output.hpp>
@@ -59,7 +59,8 @@ TEST_F(spin, is_longer_after_success_and_shorter_after_failure) {
   EXPECT_EQ(spin_in_vain(estimate), at_first);
 }
 
-// The lock's memory may be another's once it is neither held nor announced.
+// A lock's memory may be reused once the thread neither holds it nor has announced an operation on
+// it.
 TEST_F(spin, writes_the_estimate_no_second_time) {
   std::uint32_t estimate = 100;
   spinner waiter{estimate};

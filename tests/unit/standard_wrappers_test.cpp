@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// robust_mutex in std::unique_lock, std::scoped_lock and std::lock, plain and with
-// recovery: an owner's death must not go by unseen.
+// robust_mutex in std::unique_lock, std::scoped_lock and std::lock, plain and with recovery: a
+// program cannot overlook an owner's death.
 #include <deadbolt/mutex.hpp>
 #include <deadbolt/robust_mutex.hpp>
 #include <deadbolt/robust_pi_mutex.hpp>
@@ -110,7 +110,7 @@ TYPED_TEST(standard_wrappers_death, owner_death_that_nobody_looks_at_aborts) {
   EXPECT_DEATH(std::lock(mutex, *this->lock_b), message);
   EXPECT_DEATH(static_cast<void>(mutex.lock()), message);
   EXPECT_DEATH(static_cast<void>(static_cast<bool>(mutex.try_lock())), message);
-  // Each of those died as an owner, and the next is told again.
+  // Each of these processes died as an owner, so the next owner is told again.
   EXPECT_EQ(mutex.lock(), lock_status::owner_died);
   EXPECT_EQ(mutex.unlock(), unlock_status::released);
   EXPECT_DEATH({ const std::scoped_lock hold{mutex}; }, "is not recoverable.*mark_consistent");

@@ -60,7 +60,7 @@ TYPED_TEST(thread_without_list_death, trying_and_unlocking_abort_too) {
   EXPECT_DEATH(in_thread([&] { static_cast<void>(this->lock->unlock()); }), message);
 }
 
-// A thread that the libc knows nothing of, with thread-local storage of its own.
+// A thread that clone() made without the libc, with thread-local storage of its own.
 template <class Mutex>
 int bare_thread(void* lock) {
   static_cast<void>(static_cast<Mutex*>(lock)->lock().status());
@@ -83,7 +83,7 @@ void lock_in_bare_thread(Mutex& lock) {
 }
 
 #if !defined(__SANITIZE_ADDRESS__) &&                                                              \
-    !defined(__SANITIZE_THREAD__) // run-times need their own storage
+    !defined(__SANITIZE_THREAD__) // the sanitizers' run-times need their own thread-local storage
 TYPED_TEST(thread_without_list_death, thread_that_the_libc_did_not_make_aborts) {
   EXPECT_DEATH(lock_in_bare_thread(*this->lock), this->message("has no robust list"));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Lock words that cannot be: null, misaligned, read-only, behind the end of a file.
-// A clear abort, or a fault at the word itself; never a write elsewhere.
+// Invalid lock words: null, misaligned, read-only, behind the end of a file. An unlock must abort
+// with a clear message or fault at the word itself, and never write elsewhere.
 #include <deadbolt/robust_futex.h>
 
 #include <unlock_fixture.hpp>
@@ -33,7 +33,7 @@ std::string address_in_message(const void* address) {
   return text;
 }
 
-// One page with the word in it, made read-only. The value is what the owner sees.
+// One page with the word in it, made read-only. `value` is the word's content.
 struct read_only_word {
   shared_pages pages;
   std::uint32_t* word = static_cast<std::uint32_t*>(pages.address()) + 5;
@@ -74,8 +74,8 @@ TEST_F(unlock_bad_words, null_head_faults_at_its_own_pending_slot) {
   }
 }
 
-// The kernel's system call says EFAULT, as for a bad word, but has released the word: the
-// unlock must not go on as if it still held it.
+// The kernel's system call returns EFAULT, as for a bad word, although it has released the word.
+// The unlock must not go on as if the caller still owned the word.
 TEST_F(unlock_bad_words, read_only_head_faults_at_its_pending_slot) {
   for (const std::uint32_t waiters : {0u, static_cast<std::uint32_t>(FUTEX_WAITERS)}) {
     const shared_pages pages;
@@ -108,8 +108,7 @@ TEST_F(unlock_bad_words, read_only_with_waiters_faults_at_the_word) {
   expect_fault(SIGSEGV, contended.word, [&] { robust_futex_unlock(contended.word, &words->head); });
 }
 
-// A PI word with waiters is the kernel's to hand on, and its refusal the caller's
-// to hear.
+// Only the kernel can hand on a PI word with waiters. If it refuses, the caller must see that.
 TEST_F(unlock_bad_words, read_only_pi_with_waiters_is_refused) {
   const read_only_word contended{own_tid() | FUTEX_WAITERS};
   words->expected = *contended.word;

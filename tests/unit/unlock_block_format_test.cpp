@@ -81,7 +81,7 @@ INSTANTIATE_TEST_SUITE_P(
         expected_block{"deadbolt_local_pi_futex_unlock_contended", DEADBOLT_CS_UNLOCK_PI, false}),
     [](const auto& test) { return std::string{test.param.name}; });
 
-// A block that nobody lists above would go unchecked.
+// A block that is missing from the list above would not be checked.
 TEST(unlock_block_formats, every_block_of_the_program_is_checked) {
   ASSERT_NE(deadbolt_engine(), nullptr); // and the blocks are linked in
   std::size_t count = 0;

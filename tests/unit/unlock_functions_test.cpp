@@ -83,7 +83,7 @@ TEST_F(unlock_functions, pi_try_unlock_of_anothers_word_with_waiters_is_left_to_
   EXPECT_EQ(words->head.list_op_pending, entry());
 }
 
-// Once told of the waiter, and once finding it when the compare fails.
+// Once *expected has WAITERS, and once the function finds WAITERS when its compare fails.
 TEST_F(unlock_functions, pi_try_unlock_hands_the_word_to_a_waiter) {
   for (const std::uint32_t told : {std::uint32_t{0}, waiters}) {
     words->lock = own_tid();

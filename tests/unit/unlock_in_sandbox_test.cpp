@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Seccomp filters that refuse the futex operation an unlock wants. The word must be
-// released and its waiter woken all the same, or be left owned and said to be.
+// Seccomp filters refuse the futex operation that an unlock needs. The unlock must still release
+// the word and wake its waiter, or leave the word owned and return that.
 #include <deadbolt/robust_futex.h>
 
 #include <unlock_fixture.hpp>
@@ -22,7 +22,7 @@ void skip_system_call_on_sigsys() {
   sigaction(SIGSYS, &action, nullptr);
 }
 
-// In a child, so that the filter goes away: unlocks a word that a thread sleeps on.
+// Unlocks a word that a thread sleeps on. Runs in a child, with which the filter ends.
 ending unlock_contended_under_filter(unlock_words& words, std::uint32_t action) {
   return run_in_child([&] {
     const auto own = static_cast<std::uint32_t>(gettid());
@@ -58,10 +58,11 @@ TEST_F(unlock_in_sandbox, skip_by_trap_is_released_by_exchange_and_wake) {
   EXPECT_TRUE(nothing_else_written());
 }
 
-// Death instead of an answer: the word is still the victim's, and the kernel marks it.
+// The filter kills the thread in the system call: the victim still owns the word, and the kernel
+// marks it.
 TEST_F(unlock_in_sandbox, kill_by_filter_leaves_the_word_owned) {
   for (const std::uint32_t action : {SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_KILL_THREAD}) {
-#if defined(__SANITIZE_THREAD__) // has a thread of its own, which keeps the process alive
+#if defined(__SANITIZE_THREAD__) // ThreadSanitizer's own thread keeps the process alive
     if (action == SECCOMP_RET_KILL_THREAD) continue;
 #endif
     EXPECT_EQ(run_in_child([&] {

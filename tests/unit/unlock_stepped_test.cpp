@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Unlocks executed one instruction at a time. After each, a guard's view (the block
-// at the instruction pointer, the registers) must agree with the memory: it is told
-// to repair exactly while the word is released and list_op_pending still set.
+// at the instruction pointer, the registers) must agree with the memory: the rule
+// demands a repair exactly while the word is released and list_op_pending still set.
 #include <deadbolt/robust_futex.h>
 #include <guard/repair_rule.h>
 
@@ -65,7 +65,7 @@ private:
     ptrace(PTRACE_GETREGS, child, nullptr, &registers);
     const deadbolt_thread_state thread{
         .ip = registers.rip, .rax = registers.rax, .flags = registers.eflags, .cs = registers.cs};
-    // The child is a fork: what it executes is at the same place here.
+    // The child is a fork, so the code that it executes is at the same address here.
     deadbolt_critical_section block{};
     if (reads_like_a_block(thread.ip)) {
       std::memcpy(&block, reinterpret_cast<const void*>(deadbolt_block_address(thread.ip)),

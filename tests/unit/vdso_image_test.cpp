@@ -21,7 +21,7 @@ namespace {
 
 using base::vdso_image;
 
-// Room for images that end where the room does.
+// Memory for images that end at the memory's end.
 class guarded_room {
 public:
   guarded_room()
@@ -47,7 +47,7 @@ private:
 
 class vdso_images : public ::testing::Test {
 protected:
-  // Whatever the image says, what is found is inside it.
+  // Whatever the image contains, a function that is found lies inside the image.
   void look(const vdso_image& image) {
     for (const std::string& name : robust_unlock_names()) {
       const auto* found = static_cast<const unsigned char*>(image.find_function(name.c_str()));

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Usage: run.sh SOURCE_ROOT
-# clang++ -Wthread-safety accepts use.cpp, and rejects each of its wrong uses for the reason
-# that stands beside it there. Exit status 77: there is no clang++.
+# Checks that clang++ -Wthread-safety accepts use.cpp, and rejects each wrong use in it for the
+# reason that use.cpp gives beside it. Exit status 77: there is no clang++.
 set -eu
 
 clang=$(command -v clang++ || find /usr/bin -name "clang++-[0-9]*" | head -n 1)
