@@ -62,12 +62,12 @@ public:
 
   [[nodiscard]] static constexpr std::ptrdiff_t max() noexcept { return LeastMax; }
 
-  // Results: acquired; deadlock (the caller itself holds every permit).
+  // Results: acquired; deadlock (the caller itself holds every permit); cannot_attach.
   lock_result acquire() noexcept {
     return acquired(detail::acquire_permit(words_, static_cast<std::size_t>(LeastMax), nullptr));
   }
 
-  // Results: acquired, busy.
+  // Results: acquired, busy, cannot_attach.
   lock_result try_acquire() noexcept {
     return acquired(detail::try_acquire_permit(words_, static_cast<std::size_t>(LeastMax)));
   }

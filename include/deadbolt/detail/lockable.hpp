@@ -27,11 +27,12 @@ template <class Lock>
 class DEADBOLT_CAPABILITY("mutex") lockable {
 public:
   // Waits for the lock. The caller holds it after acquired and owner_died.
-  // Results: acquired, owner_died, not_recoverable, deadlock.
+  // Results: acquired, owner_died, not_recoverable, deadlock; a region's lock also returns
+  // cannot_attach.
   lock_result lock() noexcept DEADBOLT_ACQUIRES() { return {locked(self().acquire()), this}; }
 
-  // Results: acquired, owner_died, not_recoverable, busy (also when the caller itself
-  // holds the lock).
+  // Results: those of lock(), with busy for deadlock: another thread or the caller itself holds
+  // the lock.
   try_lock_result try_lock() noexcept DEADBOLT_RETURNS_LOCK(*this) {
     return {locked(self().try_acquire()), this};
   }
@@ -65,7 +66,7 @@ private:
   Lock& self() noexcept { return static_cast<Lock&>(*this); }
 
   lock_status locked(lock_status status) noexcept {
-    // A writer is ordered after the readers before it, too.
+    // A writer is also ordered after earlier readers.
     if constexpr (std::is_base_of_v<shared_lockable<Lock>, Lock>) {
       thread_sanitizer_locked(self().readers_address(), status);
     }
@@ -83,8 +84,8 @@ template <class Lock>
 class DEADBOLT_CAPABILITY("shared_mutex") shared_lockable : public lockable<Lock> {
 public:
   // Waits for a shared hold. Results: acquired; not_recoverable; deadlock (the caller holds
-  // the lock, shared or exclusive); too_many_holds; and owner_died: the caller then holds
-  // the lock alone, so that it can repair the data, call mark_consistent() and go on reading.
+  // the lock, shared or exclusive); too_many_holds; cannot_attach; and owner_died: the caller then
+  // holds the lock alone, so that it can repair the data, call mark_consistent() and go on reading.
   lock_result lock_shared() noexcept DEADBOLT_ACQUIRES_SHARED() {
     return {locked_shared(self().acquire_shared()), this};
   }
@@ -118,8 +119,8 @@ public:
 private:
   using lockable<Lock>::self;
 
-  // A reader is ordered after the writers before it alone: readers order nothing among
-  // themselves. One that was told owner_died holds the lock as a writer does.
+  // A reader is ordered only after earlier writers: readers order nothing among themselves. A
+  // reader that was told owner_died holds the lock as a writer does.
   lock_status locked_shared(lock_status status) noexcept {
     if (status == lock_status::owner_died) return lockable<Lock>::locked(status);
     return thread_sanitizer_locked(this, status);
