@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Usage: build_deb.sh SCRATCH
-# Builds the Debian packages into SCRATCH, and lets lintian look at them (LINTIAN=true: does not).
-# The changelog is made from VERSION and CHANGELOG.md. The same sources give the same bytes.
+# Builds the Debian packages into SCRATCH and checks them with lintian (not with LINTIAN=true).
+# Writes their changelog from VERSION and CHANGELOG.md. The same sources give the same bytes.
 set -eu
 cd "$(dirname "$0")/.."
 version=$(cat VERSION)
@@ -12,7 +12,7 @@ tree=$1/deadbolt-$version
 
 rm -rf "$1"
 mkdir -p "$tree"
-# What is or will be committed; the Linux patches are no part of the packages.
+# Copies the files that are committed or could be. The packages do not contain the Linux patches.
 git ls-files -z --cached --others --exclude-standard -- . ':!kernel' |
   tar --null --files-from=- --ignore-failed-read -cf - | tar -xf - -C "$tree"
 cp -r packaging/debian "$tree/debian"

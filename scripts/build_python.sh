@@ -14,7 +14,7 @@ export PKG_CONFIG_PATH SOURCE_DATE_EPOCH DEADBOLT_LINK=static
 version=$(cat VERSION)
 name=deadbolt-$version
 
-# setuptools writes beside its sources: they are copied.
+# Copies the sources, because setuptools writes files beside them.
 rm -rf "$2"
 mkdir -p "$2/bindings/python" "$2/dist"
 cd "$2"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# VERSION is the one place. What cannot read it must say the same: Cargo's files, the newest
+# Checks that all files that cannot read VERSION have the same version: Cargo's files, the newest
 # entry of the changelog, the Debian package that has the ABI in its name, the man pages.
 set -eu
 cd "$(dirname "$0")/.."

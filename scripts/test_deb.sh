@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Usage: test_deb.sh SUITE
 # Builds the packages in a fresh chroot of a Debian SUITE; then installs, uses and purges them in
-# another, where nothing that they are built with is. Needs root.
+# a second chroot, which does not have the build dependencies. Needs root.
 set -eu
 cd "$(dirname "$0")/.."
 : "${DEADBOLT_CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/deadbolt}"

@@ -10,9 +10,9 @@
 
 namespace deadbolt::arch {
 
-// Starts a thread that waits on *word while it is `expected` and then ends. *alive is not 0
-// until the kernel is done with it. The caller has its signals blocked: the thread uses no
-// stack, which would be its parent's.
+// Starts a thread that sleeps on the futex *word while that is `expected`, and then ends. *alive is
+// not 0 until the kernel no longer uses the thread. The thread must not use a stack, because it
+// would be its parent's: so the caller has blocked all signals.
 inline bool start_sleeper(const std::uint32_t* word, std::uint32_t expected,
                           std::uint32_t* alive) noexcept {
   constexpr long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
