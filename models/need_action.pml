@@ -79,7 +79,7 @@ inline interruptible() {
      if
      :: true -> skip
      :: true ->
-        /* A wake of another futex, which nobody waits on. */
+        /* A wake of another futex, which has no waiter. */
 #ifdef WAKE_CLEARS_ANY
         pending = NONE
 #else

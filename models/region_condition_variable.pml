@@ -17,10 +17,10 @@
  * mutants:
  *   TICKET_LATE   the waiter reads the word after it has released the mutex
  *   NO_COMPARE    the sleep does not compare the word
- *   ONE_CLEARS    notify_one clears the waiters bit whoever else sleeps
+ *   ONE_CLEARS    notify_one clears the waiters bit even if other waiters sleep
  *   SILENT_CLEAR  a notifier that finds no sleeper clears the bit and does not look again
  *   WAKE_FIRST    notify wakes before it changes the word
- *   NEW_WORD_ONLY after 100 ms a waiter sleeps again if nobody has notified
+ *   NEW_WORD_ONLY after 100 ms a waiter sleeps again if there was no notify
  *   UNBOUNDED     no waiter looks again after 100 ms in either case
  * mutants that loop for ever, which only the liveness check finds:
  *   STALE_COMPARE a sleep that is refused is tried again with the same word

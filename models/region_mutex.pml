@@ -45,7 +45,7 @@
  *   LOCK_LAST           a waiter reads the liveness word before the lock word
  *   NO_WAITERS_BIT      a woken waiter takes the lock without the waiters bit
  *   NO_PASS_ON          a waiter that is woken by a death does not wake the other waiters
- *   NO_DETACH_WAKE      detaching with the lock held wakes nobody
+ *   NO_DETACH_WAKE      detaching with the lock held wakes no waiter
  *   BLIND_TAKEOVER      takeover is a store, not a compare-exchange
  *   SILENT_LEAVE        a waiter whose deadline has passed leaves before it has set the waiters bit
  *   WAKES_ONE           an unlock that makes the lock not recoverable wakes only one waiter

@@ -7,7 +7,7 @@
  * is split into its reads and writes. Each process holds a membership lock, on a byte that no
  * other process ever has; the kernel releases it with the process's memory, after the walk
  * (do_exit: exit_mm_release, then mmput). The right to change the slot, `claim`, is a word
- * that names a process by its byte: it is taken from nobody, or from a process whose
+ * that names a process by its byte: a process takes it if it is free, or from a process whose
  * membership lock is gone.
  *   REAPED   the memory of a killed process may be reaped before its walk (OOM killer,
  *            process_mrelease): the walk then finds no list and marks nothing

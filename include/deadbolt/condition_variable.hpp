@@ -213,7 +213,7 @@ private:
     }
   };
 
-  std::uint32_t word_ = 0; // bit 0: somebody may be asleep; the rest counts notifies
+  std::uint32_t word_ = 0; // bit 0: a waiter may be asleep; the rest counts notifies
 };
 
 static_assert(sizeof(condition_variable) == 4);

@@ -33,7 +33,7 @@ enum class unlock_status : std::uint32_t {
 [[nodiscard, gnu::visibility("default")]] const char* to_string(unlock_status status) noexcept;
 
 namespace detail {
-// Ends the process: a result was destroyed whose status() nobody had called.
+// Ends the process, because a result was destroyed before status() was called on it.
 [[noreturn, gnu::visibility("default")]] void abort_unexamined(lock_status status,
                                                                const void* lock) noexcept;
 } // namespace detail

@@ -23,7 +23,7 @@ namespace deadbolt::inline DEADBOLT_ABI {
 // child of vfork, which would act as its parent.
 //
 // Waiters notice an owner's death at once. They notice it up to 100 ms late in these cases: a
-// thread that was to pass the news on has died too; an owner that had itself waited dies
+// woken waiter that should have woken the others has died too; an owner that itself waited dies
 // while other threads wait; the kernel lacks futex_waitv (before 5.16); the kernel could not mark
 // the death, because the owner's memory was reaped first (OOM killer) or because a thread
 // other than the main one called execve. A waiter that may not call membarrier notices an

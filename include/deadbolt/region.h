@@ -209,7 +209,7 @@ enum deadbolt_unlock_status
 deadbolt_shared_mutex_unlock_shared(struct deadbolt_shared_mutex* mutex);
 bool deadbolt_shared_mutex_mark_consistent(struct deadbolt_shared_mutex* mutex);
 
-/* ---- condition variables: zeroed memory is one on which nobody waits ---- */
+/* ---- condition variables: zeroed memory is one without waiters ---- */
 
 struct deadbolt_condition_variable {
   uint32_t word;

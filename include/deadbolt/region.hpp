@@ -179,7 +179,7 @@ public:
   // A descriptor of a new open file description of the file, for the caller to hand to another
   // process and close; negative: -errno.
   [[nodiscard]] int new_descriptor() const noexcept;
-  // Whether this name leads to the region's file: false when somebody has removed or replaced
+  // Whether this name leads to the region's file: false when a process has removed or replaced
   // the file, so that processes that open the name now are in another region.
   [[nodiscard]] bool is_at(const char* path) const noexcept;
 

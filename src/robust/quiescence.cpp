@@ -30,7 +30,7 @@ pid_t to_tid(const char* name) noexcept {
 // and its head be unmapped, so the kernel does the reading. A thread that has no
 // head, or has ended, has nothing pending.
 //
-// order: the thread stored list_op_pending before it released the word. The caller, who
+// order: the thread stored list_op_pending before it released the word. The caller, which
 // destroys the lock, has seen the release, so it sees that store or a later one.
 bool is_pending(pid_t tid, pid_t caller, std::uintptr_t first, std::size_t length,
                 int& error) noexcept {

@@ -29,8 +29,8 @@ void print(const subject& subject, const outcome& result, std::string_view wrong
   const auto milliseconds = [](std::chrono::nanoseconds time) {
     return std::chrono::duration<double, std::milli>(time).count();
   };
-  fmt::print("), {} takeovers, {} sections checked, longest wait {:.1f} ms, {:.1f} ms with nobody "
-             "entering or leaving: {}\n",
+  fmt::print("), {} takeovers, {} sections checked, longest wait {:.1f} ms, {:.1f} ms without "
+             "a thread entering or leaving: {}\n",
              result.takeovers, result.sections, milliseconds(result.longest_wait),
              milliseconds(result.longest_rest), wrong.empty() ? "clean" : wrong);
   std::fflush(stdout);
@@ -84,7 +84,7 @@ int main(int argc, char** argv) {
     app.add_option("--threads", options.threads, "Of each process (default 2)")
         ->check(CLI::Range(1, 32));
     app.add_option("--patience", patience,
-                   "Seconds that a thread may wait while nobody enters or leaves (default 4)")
+                   "Seconds that a thread may wait while none enters or leaves (default 4)")
         ->check(CLI::PositiveNumber);
     try {
       app.parse(argc, argv);
