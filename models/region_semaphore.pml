@@ -7,9 +7,9 @@
  *
  * Thread 0 holds both permits and releases them, or stays. 1 and 2 (2 not with ONE_WAITER) wait
  * for a permit; 1 may give up. 3 (BARGER) tries once, never sleeps, and may exit with the permit
- * that it got; then 0 releases both permits, and 1 and 2 keep their permits. Each thread goes through the
- * permits word by word, thread 1 beginning with the second, as src/region/counting_semaphore.cpp
- * does: look, ask for wakes, look again before the sleep, and the kernel's queueing. A thread's
+ * that it got; then 0 releases both permits, and 1 and 2 keep their permits. Each thread goes
+ * through the permits word by word, thread 1 beginning with the second, as
+ * src/region/counting_semaphore.cpp does: look, ask for wakes, look again before the sleep, and the kernel's queueing. A thread's
  * exit has the effect of a kill. Up to KILLS are killed at any step. Sleeps are unbounded here; the
  * bound of 100 ms counts only where a thread that owed a wake was killed, or one that had slept
  * for its permit died with it (as in region_mutex.pml).
