@@ -26,6 +26,10 @@ pub const DEADBOLT_REGION_NETWORK_FILESYSTEM: deadbolt_region_status = 10;
 pub const DEADBOLT_REGION_TOO_MANY: deadbolt_region_status = 11;
 pub const DEADBOLT_REGION_INVALID_OPTIONS: deadbolt_region_status = 12;
 pub const DEADBOLT_REGION_SYSTEM_ERROR: deadbolt_region_status = 13;
+pub const DEADBOLT_REGION_IN_USE: deadbolt_region_status = 14;
+pub const DEADBOLT_REGION_UNTRUSTED_OWNER: deadbolt_region_status = 15;
+pub const DEADBOLT_REGION_WRONG_PAGE_SIZE: deadbolt_region_status = 16;
+pub const DEADBOLT_REGION_ANY_OWNER: u32 = 0x10000;
 
 pub type deadbolt_attach_status = u32;
 pub const DEADBOLT_ATTACHED: deadbolt_attach_status = 0;
@@ -36,6 +40,18 @@ pub const DEADBOLT_ATTACH_NO_ROBUST_LIST: deadbolt_attach_status = 4;
 pub const DEADBOLT_ATTACH_NOT_OPEN: deadbolt_attach_status = 5;
 pub const DEADBOLT_ATTACH_SYSTEM_ERROR: deadbolt_attach_status = 6;
 
+pub type deadbolt_construct_status = u32;
+pub const DEADBOLT_CONSTRUCT_FOUND: deadbolt_construct_status = 0;
+pub const DEADBOLT_CONSTRUCT_CONSTRUCTED: deadbolt_construct_status = 1;
+pub const DEADBOLT_CONSTRUCT_NOT_OPEN: deadbolt_construct_status = 2;
+pub const DEADBOLT_CONSTRUCT_INVALID_NAME: deadbolt_construct_status = 3;
+pub const DEADBOLT_CONSTRUCT_OTHER_KIND: deadbolt_construct_status = 4;
+pub const DEADBOLT_CONSTRUCT_NO_ROOM: deadbolt_construct_status = 5;
+pub const DEADBOLT_CONSTRUCT_TOO_MANY_NAMES: deadbolt_construct_status = 6;
+pub const DEADBOLT_CONSTRUCT_BEING_CONSTRUCTED: deadbolt_construct_status = 7;
+pub const DEADBOLT_CONSTRUCT_CANNOT_ATTACH: deadbolt_construct_status = 8;
+pub const DEADBOLT_CONSTRUCT_DAMAGED: deadbolt_construct_status = 9;
+
 pub type deadbolt_lock_status = u32;
 pub const DEADBOLT_ACQUIRED: deadbolt_lock_status = 0;
 pub const DEADBOLT_OWNER_DIED: deadbolt_lock_status = 1;
@@ -44,6 +60,7 @@ pub const DEADBOLT_BUSY: deadbolt_lock_status = 3;
 pub const DEADBOLT_TIMED_OUT: deadbolt_lock_status = 4;
 pub const DEADBOLT_DEADLOCK: deadbolt_lock_status = 5;
 pub const DEADBOLT_TOO_MANY_HOLDS: deadbolt_lock_status = 6;
+pub const DEADBOLT_CANNOT_ATTACH: deadbolt_lock_status = 7;
 
 pub type deadbolt_unlock_status = u32;
 pub const DEADBOLT_RELEASED: deadbolt_unlock_status = 0;
@@ -151,6 +168,21 @@ extern "C" {
         region: *mut deadbolt_region,
         descriptor: c_int,
     ) -> deadbolt_region_status;
+    pub fn deadbolt_region_open_or_replace(
+        region: *mut deadbolt_region,
+        path: *const c_char,
+        options: *const deadbolt_region_options,
+    ) -> deadbolt_region_status;
+    pub fn deadbolt_region_open_descriptor_with(
+        region: *mut deadbolt_region,
+        descriptor: c_int,
+        own_description: c_int,
+    ) -> deadbolt_region_status;
+    pub fn deadbolt_region_new_descriptor(region: *const deadbolt_region) -> c_int;
+    pub fn deadbolt_region_is_at(region: *const deadbolt_region, path: *const c_char) -> bool;
+    pub fn deadbolt_last_attach_failure(error: *mut c_int) -> deadbolt_attach_status;
+    pub fn deadbolt_last_construct_status() -> deadbolt_construct_status;
+    pub fn deadbolt_construct_status_name(status: deadbolt_construct_status) -> *const c_char;
     pub fn deadbolt_region_close(region: *mut deadbolt_region) -> bool;
     pub fn deadbolt_region_data(region: *const deadbolt_region) -> *mut u8;
     pub fn deadbolt_region_size(region: *const deadbolt_region) -> usize;

@@ -17,8 +17,9 @@ pub enum Error {
     Region(&'static str),
     /// The thread cannot become a member of the region: the library's word, as in `"table_full"`.
     Attach(&'static str),
-    /// There is no room for the object, or one of that name has another size or alignment.
-    Object,
+    /// The object cannot be had: the library's word, as in `"no_room"` or `"other_kind"` (one of
+    /// that name has another size or kind).
+    Object(&'static str),
     /// A name has 1 to 39 bytes, none of them zero.
     Name,
     /// The lock cannot be had: [`LockError`] without the guard.
@@ -37,9 +38,7 @@ impl fmt::Display for Error {
                     name
                 )
             }
-            Error::Object => {
-                f.write_str("no room, or an object of that name has another size or alignment")
-            }
+            Error::Object(name) => write!(f, "the object cannot be had: {}", name),
             Error::Name => f.write_str("a name has 1 to 39 bytes, none of them zero"),
             Error::Lock(name) => write!(f, "the lock cannot be had: {}", name),
         }
@@ -194,6 +193,15 @@ pub(crate) fn lock_status_name(status: sys::deadbolt_lock_status) -> &'static st
     // SAFETY: returns a static string for every number.
     name(unsafe { sys::deadbolt_lock_status_name(status) })
 }
+pub(crate) fn attach_status_name(status: sys::deadbolt_attach_status) -> &'static str {
+    // SAFETY: as above.
+    name(unsafe { sys::deadbolt_attach_status_name(status) })
+}
+/// Why the calling thread could not become a member, of late.
+pub(crate) fn last_attach_failure() -> &'static str {
+    // SAFETY: the error number is not asked for.
+    attach_status_name(unsafe { sys::deadbolt_last_attach_failure(std::ptr::null_mut()) })
+}
 pub(crate) fn name(text: *const sys::c_char) -> &'static str {
     // SAFETY: the library's names are static and ASCII.
     unsafe { CStr::from_ptr(text) }
@@ -215,6 +223,7 @@ pub(crate) fn settle<G>(
         }
         sys::DEADBOLT_NOT_RECOVERABLE => TryLockError::Lock(LockError::NotRecoverable),
         sys::DEADBOLT_DEADLOCK => TryLockError::Lock(LockError::Deadlock),
+        sys::DEADBOLT_CANNOT_ATTACH => TryLockError::Lock(LockError::Attach(last_attach_failure())),
         other => TryLockError::Lock(LockError::Refused(lock_status_name(other))),
     })
 }

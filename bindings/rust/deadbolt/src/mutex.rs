@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-use crate::error::{
-    sealed, settle, Error, Guard, LockError, LockResult, TryLockError, TryLockResult,
-};
+use crate::error::{sealed, settle, Error, Guard, LockResult, TryLockError, TryLockResult};
 use crate::holds::Hold;
 use crate::{time, Region, Shared};
 use deadbolt_sys as sys;
@@ -112,10 +110,6 @@ impl<T: Shared> Mutex<T> {
         &self,
         lock: impl FnOnce(*mut sys::deadbolt_mutex) -> sys::deadbolt_lock_status,
     ) -> TryLockResult<MutexGuard<'_, T>> {
-        self.region
-            .inner
-            .attach()
-            .map_err(|n| TryLockError::Lock(LockError::Attach(n)))?;
         settle(lock(self.raw()), |_| MutexGuard {
             lock: self,
             hold: Hold::new(),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-use crate::error::{name, Error};
+use crate::error::{attach_status_name, last_attach_failure, name, Error};
 use crate::{Condvar, Mutex, RwLock, Semaphore, Shared};
 use deadbolt_sys as sys;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::UnsafeCell;
 use std::ffi::CString;
 use std::fmt;
 use std::io;
@@ -12,19 +12,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::io::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::path::Path;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
-
-static LAST_SERIAL: AtomicU64 = AtomicU64::new(0);
-
-thread_local! {
-    /// The region of which this thread was last seen to be a member.
-    static MEMBER_OF: Cell<u64> = const { Cell::new(0) };
-}
 
 pub(crate) struct Inner {
     handle: UnsafeCell<sys::deadbolt_region>,
-    serial: u64,
 }
 
 // SAFETY: between opening and closing, which have the handle alone, nobody writes it: every
@@ -44,24 +35,7 @@ impl Inner {
         unsafe { sys::deadbolt_region_size(self.handle.get()) }
     }
 
-    /// Makes the calling thread a member ahead of its lock, which would end the process where
-    /// this returns an error.
-    pub(crate) fn attach(&self) -> Result<(), &'static str> {
-        if MEMBER_OF.try_with(Cell::get) == Ok(self.serial) {
-            return Ok(());
-        }
-        // SAFETY: as above.
-        let status = unsafe { sys::deadbolt_region_attach(self.handle.get()) };
-        if status != sys::DEADBOLT_ATTACHED {
-            // SAFETY: a name for every number.
-            return Err(name(unsafe { sys::deadbolt_attach_status_name(status) }));
-        }
-        let _ = MEMBER_OF.try_with(|member| member.set(self.serial));
-        Ok(())
-    }
-
     pub(crate) fn detach(&self) -> bool {
-        let _ = MEMBER_OF.try_with(|member| member.set(0));
         // SAFETY: as above; the caller has seen to it that the thread has no guard.
         unsafe { sys::deadbolt_region_detach(self.handle.get()) }
     }
@@ -69,7 +43,6 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let _ = MEMBER_OF.try_with(|member| member.set(0));
         // SAFETY: the last reference: no lock, guard or value of the region is left. Where
         // another thread is in an unlock for more than a second, the memory stays mapped.
         unsafe { sys::deadbolt_region_close(self.handle.get()) };
@@ -159,7 +132,6 @@ impl Region {
             sys::DEADBOLT_REGION_OPEN => Ok(Region {
                 inner: Arc::new(Inner {
                     handle: UnsafeCell::new(handle),
-                    serial: LAST_SERIAL.fetch_add(1, Ordering::Relaxed) + 1,
                 }),
             }),
             sys::DEADBOLT_REGION_NOT_FOUND => Err(Error::Io(io::ErrorKind::NotFound.into())),
@@ -185,7 +157,11 @@ impl Region {
     }
     /// Makes the calling thread a member ahead of its first lock.
     pub fn attach(&self) -> Result<(), Error> {
-        self.inner.attach().map_err(Error::Attach)
+        // SAFETY: open as long as it lives.
+        match unsafe { sys::deadbolt_region_attach(self.inner.handle.get()) } {
+            sys::DEADBOLT_ATTACHED => Ok(()),
+            status => Err(Error::Attach(attach_status_name(status))),
+        }
     }
 
     /// The mutex of this name, made with `initial` inside where there is none. In C and C++ it is
@@ -243,7 +219,6 @@ impl Region {
             return Err(Error::Name);
         }
         let name = CString::new(name).map_err(|_| Error::Name)?;
-        self.attach()?;
         let mut fresh = false;
         let handle = self.inner.handle.get();
         // SAFETY: valid pointers; what is begun is ended.
@@ -256,7 +231,7 @@ impl Region {
                 kind,
                 &mut fresh,
             );
-            let place = NonNull::new(place).ok_or(Error::Object)?;
+            let place = NonNull::new(place).ok_or_else(last_construct_error)?;
             if fresh {
                 first(place.as_ptr());
                 sys::deadbolt_region_end_construct(handle, name.as_ptr(), true);
@@ -300,6 +275,14 @@ impl<T: Shared + Sync> Deref for Value<T> {
 impl<T: Shared + Sync + fmt::Debug> fmt::Debug for Value<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
+    }
+}
+
+fn last_construct_error() -> Error {
+    // SAFETY: says what came of this thread's last call; a name for every number.
+    match unsafe { sys::deadbolt_last_construct_status() } {
+        sys::DEADBOLT_CONSTRUCT_CANNOT_ATTACH => Error::Attach(last_attach_failure()),
+        status => Error::Object(name(unsafe { sys::deadbolt_construct_status_name(status) })),
     }
 }
 

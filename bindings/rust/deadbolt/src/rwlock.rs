@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-use crate::error::{
-    sealed, settle, Error, Guard, LockError, LockResult, TryLockError, TryLockResult,
-};
+use crate::error::{sealed, settle, Error, Guard, LockResult, TryLockError, TryLockResult};
 use crate::holds::Hold;
 use crate::{time, Region, Shared};
 use deadbolt_sys as sys;
@@ -100,10 +98,6 @@ impl<T: Shared + Sync> RwLock<T> {
         &self,
         lock: impl FnOnce(*mut sys::deadbolt_shared_mutex) -> sys::deadbolt_lock_status,
     ) -> TryLockResult<RwLockReadGuard<'_, T>> {
-        self.region
-            .inner
-            .attach()
-            .map_err(|n| TryLockError::Lock(LockError::Attach(n)))?;
         settle(lock(self.raw()), |told| RwLockReadGuard {
             lock: self,
             hold: Hold::new(),
@@ -114,10 +108,6 @@ impl<T: Shared + Sync> RwLock<T> {
         &self,
         lock: impl FnOnce(*mut sys::deadbolt_shared_mutex) -> sys::deadbolt_lock_status,
     ) -> TryLockResult<RwLockWriteGuard<'_, T>> {
-        self.region
-            .inner
-            .attach()
-            .map_err(|n| TryLockError::Lock(LockError::Attach(n)))?;
         settle(lock(self.raw()), |_| RwLockWriteGuard {
             lock: self,
             hold: Hold::new(),

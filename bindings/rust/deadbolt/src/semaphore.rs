@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-use crate::error::{settle, Error, LockError, LockResult, TryLockError, TryLockResult};
+use crate::error::{settle, Error, LockResult, TryLockError, TryLockResult};
 use crate::holds::Hold;
 use crate::{time, Region};
 use deadbolt_sys as sys;
@@ -27,7 +27,7 @@ impl Semaphore {
             .filter(|&size| size > 0);
         let place = region.place_of(
             name,
-            size.ok_or(Error::Object)?,
+            size.ok_or(Error::Object("no_room"))?,
             align_of::<sys::deadbolt_permit>(),
             sys::DEADBOLT_OBJECT_COUNTING_SEMAPHORE,
             // SAFETY: fresh memory for as many.
@@ -68,10 +68,6 @@ impl Semaphore {
         &self,
         acquire: impl FnOnce(*mut sys::deadbolt_permit, usize) -> sys::deadbolt_lock_status,
     ) -> TryLockResult<Permit<'_>> {
-        self.region
-            .inner
-            .attach()
-            .map_err(|n| TryLockError::Lock(LockError::Attach(n)))?;
         let status = acquire(self.permits.as_ptr(), self.count);
         settle(status, |_| Permit {
             semaphore: self,
@@ -84,6 +80,7 @@ impl fmt::Debug for Semaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Semaphore")
             .field("permits", &self.count)
+            .field("region", &self.region)
             .finish_non_exhaustive()
     }
 }

@@ -115,8 +115,11 @@ fn permits_are_counted() {
     drop(one);
     drop(permits.try_acquire().unwrap());
     drop(two);
-    assert!(matches!(region.semaphore("permits", 3), Err(Error::Object)));
-    assert!(matches!(region.semaphore("none", 0), Err(Error::Object)));
+    assert!(matches!(
+        region.semaphore("permits", 3),
+        Err(Error::Object(_))
+    ));
+    assert!(matches!(region.semaphore("none", 0), Err(Error::Object(_))));
 }
 
 #[test]
@@ -290,7 +293,7 @@ fn names_sizes_and_files_are_checked() {
     region.mutex("lock", 0u64).unwrap();
     assert!(matches!(
         region.mutex("lock", [0u64; 9]),
-        Err(Error::Object)
+        Err(Error::Object(_))
     ));
     assert!(matches!(region.mutex("", ()), Err(Error::Name)));
     assert!(matches!(
@@ -300,7 +303,7 @@ fn names_sizes_and_files_are_checked() {
     assert!(matches!(region.mutex("a\0b", ()), Err(Error::Name)));
     assert!(matches!(
         region.mutex("large", [0u64; 9000]),
-        Err(Error::Object)
+        Err(Error::Object(_))
     ));
     match Region::open("/dev/shm/deadbolt-rust-nothing") {
         Err(Error::Io(error)) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound),
