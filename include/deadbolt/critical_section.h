@@ -15,7 +15,8 @@
  *       18      1  window_begin: first instruction after the release
  *       19      1  owed_end: first instruction at which no wake is owed
  *       20      1  window_end: first instruction after the clear
- *       21      3  zero
+ *       21      1  architecture: which registers the kind is about
+ *       22      2  zero
  *       24         code
  *
  * window_begin <= owed_end <= window_end <= 128. An IP in
@@ -39,11 +40,23 @@
 #define DEADBOLT_CS_MAGIC_LOW 0xf1b3a7c60dd5e9f1
 #define DEADBOLT_CS_MAGIC_HIGH 0xf20e6b954cd81af1
 
-/* Kinds. The registers are those of the interrupted thread. */
-#define DEADBOLT_CS_ZF 1        /* released iff ZF is set (compare-exchange) */
-#define DEADBOLT_CS_WAKE_OP 2   /* released iff rax says so: see below */
-#define DEADBOLT_CS_UNLOCK_PI 3 /* released iff rax is 0 */
-#define DEADBOLT_CS_ALWAYS 4    /* an IP in the window is proof (exchange) */
+/* Architectures. A guard acts on blocks of its own only. */
+#define DEADBOLT_CS_X86_64 0
+#define DEADBOLT_CS_AARCH64 1
+
+/*
+ * Kinds. The registers are those of the interrupted thread; the result of a system call is in rax
+ * on x86-64 and in x0 on aarch64.
+ *
+ * aarch64's compare-exchange sets no flags. Its block has the expected value in w13, the value
+ * seen in w14, and in w12 the status of a store exclusive, or 0 where it uses none. Where nothing
+ * was compared, w13 = w14 = 0.
+ */
+#define DEADBOLT_CS_ZF 1        /* x86-64: released iff ZF is set (compare-exchange) */
+#define DEADBOLT_CS_EXCHANGED 1 /* aarch64: released iff w14 = w13 and w12 = 0 */
+#define DEADBOLT_CS_WAKE_OP 2   /* released iff the result says so: see below */
+#define DEADBOLT_CS_UNLOCK_PI 3 /* released iff the result is 0 */
+#define DEADBOLT_CS_ALWAYS 4    /* x86-64: an IP in the window is proof (exchange) */
 
 /*
  * FUTEX_WAKE_OP on one address, as a release: the results that mean that the kernel
@@ -71,7 +84,8 @@ struct deadbolt_critical_section {
   uint8_t window_begin;
   uint8_t owed_end;
   uint8_t window_end;
-  uint8_t zero[3];
+  uint8_t architecture;
+  uint8_t zero[2];
 };
 
 #endif

@@ -30,6 +30,7 @@
 #define DEADBOLT_GUARD_REPAIR_RULE_H
 
 #include <deadbolt/critical_section.h>
+#include <thread_state.h> /* arch/<architecture>, by build path */
 
 /* struct robust_list_head of a 64-bit task, which is kernel ABI. */
 #define DEADBOLT_HEAD_FUTEX_OFFSET 8
@@ -42,10 +43,6 @@
  * is misaligned, and the kernel ignores the entry. */
 #define DEADBOLT_ENTRY_PI_BIT 1
 #define DEADBOLT_WORD_TID_MASK 0x3fffffff
-
-#define DEADBOLT_FLAGS_ZF 0x40
-#define DEADBOLT_USER_CS_64 0x33
-#define DEADBOLT_USER_CS_32 0x23
 
 enum deadbolt_repair {
   /* Not in a window, or the word is still owned: the kernel's walk is right. */
@@ -60,16 +57,9 @@ enum deadbolt_repair {
 
 /* A proof that only tables use, besides those of blocks (DEADBOLT_CS_*): behind the point
  * where the path of a successful compare-exchange and that of a system call meet, the word
- * was released if rax holds no error. */
+ * was released if the result is no error. */
 #define DEADBOLT_WINDOW_NO_ERROR 5
 #define DEADBOLT_LAST_ERROR 4095
-
-struct deadbolt_thread_state {
-  uint64_t ip;
-  uint64_t rax; /* at a stop after a system call: its result */
-  uint64_t flags;
-  uint64_t cs;
-};
 
 static inline uint64_t deadbolt_block_address(uint64_t ip) {
   const uint64_t offset_bits = DEADBOLT_CS_SIZE - 1;
@@ -86,29 +76,27 @@ static inline int deadbolt_block_is_well_formed(const struct deadbolt_critical_s
          block->version == DEADBOLT_CS_VERSION && block->kind >= DEADBOLT_CS_ZF &&
          block->kind <= DEADBOLT_CS_ALWAYS && block->window_begin >= DEADBOLT_CS_CODE_OFFSET &&
          block->window_begin <= block->owed_end && block->owed_end <= block->window_end &&
-         block->window_end <= DEADBOLT_CS_SIZE && block->zero[0] == 0 && block->zero[1] == 0 &&
-         block->zero[2] == 0;
+         block->window_end <= DEADBOLT_CS_SIZE &&
+         block->architecture == DEADBOLT_CS_THIS_ARCHITECTURE && block->zero[0] == 0 &&
+         block->zero[1] == 0;
 }
 
 /* Whether the registers prove that the word was released. A signal stop may show
- * -ERESTART* or -EINTR in rax: then the system call has done nothing yet. */
+ * -ERESTART* or -EINTR as a result: then the system call has done nothing yet. */
 static inline int deadbolt_word_was_released(uint8_t kind,
                                              const struct deadbolt_thread_state* thread) {
   /* As the register holds it: a system call returns all 64 bits. */
   const uint64_t pi_waiter = UINT64_C(0) - -DEADBOLT_CS_WAKE_OP_PI_WAITER;
+  const uint64_t result = deadbolt_system_call_result(thread);
   switch (kind) {
-  case DEADBOLT_CS_ZF:
-    return (thread->flags & DEADBOLT_FLAGS_ZF) != 0;
   case DEADBOLT_CS_WAKE_OP:
-    return thread->rax <= DEADBOLT_CS_WAKE_OP_MAX_WOKEN || thread->rax == pi_waiter;
+    return result <= DEADBOLT_CS_WAKE_OP_MAX_WOKEN || result == pi_waiter;
   case DEADBOLT_CS_UNLOCK_PI:
-    return thread->rax == 0;
-  case DEADBOLT_CS_ALWAYS:
-    return 1;
+    return result == 0;
   case DEADBOLT_WINDOW_NO_ERROR:
-    return thread->rax < UINT64_C(0) - DEADBOLT_LAST_ERROR;
+    return result < UINT64_C(0) - DEADBOLT_LAST_ERROR;
   default:
-    return 0;
+    return deadbolt_exchange_was_made(kind, thread);
   }
 }
 
@@ -133,7 +121,7 @@ struct deadbolt_window {
 static inline enum deadbolt_repair
 deadbolt_window_rule(const struct deadbolt_window* window,
                      const struct deadbolt_thread_state* thread) {
-  if (!window || thread->cs != DEADBOLT_USER_CS_64) return DEADBOLT_REPAIR_NONE;
+  if (!window || !deadbolt_runs_64_bit_code(thread)) return DEADBOLT_REPAIR_NONE;
   if (!deadbolt_word_was_released(window->kind, thread)) return DEADBOLT_REPAIR_NONE;
   return window->owed ? DEADBOLT_REPAIR_CLEAR_IF_WORD_IS_MINE : DEADBOLT_REPAIR_CLEAR;
 }
@@ -143,10 +131,7 @@ static inline enum deadbolt_repair
 deadbolt_repair_rule(const struct deadbolt_critical_section* block,
                      const struct deadbolt_thread_state* thread) {
   const uint64_t offset = thread->ip & (DEADBOLT_CS_SIZE - 1);
-  /* A guard that can find the list head of 32-bit code widens its registers and sets this cs.
-   * x32 code has this cs too, but a compat head: a guard that asks for the 64-bit head finds
-   * none and writes nothing. */
-  if (thread->cs != DEADBOLT_USER_CS_64) return DEADBOLT_REPAIR_NONE;
+  if (!deadbolt_runs_64_bit_code(thread)) return DEADBOLT_REPAIR_NONE;
   if (!deadbolt_block_is_well_formed(block)) return DEADBOLT_REPAIR_NONE;
   if (offset < block->window_begin || offset >= block->window_end) return DEADBOLT_REPAIR_NONE;
   if (!deadbolt_word_was_released(block->kind, thread)) return DEADBOLT_REPAIR_NONE;

@@ -112,7 +112,9 @@ void add_forged(std::vector<rule_case>& cases) {
   forge("owed_end before window_begin", [](auto& block) { block.owed_end = 39; });
   forge("window_end before owed_end", [](auto& block) { block.owed_end = 61; });
   forge("window_end behind the block", [](auto& block) { block.window_end = 129; });
-  for (std::size_t i = 0; i < 3; ++i)
+  forge("block of another architecture",
+        [](auto& block) { block.architecture = DEADBOLT_CS_AARCH64; });
+  for (std::size_t i = 0; i < 2; ++i)
     forge("byte that must be zero", [i](auto& block) { block.zero[i] = 1; });
 }
 

@@ -45,7 +45,7 @@ deadbolt_repair ask_the_rule(trace::traced_thread thread, const trace::registers
   // Unreadable: there is no block. The thread jumped to an unmapped page and dies of it.
   deadbolt_critical_section block;
   const trace::address at(deadbolt_block_address(state.ip));
-  if (state.cs != DEADBOLT_USER_CS_64 || thread.read(at, &block, sizeof block) != 0)
+  if (!deadbolt_runs_64_bit_code(&state) || thread.read(at, &block, sizeof block) != 0)
     return DEADBOLT_REPAIR_NONE;
   const deadbolt_repair repair = deadbolt_repair_rule(&block, &state);
   return repair != DEADBOLT_REPAIR_NONE ? repair : ask_about_libcs(thread, state, libcs);

@@ -28,7 +28,7 @@
   .byte \name\()_window_begin - \name\()_block
   .byte \name\()_owed_end - \name\()_block
   .byte \name\()_window_end - \name\()_block
-  .byte 0, 0, 0
+  .byte DEADBOLT_CS_X86_64, 0, 0
   .globl \name
   .hidden \name
   .type \name, @function
