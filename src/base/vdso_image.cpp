@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <elf.h>
+#include <elf_machine.hpp>
 #include <errno.h>
 #include <raw_syscall.hpp>
 #include <string.h>
@@ -37,7 +38,7 @@ struct load_segment {
 bool read_header(const vdso_image& image, Elf64_Ehdr& header) noexcept {
   return read(image, 0, header) && memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 &&
          header.e_ident[EI_CLASS] == ELFCLASS64 && header.e_ident[EI_DATA] == ELFDATA2LSB &&
-         header.e_machine == EM_X86_64 && header.e_phentsize == sizeof(Elf64_Phdr);
+         header.e_machine == arch::elf_machine && header.e_phentsize == sizeof(Elf64_Phdr);
 }
 
 bool find_segments(const vdso_image& image, load_segment& load, Elf64_Phdr& dynamic) noexcept {

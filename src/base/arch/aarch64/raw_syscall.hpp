@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// System calls without errno: a lock must not disturb its caller's, and the
+// result has to be in hand when the thread is interrupted.
+#ifndef DEADBOLT_ARCH_AARCH64_RAW_SYSCALL_HPP
+#define DEADBOLT_ARCH_AARCH64_RAW_SYSCALL_HPP
+
+#include <type_traits>
+
+namespace deadbolt::arch {
+
+template <class T>
+inline long syscall_argument([[maybe_unused]] T value) noexcept {
+  if constexpr (std::is_null_pointer_v<T>) {
+    return 0;
+  } else if constexpr (std::is_pointer_v<T>) {
+    return reinterpret_cast<long>(value);
+  } else {
+    return static_cast<long>(value);
+  }
+}
+
+// Returns the kernel's own result: -errno on failure. The kernel keeps every register but x0.
+template <class A = int, class B = int, class C = int, class D = int, class E = int, class F = int>
+inline long raw_syscall(long number, A a = 0, B b = 0, C c = 0, D d = 0, E e = 0,
+                        F f = 0) noexcept {
+  // All arguments are evaluated before any register is bound: an evaluation could be a call.
+  const long arguments[] = {syscall_argument(a), syscall_argument(b), syscall_argument(c),
+                            syscall_argument(d), syscall_argument(e), syscall_argument(f)};
+  register long x8 asm("x8") = number;
+  register long x0 asm("x0") = arguments[0];
+  register long x1 asm("x1") = arguments[1];
+  register long x2 asm("x2") = arguments[2];
+  register long x3 asm("x3") = arguments[3];
+  register long x4 asm("x4") = arguments[4];
+  register long x5 asm("x5") = arguments[5];
+  asm volatile("svc #0"
+               : "+r"(x0)
+               : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+               : "memory");
+  return x0;
+}
+
+// A hint to the processor that this is a spinning wait. `yield` is a no-operation on most cores,
+// so that a loop of it would end the spinning after a fraction of the time that base::spinner
+// counts on; `isb` empties the pipeline, which takes about as long as x86's `pause`.
+inline void spin_pause() noexcept {
+  asm volatile("isb" ::: "memory");
+}
+
+} // namespace deadbolt::arch
+#endif
