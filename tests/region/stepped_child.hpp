@@ -3,6 +3,8 @@
 #ifndef DEADBOLT_TESTS_STEPPED_CHILD_HPP
 #define DEADBOLT_TESTS_STEPPED_CHILD_HPP
 
+#include <single_step.hpp>
+
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -16,7 +18,6 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <unordered_set>
@@ -78,7 +79,7 @@ public:
       raise(SIGSTOP);
       _exit(0);
     }
-    if (pid_ < 0 || next_stop() != SIGSTOP) fail("did not come to its operation");
+    if (pid_ < 0 || next_stop(pid_) != SIGSTOP) fail("did not come to its operation");
   }
   stepped_child(const stepped_child&) = delete;
   stepped_child& operator=(const stepped_child&) = delete;
@@ -86,15 +87,31 @@ public:
 
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
 
-  // Executes so many instructions; false when the operation ended before.
+  // Executes so many instructions; false when the operation ended before. A sequence of a load and
+  // a store exclusive counts as one.
   [[nodiscard]] bool step(std::uint32_t instructions) {
     for (std::uint32_t i = 0; i < instructions; ++i) {
-      ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr);
-      const int signal = next_stop();
+      const int signal = single_step(pid_);
       if (signal == SIGSTOP) return false;
       if (signal != SIGTRAP) fail("was stopped by another signal");
     }
     return true;
+  }
+
+  // How many instructions of the sequence that starts here no step() stops at.
+  [[nodiscard]] std::uint32_t hidden_instructions() const {
+    const unsigned length = sequence_at_stop(pid_).length;
+    return length == 0 ? 0 : length - 1;
+  }
+  // At the start of such a sequence: runs to the n-th instruction of those, 1 for the first. False
+  // if it leaves the sequence before that.
+  [[nodiscard]] bool step_inside(std::uint32_t n) {
+    const trace::exclusive_sequence sequence = sequence_at_stop(pid_);
+    const std::uint64_t inner = instruction_pointer() + std::uint64_t{n} * 4;
+    std::vector<std::uint64_t> places(sequence.exits, sequence.exits + sequence.exit_count);
+    places.push_back(inner);
+    if (run_to_any(pid_, places) != SIGTRAP) fail("was stopped by another signal");
+    return instruction_pointer() == inner;
   }
 
   // In front of its operation: runs to the first place from which it must be stepped to be
@@ -106,23 +123,22 @@ public:
     if (index == 0) return 0;
     const std::uint64_t place = known[index];
     errno = 0;
-    const std::uint64_t code = peek(place);
-    constexpr std::uint64_t breakpoint = 0xcc;
-    const std::uint64_t changed = (code & ~std::uint64_t{0xff}) | breakpoint;
-    if (errno != 0 || ptrace(PTRACE_POKETEXT, pid_, place, changed) != 0) return 0;
+    const std::uint64_t code = peek(pid_, place);
+    if (errno != 0 || ptrace(PTRACE_POKETEXT, pid_, place, arch::with_breakpoint(code)) != 0)
+      return 0;
     ptrace(PTRACE_CONT, pid_, nullptr, nullptr);
-    if (next_stop() != SIGTRAP || instruction_pointer() != place + 1) return {};
+    if (next_stop(pid_) != SIGTRAP || instruction_pointer() != place + arch::breakpoint_size)
+      return {};
     ptrace(PTRACE_POKETEXT, pid_, place, code);
-    ptrace(PTRACE_POKEUSER, pid_, offsetof(user, regs.rip), place);
+    arch::set_instruction_pointer(pid_, place);
     return index;
   }
 
   [[nodiscard]] std::uint64_t instruction_pointer() const {
-    return static_cast<std::uint64_t>(
-        ptrace(PTRACE_PEEKUSER, pid_, offsetof(user, regs.rip), nullptr));
+    return arch::instruction_pointer(pid_);
   }
   [[nodiscard]] bool is_at_system_call() const {
-    return (peek(instruction_pointer()) & 0xffff) == 0x050f;
+    return arch::is_system_call(peek(pid_, instruction_pointer()));
   }
 
   // What the kernel's exit walk would read first.
@@ -131,8 +147,9 @@ public:
     std::size_t size = 0;
     if (syscall(SYS_get_robust_list, pid_, &head, &size) != 0 || head == nullptr) return 0;
     const auto at = reinterpret_cast<std::uintptr_t>(head);
-    const std::uint64_t first = peek(at);
-    const std::uint64_t links[] = {first, peek(at + 16), peek(first), peek(first - 8)};
+    const std::uint64_t first = peek(pid_, at);
+    const std::uint64_t links[] = {first, peek(pid_, at + 16), peek(pid_, first),
+                                   peek(pid_, first - 8)};
     std::uint64_t state = 0;
     for (const std::uint64_t link : links) state = state * 0x100000001b3 + link;
     return state;
@@ -147,13 +164,6 @@ public:
   }
 
 private:
-  [[nodiscard]] std::uint64_t peek(std::uint64_t address) const {
-    return static_cast<std::uint64_t>(ptrace(PTRACE_PEEKDATA, pid_, address, nullptr));
-  }
-  [[nodiscard]] int next_stop() const noexcept {
-    int status = 0;
-    return waitpid(pid_, &status, __WALL) == pid_ && WIFSTOPPED(status) ? WSTOPSIG(status) : -1;
-  }
   [[noreturn]] static void fail(const char* what) {
     std::fprintf(stderr, "the stepped child %s\n", what);
     std::abort();
@@ -178,7 +188,8 @@ bool stop_after(std::optional<stepped_child>& child, trail& known, std::uint32_t
   return child->step(count);
 }
 
-// Kills a fresh child after 0, 1, 2 ... instructions until its operation ends by itself;
+// Kills a fresh child after 0, 1, 2 ... instructions until its operation ends by itself, and at
+// each instruction inside a sequence of a load and a store exclusive;
 // at(child) is called with the child stopped there, after(instructions) when it is dead
 // and says whether to go on. Returns the number of kill points.
 template <class Prepare, class Operation, class At, class After>
@@ -189,8 +200,15 @@ std::uint32_t kill_at_every_instruction(Prepare&& prepare, Operation&& operation
     std::optional<stepped_child> child;
     if (!stop_after(child, known, count, prepare, operation)) return count;
     at(*child);
+    const std::uint32_t hidden = child->hidden_instructions();
     child->kill();
     if (!after(count)) return count;
+    for (std::uint32_t inner = 1; inner <= hidden; ++inner) {
+      if (!stop_after(child, known, count, prepare, operation)) break;
+      if (!child->step_inside(inner)) break;
+      child->kill();
+      if (!after(count)) return count;
+    }
   }
 }
 

@@ -5,17 +5,12 @@
 #include <guard/repair_rule.h>
 
 #include <own_symbols.hpp>
+#include <unlock_blocks.hpp>
 
 #include <gtest/gtest.h>
 
 namespace deadbolt::testing {
 namespace {
-
-struct expected_block {
-  const char* name;
-  std::uint8_t kind;
-  bool owes_a_wake;
-};
 
 class unlock_block_format : public ::testing::TestWithParam<expected_block> {
 protected:
@@ -65,21 +60,13 @@ TEST_P(unlock_block_format, labels_are_in_order_inside_the_code) {
 
 TEST_P(unlock_block_format, block_fills_128_bytes_and_its_rest_traps) {
   ASSERT_LE(DEADBOLT_CS_CODE_OFFSET + code_size(), std::size_t{DEADBOLT_CS_SIZE});
-  constexpr unsigned char trap = 0xcc;
   for (auto at = label("") + code_size(); at < label("_block") + DEADBOLT_CS_SIZE; ++at) {
-    EXPECT_EQ(*reinterpret_cast<const unsigned char*>(at), trap);
+    EXPECT_EQ(*reinterpret_cast<const unsigned char*>(at), block_filler);
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    local_engine, unlock_block_format,
-    ::testing::Values(
-        expected_block{"deadbolt_local_futex_unlock", DEADBOLT_CS_ZF, false},
-        expected_block{"deadbolt_local_futex_unlock_contended", DEADBOLT_CS_WAKE_OP, false},
-        expected_block{"deadbolt_local_futex_unlock_refused", DEADBOLT_CS_ALWAYS, true},
-        expected_block{"deadbolt_local_pi_futex_try_unlock", DEADBOLT_CS_ZF, false},
-        expected_block{"deadbolt_local_pi_futex_unlock_contended", DEADBOLT_CS_UNLOCK_PI, false}),
-    [](const auto& test) { return std::string{test.param.name}; });
+INSTANTIATE_TEST_SUITE_P(local_engine, unlock_block_format, ::testing::ValuesIn(expected_blocks),
+                         [](const auto& test) { return std::string{test.param.name}; });
 
 // A block that is missing from the list above would not be checked.
 TEST(unlock_block_formats, every_block_of_the_program_is_checked) {
@@ -88,7 +75,7 @@ TEST(unlock_block_formats, every_block_of_the_program_is_checked) {
   for (const auto& [name, symbol] : own_symbols()) {
     if (name.starts_with("deadbolt_") && name.ends_with("_block")) ++count;
   }
-  EXPECT_EQ(count, 5U);
+  EXPECT_EQ(count, std::size(expected_blocks));
 }
 
 } // namespace
