@@ -1,5 +1,9 @@
 # Included by the top-level Makefile.
-.PHONY: models
+.PHONY: models litmus
 models:
 	@scripts/require_packages.sh spin gcc libc6-dev
 	models/run.sh
+
+# Memory order on Arm's processors; downloads herd7 once if it is not installed.
+litmus:
+	models/litmus/run.sh
