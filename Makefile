@@ -15,6 +15,9 @@ bpf_packages := clang bpftool libbpf-dev liblmdb-dev libtdb-dev
 test_packages := $(tool_packages) libgtest-dev libbenchmark-dev pkg-config musl-tools \
   clang libclang-rt-CLANG-dev g++-multilib meson $(bpf_packages)
 guest_packages := $(test_packages) qemu-system-x86 busybox-static cpio
+# Debian's cross compilers conflict with g++-multilib of test_packages: apt removes the one to
+# install the other, so `make test` and `make test-arm64` take turns on one machine.
+arm64_packages := $(tool_packages) g++-aarch64-linux-gnu qemu-system-arm cpio
 bench_packages := $(tool_packages) libbenchmark-dev musl-tools libboost-dev gnuplot-nox
 python_packages := $(tool_packages) pkg-config python3-dev python3-setuptools python3-wheel \
   python3-build
@@ -38,9 +41,11 @@ help:
 	@echo "make test-kernel build the patched kernel, boot it under QEMU and attack it"
 	@echo "make bench       run the benchmarks (QUICK=1: README's rows); bench-check: compare with docs/performance.tsv"
 	@echo "make models      check the models with Spin, and that their mutants fail"
+	@echo "make litmus      check the memory orders on Arm's memory model with herd7"
 	@echo "make test-guard  boot Debian's 6.1 and 6.12 under QEMU and test the BPF guard there"
 	@echo "make test-preload boot Debian's 7.2 and 7.3 under QEMU and attack preloaded programs there"
 	@echo "make test-libcs  the preload library with the libcs of Debian 11, 13, forky and experimental"
+	@echo "make test-arm64  cross-build for arm64 and test under QEMU, with and without LSE"
 	@echo "make storm       kill processes at random for 10 minutes (STORM_SECONDS=600)"
 	@echo "make evidence    run the check of every promise of the README (ONLY=word: of some)"
 	@echo "make lint        clang-format, clang-tidy, shellcheck, and a build with clang++"
@@ -205,6 +210,18 @@ build/guest/build.ninja: CMakePresets.json | packages-guest
 	  -D DEADBOLT_BUILD_EXAMPLES=OFF
 	@touch $@
 
+# Debian's arm64 kernel under QEMU; see tests/arm64/test.sh.
+.PHONY: test-arm64 build-arm64
+test-arm64: build-arm64
+	tests/arm64/test.sh build/arm64
+
+build-arm64: build/arm64/build.ninja
+	@cmake --build build/arm64 --parallel $(JOBS) --target arm64_guest
+
+build/arm64/build.ninja: CMakePresets.json | packages-arm64
+	@cmake --preset arm64
+	@touch $@
+
 # The libraries, headers and deadbolt.pc, without the command: what bindings are built with.
 .PHONY: library
 library: build/release/build.ninja
@@ -260,7 +277,7 @@ sbom: library
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) scripts/sbom.py build/release/src/cli/deadbolt \
 	  build/library/$(library_directory)/libdeadbolt.so.*.*.* >build/sbom.spdx.json
 
-packages = tool test bench lint guest python python_test rust rust_test deb
+packages = tool test bench lint guest arm64 python python_test rust rust_test deb
 .PHONY: $(packages:%=packages-%)
 $(packages:%=packages-%): packages-%:
 	@$(require) $($*_packages)

@@ -1,0 +1,39 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# initramfs.sh ARCHIVE BUSYBOX LIBRARIES PROGRAM...: packs an arm64 busybox, the PROGRAMs and every
+# library that they are linked with: the cross compiler's, or one below LIBRARIES.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+archive=$1 busybox=$2 libraries=$3
+shift 3
+of_compiler=/usr/aarch64-linux-gnu/lib
+
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+chmod 755 "$root"
+mkdir -p "$root/bin" "$root/lib" "$root/tests" "$root/proc" "$root/sys" "$root/dev"
+install -m 755 "$busybox" "$root/bin/busybox"
+install -m 755 "$here/init" "$root/init"
+
+# The machine cannot run ldd on these.
+needed_by() {
+  aarch64-linux-gnu-readelf --dynamic "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'
+}
+add_libraries() {
+  for name in $(needed_by "$1"); do
+    [ ! -e "$root/lib/$name" ] || continue
+    for directory in "$of_compiler" "$libraries/usr/lib/aarch64-linux-gnu" "$libraries/lib"; do
+      [ ! -e "$directory/$name" ] || { cp -L "$directory/$name" "$root/lib/$name"; break; }
+    done
+    [ -e "$root/lib/$name" ] || { echo "initramfs: no $name for $1" >&2; exit 1; }
+    add_libraries "$root/lib/$name"
+  done
+}
+cp -L "$of_compiler/ld-linux-aarch64.so.1" "$root/lib/"
+for program; do
+  # Tests look up their own local labels.
+  aarch64-linux-gnu-strip --strip-debug -o "$root/tests/$(basename "$program")" "$program"
+  add_libraries "$program"
+done
+(cd "$root" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$archive.$$"
+mv "$archive.$$" "$archive"
