@@ -13,6 +13,7 @@
 #include <region/slots.hpp>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 
 namespace deadbolt {
@@ -242,8 +243,11 @@ bool shows_its_users(int descriptor, const char* path) noexcept {
 // done, or there is nothing to replace any more.
 region replace_unusable(const char* name, const region_options& options) noexcept {
   // The file and not a symbolic link that leads to it: it may have other names.
-  char path[PATH_MAX];
-  if (realpath(name, path) == nullptr) {
+  struct stat status;
+  char target[PATH_MAX];
+  const bool is_link = lstat(name, &status) == 0 && S_ISLNK(status.st_mode);
+  const char* path = is_link ? realpath(name, target) : name;
+  if (path == nullptr) {
     return errno == ENOENT ? region_access::make(nullptr, region_status::open, 0)
                            : refused(region_status::system_error, errno);
   }
