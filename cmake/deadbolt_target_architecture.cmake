@@ -13,3 +13,10 @@ if(NOT DEADBOLT_ARCHITECTURE)
     "${CMAKE_SYSTEM_NAME} ${CMAKE_SYSTEM_PROCESSOR} with ${CMAKE_SIZEOF_VOID_P}-byte pointers. "
     "Add src/{base,robust}/arch/<architecture> with its unlock blocks to support another.")
 endif()
+
+# For code that is built inside this tree: the sources, and what each part has for this
+# architecture.
+set(DEADBOLT_SOURCE_INCLUDES ${PROJECT_SOURCE_DIR}/src)
+foreach(part IN ITEMS base robust trace guard)
+  list(APPEND DEADBOLT_SOURCE_INCLUDES ${PROJECT_SOURCE_DIR}/src/${part}/arch/${DEADBOLT_ARCHITECTURE})
+endforeach()

@@ -6,8 +6,8 @@
 #include <cli/inspect/region_json.hpp>
 #include <cli/inspect/region_view.hpp>
 #include <cli/json_text.hpp>
-#include <region/region_file.hpp>
 #include <region/format.hpp>
+#include <region/region_file.hpp>
 
 #include <algorithm>
 #include <cstddef>

@@ -36,7 +36,8 @@ deadbolt_critical_section block_of(std::uint8_t kind) {
           .window_begin = 40,
           .owed_end = 50,
           .window_end = 60,
-          .zero = {0, 0, 0}};
+          .architecture = DEADBOLT_CS_X86_64,
+          .zero = {0, 0}};
 }
 
 deadbolt_thread_state at(std::uint64_t offset, std::uint64_t rax = 7, std::uint64_t flags = carry) {

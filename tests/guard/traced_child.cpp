@@ -74,7 +74,8 @@ std::uint64_t traced_child::forge_block() {
                                         .window_begin = 40,
                                         .owed_end = 50,
                                         .window_end = 60,
-                                        .zero = {0, 0, 0}};
+                                        .architecture = DEADBOLT_CS_X86_64,
+                                        .zero = {0, 0}};
   std::memcpy(page_->block, &block, sizeof block);
   return reinterpret_cast<std::uint64_t>(page_->block);
 }

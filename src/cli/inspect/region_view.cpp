@@ -7,8 +7,8 @@
 #include <deadbolt/mutex.hpp>
 #include <deadbolt/shared_mutex.hpp>
 #include <fmt/core.h>
-#include <region/region_file.hpp>
 #include <region/format.hpp>
+#include <region/region_file.hpp>
 #include <region/slots.hpp>
 
 #include <algorithm>
