@@ -5,11 +5,17 @@
 #![allow(non_camel_case_types)]
 
 // `core::ffi` has these from Rust 1.64 on.
+#[cfg(target_arch = "x86_64")]
 pub type c_char = i8;
+#[cfg(target_arch = "aarch64")]
+pub type c_char = u8;
 pub type c_int = i32;
 
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-compile_error!("deadbolt supports 64-bit x86-64 Linux");
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+compile_error!("deadbolt supports x86-64 and aarch64 Linux");
 
 pub type deadbolt_region_status = u32;
 pub const DEADBOLT_REGION_OPEN: deadbolt_region_status = 0;
