@@ -4,7 +4,8 @@
 # one thread of a process at a time. Each takes seconds. These tests of the library are left out:
 #   unit/unlock_stepped_test, region/region_kill_test, region/region_shared_kill_test, crash/,
 #   guard/: they step through instructions, which would be Valgrind's own
-#   region/region_namespace_test: Valgrind has no clone with namespaces
+#   region/region_namespace_test, region/region_service_test: Valgrind has no clone with
+#   namespaces, no chroot into a directory without its own files, and no mremap of a size of 0
 #   pi/priority_queue_test, conformance pthread_pi, unit/robust_mutex_timed_test: wait on PI
 #   futexes; Valgrind 3.19 loses those wakes, the libc's too
 #   one test of region/region_death_test: it measures how late eight waiters are, which Valgrind

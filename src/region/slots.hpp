@@ -48,7 +48,7 @@ public:
   void give_back() noexcept;
 
 private:
-  file_handle file_;
+  const file_handle& file_;
   process_id own_;
   member_slot* taken_ = nullptr;
 };

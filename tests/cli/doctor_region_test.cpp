@@ -112,4 +112,38 @@ TEST(doctor_region, file_that_is_no_region_is_said_to_be_none) {
   EXPECT_NE(result.text.find("not a region"), std::string::npos) << result.text;
 }
 
+TEST(doctor_region, empty_file_name_is_an_error) {
+  const command_output result = run_command(DEADBOLT_COMMAND " doctor --region '' 2>&1");
+  EXPECT_EQ(result.status, 1) << result.text;
+}
+
+// A thread that changes its robust list all the time, as a busy program does.
+TEST(doctor_region, busy_member_raises_no_alarm) {
+  region shared = region::create_anonymous("deadbolt-doctor", {.size = 4096, .members = 4});
+  gate& ready = *new (
+      mmap(nullptr, sizeof(gate), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) gate;
+  const child_process busy{[&] {
+    CHILD_EXPECT(shared.attach() == deadbolt::attach_status::attached);
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_t mutex;
+    pthread_mutex_init(&mutex, &attributes);
+    ready.open();
+    for (;;) {
+      pthread_mutex_lock(&mutex);
+      pthread_mutex_unlock(&mutex);
+      shared.detach();
+      static_cast<void>(shared.attach());
+    }
+  }};
+  ready.pass("the busy member");
+  const std::string path =
+      "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(shared.descriptor());
+  for (int look = 0; look < 100; ++look) {
+    for (const auto& found : deadbolt::cli::doctor::examine_region(path))
+      ASSERT_NE(found.severity, level::broken) << look << ": " << found.what;
+  }
+}
+
 } // namespace

@@ -12,7 +12,10 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <gtest/gtest.h>
+#include <iterator>
+#include <linux/futex.h>
 #include <nlohmann/json.hpp>
 #include <region/format.hpp>
 #include <string>
@@ -296,6 +299,60 @@ TEST_F(inspect, fifo_is_refused_and_not_waited_for) {
   unlink(fifo.c_str());
   EXPECT_EQ(result.status, 1);
   EXPECT_NE(result.text.find("not a region"), std::string::npos) << result.text;
+}
+
+TEST_F(inspect, interval_must_be_a_number) {
+  const command_output result =
+      run_command(DEADBOLT_COMMAND " inspect --watch --interval nan " + path + " 2>&1");
+  EXPECT_EQ(result.status, 2) << result.text;
+}
+
+TEST_F(inspect, bytes_that_are_no_text_do_not_reach_the_terminal) {
+  ASSERT_NE(shared.find_or_construct<int>("\x9b"
+                                          "31m"),
+            nullptr);
+  ASSERT_NE(shared.find_or_construct<int>("a\xe2\x80\xae"
+                                          "b"),
+            nullptr); // right-to-left override
+  const std::string link = "/tmp/deadbolt-inspect-\x1b[1m-" + std::to_string(getpid());
+  ASSERT_EQ(symlink(path.c_str(), link.c_str()), 0);
+  const std::string text = run_command(DEADBOLT_COMMAND " inspect '" + link + "'").text +
+                           run_command(DEADBOLT_COMMAND " inspect '" + link + ".not' 2>&1").text;
+  unlink(link.c_str());
+  EXPECT_EQ(text.find_first_of("\x9b\x1b"), std::string::npos) << text;
+  EXPECT_NE(text.find("?31m"), std::string::npos) << text;
+  EXPECT_NE(text.find("a?b"), std::string::npos) << text;
+}
+
+// Every slot with every hold, and every name at the one lock that all of them hold.
+TEST_F(inspect, holds_of_a_hostile_region_are_cut_off) {
+  region large = region::create_anonymous("deadbolt-inspect", {.size = 4096, .members = 4096});
+  ASSERT_TRUE(large) << to_string(large.status());
+  auto* header = reinterpret_cast<deadbolt::regions::region_header*>(large.data() - 8192 -
+                                                                     4096 * std::size_t{4096});
+  header->slots_used = 4096;
+  const std::uint64_t lock = 8192 + 4096 * std::uint64_t{4096};
+  for (std::size_t i = 0; i < 4096; ++i) {
+    auto* slot = reinterpret_cast<deadbolt::regions::member_slot*>(
+        reinterpret_cast<std::byte*>(header) + 8192 + 4096 * i);
+    slot->tail[0] = 1 | FUTEX_WAITERS;
+    slot->holds_bound = deadbolt::regions::most_holds;
+    for (auto& hold : slot->holds) hold = lock;
+  }
+  for (std::size_t i = 0; i < std::size(header->objects); ++i) {
+    deadbolt::regions::named_object& entry = header->objects[i];
+    std::snprintf(entry.name, sizeof entry.name, "n%zu", i);
+    entry.size = 16;
+    entry.kind = 2;
+    entry.state = 2;
+  }
+  path = "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(large.descriptor());
+  const std::string size =
+      run_command("bash -c 'ulimit -v 4000000; " DEADBOLT_COMMAND " inspect --json " + path +
+                  " | wc -c'")
+          .text;
+  EXPECT_GT(std::stoul(size), 1000u);
+  EXPECT_LT(std::stoul(size), 40'000'000u);
 }
 
 // A million words that name a member are not all shown, and the look comes to its end.
