@@ -121,8 +121,8 @@ void create_locks(const subject& target, const trial_memory& memory) {
   for (std::size_t i = 0; i < trial_memory::companions; ++i) target.create(memory.companion(i));
 }
 
-// Death in an unlock, after which the lock is gone: reuse, remap, handler, exec_self. They differ
-// in how the lock goes and in how the victim dies.
+// Death in an unlock, after which the lock is gone: reuse, remap, handler, exec_self, reaped. They
+// differ in how the lock goes and in how the victim dies.
 
 // What becomes of the lock once it is released.
 enum class reuse_by : std::uint8_t {
@@ -136,6 +136,7 @@ enum class death_by : std::uint8_t {
   execve,             // called by another thread
   sigkill_in_handler, // of a signal that came at the kill point
   execve_in_handler,
+  sigkill_and_reap, // the process's memory is reaped before the kernel looks for its locks
 };
 
 struct unlock_plan {
@@ -148,7 +149,7 @@ struct unlock_plan {
   std::string_view kernel_limit = {};
 };
 
-constexpr std::array<unlock_plan, 7> unlock_plans{
+constexpr std::array<unlock_plan, 8> unlock_plans{
     {{.name = "reuse",
       .family = "reuse",
       .summary = "the holder is killed in unlock; once the lock is released another process takes "
@@ -190,7 +191,16 @@ constexpr std::array<unlock_plan, 7> unlock_plans{
       .death = death_by::execve_in_handler,
       .leader = false,
       .kernel_limit = "the kernel gives a thread that calls execve the leader's TID before it "
-                      "looks for its locks, and then finds none of them"}}};
+                      "looks for its locks, and then finds none of them"},
+     {.name = "reaped",
+      .family = "reaped",
+      .summary =
+          "reuse, and the victim's memory is reaped before the kernel looks for its locks, as "
+          "the OOM killer and process_mrelease(2) do",
+      .reuse = reuse_by::other_process,
+      .death = death_by::sigkill_and_reap,
+      .kernel_limit = "a thread's list of locks is in the memory that was reaped: the kernel then "
+                      "finds none of them"}}};
 
 // How long a helper that does not wait for locks may take.
 constexpr std::chrono::milliseconds helper_patience{500};
@@ -271,6 +281,9 @@ verdict unlock_scenario::run(const point& at) const {
   case death_by::sigkill:
   case death_by::sigkill_in_handler:
     dying.kill();
+    break;
+  case death_by::sigkill_and_reap:
+    dying.kill_and_reap_memory();
     break;
   case death_by::exit_group:
     dying.second_thread().send({action::exit_group, nullptr});
@@ -448,10 +461,11 @@ std::span<const scenario* const> all_scenarios() {
   static const unlock_scenario handler{unlock_plans[4]};
   static const unlock_scenario exec_self{unlock_plans[5]};
   static const unlock_scenario exec_self_thread{unlock_plans[6]};
+  static const unlock_scenario reaped{unlock_plans[7]};
   static const woken_scenario woken;
-  static const std::array<const scenario*, 9> all{&reuse,     &reuse_exit_group, &reuse_execve,
-                                                  &remap,     &waiter,           &handler,
-                                                  &exec_self, &exec_self_thread, &woken};
+  static const std::array<const scenario*, 10> all{
+      &reuse,   &reuse_exit_group, &reuse_execve,     &remap,  &waiter,
+      &handler, &exec_self,        &exec_self_thread, &reaped, &woken};
   return all;
 }
 

@@ -271,6 +271,8 @@ void victim::live(const subject& subject, const trial_memory& memory, const vict
 
 namespace {
 
+constexpr unsigned long options = PTRACE_O_EXITKILL | PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD;
+
 // What a ptrace request returned.
 void check(int error) {
   if (error == 0) return;
@@ -339,9 +341,8 @@ void victim::await_begin() {
       throw failure{std::string{"pthread_create: "} + std::strerror(page_->error)};
     }
   }
-  const unsigned long exit_stop = guard_.stops_at_exit() ? PTRACE_O_TRACEEXIT : 0;
-  check(stepper_.thread().set_options(PTRACE_O_EXITKILL | PTRACE_O_TRACEEXEC | exit_stop |
-                                      PTRACE_O_TRACESYSGOOD));
+  check(stepper_.thread().set_options(
+      options | (guard_.stops_at_exit() ? static_cast<unsigned long>(PTRACE_O_TRACEEXIT) : 0)));
   check(stepper_.look());
   if (instruction_pointer() != address_of(deadbolt_crash_stepped_begin))
     throw failure{"the victim stopped before its operation"};
@@ -490,7 +491,20 @@ void victim::kill() {
   reap();
 }
 
+void victim::kill_and_reap_memory() {
+  const base::descriptor process{static_cast<int>(syscall(SYS_pidfd_open, pid_, 0))};
+  if (process.get() < 0) fail_with_errno("pidfd_open of the victim");
+  check(stepper_.thread().set_options(options | PTRACE_O_TRACEEXIT));
+  ::kill(pid_, SIGKILL);
+  reap(process);
+}
+
 void victim::reap() {
+  reap(base::descriptor{});
+}
+
+void victim::reap(const base::descriptor& process) {
+  bool memory_is_reaped = process.get() < 0;
   // A thread that is not the leader stops and ends under its own TID, before the leader ends.
   for (const pid_t id : {tid(), pid_}) {
     const trace::traced_thread dying{id};
@@ -506,12 +520,19 @@ void victim::reap() {
           throw failure{id == pid_ ? (pid_ = 0, death(stop.status)) : death(stop.status)};
         break;
       }
-      if (stop.kind == trace::stop_kind::exiting) guard_.at_exit(id, stop.status);
+      if (stop.kind == trace::stop_kind::exiting) {
+        if (guard_.stops_at_exit()) guard_.at_exit(id, stop.status);
+        constexpr long process_mrelease = 448; // Linux 5.15; older headers do not name it
+        if (process.get() >= 0 && syscall(process_mrelease, process.get(), 0) != 0)
+          fail_with_errno("process_mrelease of the victim");
+        memory_is_reaped = true;
+      }
       static_cast<void>(dying.resume()); // SIGKILL may have ended the stop
     }
     if (id == pid_) break;
   }
   pid_ = 0;
+  if (!memory_is_reaped) throw failure{"the victim's memory was not reaped"};
 }
 
 } // namespace deadbolt::crash

@@ -153,6 +153,9 @@ public:
 
   // SIGKILL, and reap().
   void kill();
+  // The same, and process_mrelease() while the dying thread is stopped before the exit walk: the
+  // process's private memory is gone when the kernel looks for its locks.
+  void kill_and_reap_memory();
   // Calls the guard during a death that has begun, and returns when the whole process is gone.
   void reap();
 
@@ -168,6 +171,8 @@ private:
   // Throws what `found` means for a victim that should have trapped.
   void expect_trap(trace::stepper::result found);
   trace::stop_event await_stop();
+  // `process`: a pidfd, with which the memory is reaped at the stepped thread's exit; or none.
+  void reap(const base::descriptor& process);
 
   struct status_page;
 

@@ -139,5 +139,19 @@ TEST(exec_self_thread, shows_that_the_kernel_marks_nothing) {
   EXPECT_GT(row.count(outcome::lost), 0u) << describe(row);
 }
 
+TEST(reaped, shows_that_the_kernel_marks_nothing) {
+  const row row = attack(subject_named("robust_mutex"), "reaped", guard_named("none"));
+  EXPECT_EQ(row.count(outcome::owner_died), 0u) << describe(row);
+  EXPECT_GT(row.count(outcome::lost), 0u) << describe(row);
+}
+
+TEST(reaped, region_locks_pass_on_all_the_same) {
+  for (const char* const lock : {"mutex", "shared_mutex"}) {
+    const row row = attack(subject_named(lock), "reaped", guard_named("none"));
+    EXPECT_EQ(row.judge(), standing::clean) << describe(row);
+    EXPECT_GT(row.count(outcome::owner_died), 0u) << describe(row);
+  }
+}
+
 } // namespace
 } // namespace deadbolt::crash
