@@ -201,8 +201,8 @@ unlock_status release_exclusive(shared_mutex_words& words, std::uint64_t seen) n
 }
 
 // With the writer word taken from nobody: acquires the lock, or releases the word.
-lock_status settle_exclusive(shared_mutex_words& words, const attachment& self,
-                             const patience& patience) noexcept {
+[[gnu::noinline]] lock_status settle_exclusive(shared_mutex_words& words, const attachment& self,
+                                               const patience& patience) noexcept {
   const lock_status status = wait_for_readers(words, self, scan::drop, patience);
   if (status != lock_status::acquired) {
     release_writer_word(words, true);
@@ -213,7 +213,8 @@ lock_status settle_exclusive(shared_mutex_words& words, const attachment& self,
   return lock_status::acquired;
 }
 
-lock_status lock_exclusive_contended(shared_mutex_words& words, const patience& patience) noexcept {
+[[gnu::noinline]] lock_status lock_exclusive_contended(shared_mutex_words& words,
+                                                       const patience& patience) noexcept {
   const attachment* member = find_or_attach(&words);
   if (member == nullptr) return lock_status::cannot_attach;
   const attachment& self = *member;
@@ -236,7 +237,8 @@ lock_status lock_exclusive_contended(shared_mutex_words& words, const patience& 
 enum class shared_entry : std::uint32_t { in, blocked, held_already, too_many };
 
 // Becomes a reader if nobody owns the writer word.
-shared_entry try_enter_shared(shared_mutex_words& words, const attachment& self) noexcept {
+[[gnu::noinline]] shared_entry try_enter_shared(shared_mutex_words& words,
+                                                const attachment& self) noexcept {
   if (!is_free(__atomic_load_n(&words.writer, __ATOMIC_RELAXED))) return shared_entry::blocked;
   const std::uint32_t group = group_of(self);
   // order: before the announcement. The bit is never cleared, so that later reads of the same
@@ -259,7 +261,8 @@ shared_entry try_enter_shared(shared_mutex_words& words, const attachment& self)
   return shared_entry::blocked;
 }
 
-lock_status lock_shared_contended(shared_mutex_words& words, const patience& patience) noexcept {
+[[gnu::noinline]] lock_status lock_shared_contended(shared_mutex_words& words,
+                                                    const patience& patience) noexcept {
   const attachment* member = find_or_attach(&words);
   if (member == nullptr) return lock_status::cannot_attach;
   const attachment& self = *member;
@@ -287,6 +290,8 @@ lock_status lock_shared_contended(shared_mutex_words& words, const patience& pat
 }
 
 // ---- uncontended paths ----
+//
+// What is above and waits is not inlined here: these functions would save more registers.
 
 lock_status lock_exclusive(shared_mutex_words& words, const patience& patience) noexcept {
   const attachment& self = *this_thread.current;
