@@ -14,6 +14,7 @@
 #include <cstring>
 #include <ctime>
 #include <fcntl.h>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <pthread.h>
@@ -46,7 +47,17 @@ constexpr uid_t nobody = 65534;
 class region_service : public ::testing::Test {
 protected:
   region_service() {
-    std::string pattern = "/dev/shm/deadbolt-region-service-XXXXXX";
+    const std::string prefix = "deadbolt-region-service-";
+    // What tests that were killed have left.
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator("/dev/shm", error)) {
+      const std::string file = entry.path().filename();
+      if (!file.starts_with(prefix)) continue;
+      const int pid = std::atoi(file.c_str() + prefix.size());
+      if (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH)
+        std::filesystem::remove_all(entry.path(), error);
+    }
+    std::string pattern = "/dev/shm/" + prefix + std::to_string(getpid()) + "-XXXXXX";
     if (mkdtemp(pattern.data()) == nullptr) std::abort();
     directory = pattern;
     path = directory + "/region";
