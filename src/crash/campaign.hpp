@@ -55,7 +55,7 @@ struct campaign_plan {
   // Locks that are protected by themselves are attacked under a guard too.
   bool guards_the_protected = true;
   unsigned workers = 0; // 0: as many as suit this machine
-  unsigned watchdog_seconds = 60;
+  unsigned watchdog_seconds = 300;
   unsigned stride = 1; // kill at one instruction in so many, the first and the last among them
   // Called after each kill point with the number that are done and the number of all.
   std::function<void(std::size_t, std::size_t)> on_progress{};

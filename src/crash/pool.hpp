@@ -34,7 +34,7 @@ struct pool_options {
   unsigned workers = 0;
   // A trial that is not done by then is given up. The default is more than all the patience of any
   // scenario together.
-  unsigned watchdog_seconds = 60;
+  unsigned watchdog_seconds = 300;
   std::function<void()> on_result = [] {};
 };
 

@@ -39,7 +39,7 @@ inline std::vector<std::string_view> scenario_names() {
 }
 
 inline row attack(const subject& target, std::string_view scenario, const guard_driver& guard,
-                  unsigned watchdog_seconds = 30, unsigned stride = 1) {
+                  unsigned watchdog_seconds = 300, unsigned stride = 1) {
   return run_campaign({.subjects = {&target},
                        .scenarios = {&scenario_named(scenario)},
                        .guards = {&guard},

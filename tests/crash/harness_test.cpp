@@ -8,6 +8,7 @@
 #include <array>
 #include <csignal>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -124,7 +125,12 @@ TEST(summary, has_a_line_for_each_lock_and_protection_that_fits_80_columns) {
     EXPECT_NE(line.find(" 14200 "), std::string::npos) << line; // both scenarios together
   }
   EXPECT_EQ(lines, all_subjects().size());
-  EXPECT_TRUE(text.ends_with("All 20 protected rows of ours are clean.\n")) << text;
+  const auto clean = std::count_if(rows.begin(), rows.end(),
+                                   [](const row& each) { return each.judge() == standing::clean; });
+  EXPECT_GT(clean, 0);
+  EXPECT_TRUE(
+      text.ends_with("All " + std::to_string(clean) + " protected rows of ours are clean.\n"))
+      << text;
 }
 
 TEST(summary, names_each_row_that_is_not_clean) {

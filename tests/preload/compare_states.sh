@@ -10,16 +10,24 @@ shift 3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-"$@" "$program" > "$work/stock"
 wish=verbose
 [ "$level" != interpose ] || wish=verbose,interpose
-if [ $# -gt 0 ]; then
-  EXPECT_NOTHING_PENDING=1 DEADBOLT_PRELOAD=$wish \
-    "$@" --preload "$libraries" "$program" > "$work/preloaded" 2> "$work/said"
-else
-  EXPECT_NOTHING_PENDING=1 DEADBOLT_PRELOAD=$wish LD_PRELOAD=$libraries \
-    "$program" > "$work/preloaded" 2> "$work/said" || [ "$level" = differs ]
-fi
+
+run_stock() {
+  "$@" "$program" > "$work/stock"
+}
+run_preloaded() {
+  if [ $# -gt 0 ]; then
+    EXPECT_NOTHING_PENDING=1 DEADBOLT_PRELOAD=$wish \
+      "$@" --preload "$libraries" "$program" > "$work/preloaded" 2> "$work/said"
+  else
+    EXPECT_NOTHING_PENDING=1 DEADBOLT_PRELOAD=$wish LD_PRELOAD=$libraries \
+      "$program" > "$work/preloaded" 2> "$work/said" || [ "$level" = differs ]
+  fi
+}
+
+run_stock "$@"
+run_preloaded "$@"
 cat "$work/said"
 echo "$(wc -l < "$work/stock") lines of states"
 [ "$(wc -l < "$work/stock")" -gt 10000 ]
@@ -27,5 +35,13 @@ if [ "$level" = differs ]; then
   if cmp "$work/stock" "$work/preloaded"; then exit 1; fi
 else
   grep -q "^deadbolt: preload: level $level," "$work/said"
-  diff "$work/stock" "$work/preloaded"
+  # A waiter of a PI mutex sets WAITERS in the kernel, at a time that the program does not see:
+  # on a busy machine two runs of the same libc differ in that bit. A real difference stays.
+  left=5
+  while ! diff "$work/stock" "$work/preloaded"; do
+    left=$((left - 1))
+    [ "$left" -gt 0 ] || exit 1
+    run_stock "$@"
+    run_preloaded "$@"
+  done
 fi

@@ -71,7 +71,7 @@ public:
       : pid_{in_namespace ? fork_into_pid_namespace() : fork()} {
     if (pid_ == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
-      alarm(60);
+      alarm(600);
       prepare();
       ptrace(PTRACE_TRACEME);
       raise(SIGSTOP);

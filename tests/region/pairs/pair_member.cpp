@@ -109,7 +109,7 @@ unsigned number_of(const char* text) {
 
 int main(int count, char** arguments) {
   if (count < 3) return 2;
-  alarm(10);
+  alarm(200);
   const char* file = arguments[1];
   const char* command = arguments[2];
   deadbolt::region region =
