@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <errno.h>
-#include <sys/stat.h>
 
 namespace deadbolt::base {
 
@@ -38,13 +37,6 @@ descriptor_path::descriptor_path(int descriptor) noexcept {
   } while (left != 0);
   while (count != 0) text_[length++] = digits[--count];
   text_[length] = 0;
-}
-
-bool names(int descriptor, const file_identity& identity) noexcept {
-  struct stat status;
-  return descriptor >= 0 && fstat(descriptor, &status) == 0 &&
-         static_cast<std::uint64_t>(status.st_dev) == identity.device &&
-         static_cast<std::uint64_t>(status.st_ino) == identity.inode;
 }
 
 long allocate(int descriptor, std::uint64_t offset, std::uint64_t length) noexcept {

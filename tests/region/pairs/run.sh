@@ -10,7 +10,7 @@ trap 'rm -rf "$scratch" "$region"' EXIT INT TERM
 multiarch=$(g++ -print-multiarch)
 common="-std=c++20 -O1 -fno-exceptions -fno-rtti -fno-threadsafe-statics -fvisibility=hidden
   -I$source/include -I$source/src"
-units="$source/src/region/*.cpp $source/src/base/file.cpp $source/src/base/fork_page.cpp $source/src/base/message.cpp $source/src/base/random.cpp $source/src/base/spin.cpp
+units="$source/src/region/*.cpp $source/src/base/file.cpp $source/src/base/file_identity.cpp $source/src/base/fork_page.cpp $source/src/base/message.cpp $source/src/base/random.cpp $source/src/base/spin.cpp
   $source/src/base/robust_list.cpp $source/src/robust/lock_result.cpp $source/tests/region/pairs/pair_member.cpp"
 kinds=""
 failed=0
