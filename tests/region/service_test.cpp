@@ -18,6 +18,8 @@
 #include <functional>
 #include <memory>
 #include <pthread.h>
+#include <string>
+#include <string_view>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -111,6 +113,13 @@ void expect_usable(board& data) {
   }}.join();
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+// UBSan asks by a pipe whether memory is readable, and reports an error where it gets none.
+constexpr bool needs_free_descriptors = true;
+#else
+constexpr bool needs_free_descriptors = false;
+#endif
+
 // Who did what to the process between the open and the first lock.
 struct loss {
   const char* what;
@@ -139,6 +148,10 @@ TEST_F(region_service, membership_needs_nothing_that_a_service_gives_up) {
     for (const loss& lost : losses) {
       if (lost.needs_root && !is_root()) {
         std::printf("not root: not tried: the loss of %s\n", lost.what);
+        continue;
+      }
+      if (needs_free_descriptors && lost.what == std::string_view{"free descriptors"}) {
+        std::printf("UndefinedBehaviorSanitizer: not tried: the loss of %s\n", lost.what);
         continue;
       }
       region shared = is_memfd ? region::create_anonymous("deadbolt-test", small) : create();
