@@ -7,51 +7,16 @@
 #include <deadbolt/region.hpp>
 #include <deadbolt/shared_mutex.hpp>
 
-#include <base/message.hpp>
-#include <chrono>
+#include <base/c_interface.hpp>
 #include <region/open_region.hpp>
 #include <time.h>
-#include <type_traits>
 #include <utility>
 
 namespace deadbolt {
 namespace {
 
-template <class Cpp, class C>
-Cpp& as(C* object) noexcept {
-  static_assert(std::is_standard_layout_v<Cpp>);
-  static_assert(sizeof(Cpp) == sizeof(C));
-  static_assert(alignof(Cpp) <= alignof(C));
-  return *reinterpret_cast<Cpp*>(object);
-}
-
-// Calls lock(time point) with the time on its clock.
-template <class Lock>
-auto at_time(const void* object, clockid_t clock, const timespec* time, Lock&& lock) noexcept {
-  using namespace std::chrono;
-  const auto since = seconds{time->tv_sec};
-  const auto more = nanoseconds{time->tv_nsec};
-  // Clamp an overflowing time to "no limit".
-  const bool for_ever = since >= duration_cast<seconds>(nanoseconds::max());
-  const bool is_over = since < seconds{0};
-  const nanoseconds whole = for_ever  ? nanoseconds::max()
-                            : is_over ? nanoseconds{0}
-                                      : nanoseconds{since} + more;
-  switch (clock) {
-  case CLOCK_MONOTONIC:
-    return lock(steady_clock::time_point{whole});
-  case CLOCK_REALTIME:
-    return lock(system_clock::time_point{whole});
-  default:
-    base::message{}
-        .text("a timed call for ")
-        .pointer(object)
-        .text(" by clock ")
-        .number(clock)
-        .text(": only CLOCK_MONOTONIC and CLOCK_REALTIME are known")
-        .abort();
-  }
-}
+using base::as;
+using base::at_time;
 
 // The numbers are equal, so a cast translates.
 static_assert(DEADBOLT_REGION_SYSTEM_ERROR == static_cast<int>(region_status::system_error));
