@@ -401,7 +401,7 @@ std::optional<verdict> attempt_woken(const point& at) {
   const std::optional<std::int64_t> woke = woken.await_wake(waiter_patience);
   if (woke && *woke < 0) return std::nullopt;
   if (other.channel().has_reply()) return std::nullopt;
-  const std::uint32_t steps = woke ? woken.advance(at.kill_at, nullptr, nullptr) : 0;
+  const std::uint32_t steps = woke ? woken.advance(at.kill_at, at.recorded, at.known) : 0;
   const auto judge = [&, ip = woken.instruction_pointer()](outcome result,
                                                            std::string finding = {}) {
     return verdict{result, steps, ip, std::move(finding)};

@@ -400,10 +400,11 @@ std::uint32_t victim::jump(const path& known, std::uint32_t count) {
 // False, with nothing done, where no breakpoint can be. The victim's text is a private mapping:
 // only its own copy is changed.
 bool victim::run_to(trace::address place) {
-  const trace::stepper::result found = stepper_.run_to(place);
-  if (found == trace::stepper::result::refused) return false;
-  if (found == trace::stepper::result::stopped &&
-      stepper_.last_stop().kind != trace::stop_kind::ended)
+  using enum trace::stepper::result;
+  const trace::stepper::result found = stepper_.run_to(place, trace::ample_time);
+  if (found == refused) return false;
+  if (found == asleep ||
+      (found == stopped && stepper_.last_stop().kind != trace::stop_kind::ended))
     throw other_path{};
   expect_trap(found);
   return true;

@@ -66,12 +66,12 @@ stepper::result stepper::await_wake(std::chrono::milliseconds patience) {
   return await_trap();
 }
 
-stepper::result stepper::run_to(address place) noexcept {
+stepper::result stepper::run_to(address place, std::chrono::milliseconds patience) {
   std::uint64_t code = 0;
   if (thread_.read(place, &code, sizeof code) != 0 ||
       thread_.write(place, with_breakpoint(code)) != 0 || thread_.resume() != 0)
     return result::refused;
-  const result found = await_trap();
+  const result found = await_trap_or_sleep(patience);
   if (found != result::trapped) return found;
   if (registers_.ip() != place + breakpoint_size) return result::stopped;
   registers_.set_ip(place);

@@ -26,12 +26,12 @@ public:
   enum class result : std::uint8_t {
     trapped, // stopped there, registers read
     stopped, // another stop came first, or the thread ended: see last_stop()
-    asleep,  // it sleeps in a futex call, with the step pending
-    stuck,   // the system call neither returned nor slept within the patience
+    asleep,  // it sleeps in a futex call, with a step pending behind that call
+    stuck,   // it neither stopped nor slept within the patience
     refused, // ptrace refused the request: the thread is not stopped, or the address is not
              // writable
   };
-  // One instruction. Only step_or_sleep() returns asleep and stuck.
+  // One instruction. Never asleep nor stuck.
   [[nodiscard]] result step() noexcept;
   // One instruction, which may be a futex call in which the thread goes to sleep.
   [[nodiscard]] result step_or_sleep(std::chrono::milliseconds patience);
@@ -40,8 +40,10 @@ public:
   // After asleep: waits for the end of the sleep; trapped behind the system call.
   [[nodiscard]] result await_wake(std::chrono::milliseconds patience);
   // Runs to the instruction at `place`, by a breakpoint that is gone afterwards. The code has to be
-  // a private mapping. Stops elsewhere show as stopped, refused leaves the thread as it was.
-  [[nodiscard]] result run_to(address place) noexcept;
+  // a private mapping. Stops elsewhere show as stopped, refused leaves the thread as it was. A
+  // thread that goes to sleep on its way is asleep with the breakpoint in place, and fit only to be
+  // killed.
+  [[nodiscard]] result run_to(address place, std::chrono::milliseconds patience);
 
   [[nodiscard]] const stop_event& last_stop() const noexcept { return stop_; }
 

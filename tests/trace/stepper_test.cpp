@@ -76,7 +76,7 @@ TEST_F(stepper_test, stops_at_a_breakpoint_and_leaves_the_code_as_it_was) {
   std::uint64_t code = 0;
   ASSERT_EQ(child.thread().read(place, &code, sizeof code), 0);
   for (std::uint32_t passes = 0; passes < 2; ++passes) {
-    ASSERT_EQ(child.run_to(place), stepper::result::trapped);
+    ASSERT_EQ(child.run_to(place, ample_time), stepper::result::trapped);
     EXPECT_EQ(child.at().ip(), place);
     EXPECT_EQ(child.code(), code);
     EXPECT_EQ(page->passes.load(), passes);
@@ -87,18 +87,38 @@ TEST_F(stepper_test, stops_at_a_breakpoint_and_leaves_the_code_as_it_was) {
 TEST_F(stepper_test, refuses_a_breakpoint_where_nothing_is_mapped) {
   stepper child = start([] { pass(); });
   const address before = child.at().ip();
-  EXPECT_EQ(child.run_to(address{64}), stepper::result::refused);
+  EXPECT_EQ(child.run_to(address{64}, ample_time), stepper::result::refused);
   ASSERT_EQ(child.look(), 0);
   EXPECT_EQ(child.at().ip(), before);
 }
 
 TEST_F(stepper_test, reports_death_instead_of_a_breakpoint) {
   stepper child = start([] { _exit(3); });
-  EXPECT_EQ(child.run_to(address{reinterpret_cast<std::uint64_t>(&pass)}),
+  EXPECT_EQ(child.run_to(address{reinterpret_cast<std::uint64_t>(&pass)}, ample_time),
             stepper::result::stopped);
   EXPECT_EQ(child.last_stop().kind, stop_kind::ended);
   EXPECT_EQ(WEXITSTATUS(child.last_stop().status), 3);
   child_ = -1;
+}
+
+TEST_F(stepper_test, notices_a_thread_that_sleeps_on_its_way_to_a_breakpoint) {
+  if (const std::string refusal = find_proc_refusal(); !refusal.empty()) GTEST_SKIP() << refusal;
+  stepper child = start([] {
+    syscall(SYS_futex, &page->word, FUTEX_WAIT, 0, nullptr);
+    pass();
+  });
+  EXPECT_EQ(child.run_to(address{reinterpret_cast<std::uint64_t>(&pass)}, ample_time),
+            stepper::result::asleep);
+  EXPECT_EQ(page->passes.load(), 0u);
+}
+
+TEST_F(stepper_test, gives_up_on_a_thread_that_reaches_no_breakpoint) {
+  stepper child = start([] {
+    for (;;) pause();
+  });
+  EXPECT_EQ(child.run_to(address{reinterpret_cast<std::uint64_t>(&pass)},
+                         std::chrono::milliseconds{10}),
+            stepper::result::stuck);
 }
 
 TEST_F(stepper_test, follows_a_thread_into_its_sleep_and_out_of_it) {
