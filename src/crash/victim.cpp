@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <unordered_map>
 
 // Where a victim stops by itself; see arch/<architecture>/stepped_call.S.
 extern "C" {
@@ -54,15 +55,20 @@ trial_memory::~trial_memory() {
 
 // Paths.
 
-std::size_t last_new_place(std::span<const std::uint64_t> instructions,
-                           std::size_t index) noexcept {
-  const auto is_new = [&](std::size_t at) {
-    const auto before = instructions.first(at);
-    return std::find(before.begin(), before.end(), instructions[at]) == before.end();
-  };
-  std::size_t at = index;
-  while (at > 0 && !is_new(at)) --at;
-  return at;
+stopover find_stopover(std::span<const std::uint64_t> instructions, std::size_t goal) {
+  // To pass a breakpoint takes as long as some steps: it is taken out and set again.
+  constexpr std::size_t steps_a_pass = 3;
+  std::unordered_map<std::uint64_t, std::uint32_t> passes;
+  stopover best;
+  std::size_t best_cost = goal;
+  for (std::size_t i = 0; i <= goal; ++i) {
+    const std::uint32_t before = passes[instructions[i]]++;
+    const std::size_t cost = before * steps_a_pass + (goal - i);
+    if (cost > best_cost) continue;
+    best = {.index = i, .passes = before};
+    best_cost = cost;
+  }
+  return best;
 }
 
 path_store::path_store(std::size_t count)
@@ -386,15 +392,22 @@ std::uint32_t victim::advance(std::uint32_t count, path* recorded, const path* k
   return done;
 }
 
-// Runs to the last place before the goal that the path passes only once until then. Returns how
-// many instructions that is.
+// Runs to a place before the goal. Returns how many instructions that is.
 std::uint32_t victim::jump(const path& known, std::uint32_t count) {
   const std::span<const std::uint64_t> instructions = known.instructions();
   if (instructions.empty()) return 0;
-  const std::size_t last = std::min<std::size_t>(count, instructions.size() - 1);
-  const std::size_t index = last_new_place(instructions, last);
-  if (index == 0) return 0;
-  return run_to(trace::address{instructions[index]}) ? static_cast<std::uint32_t>(index) : 0;
+  const stopover to =
+      find_stopover(instructions, std::min<std::size_t>(count, instructions.size() - 1));
+  if (to.index == 0) return 0;
+  const trace::address place{instructions[to.index]};
+  if (!run_to(place)) return 0;
+  for (std::uint32_t pass = 0; pass < to.passes; ++pass) {
+    const trace::stepper::result found = stepper_.step_or_sleep(trace::ample_time);
+    if (found == trace::stepper::result::asleep) throw other_path{};
+    expect_trap(found);
+    if (!run_to(place)) throw other_path{};
+  }
+  return static_cast<std::uint32_t>(to.index);
 }
 
 // False, with nothing done, where no breakpoint can be. The victim's text is a private mapping:
@@ -403,8 +416,7 @@ bool victim::run_to(trace::address place) {
   using enum trace::stepper::result;
   const trace::stepper::result found = stepper_.run_to(place, trace::ample_time);
   if (found == refused) return false;
-  if (found == asleep ||
-      (found == stopped && stepper_.last_stop().kind != trace::stop_kind::ended))
+  if (found == asleep || (found == stopped && stepper_.last_stop().kind != trace::stop_kind::ended))
     throw other_path{};
   expect_trap(found);
   return true;

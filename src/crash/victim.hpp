@@ -66,10 +66,15 @@ private:
   std::uint64_t instructions_[capacity];
 };
 
-// The last index, up to `index`, whose instruction the path has not executed before: a breakpoint
-// there stops the first time.
-[[nodiscard]] std::size_t last_new_place(std::span<const std::uint64_t> instructions,
-                                         std::size_t index) noexcept;
+// An instruction of a path to run to, and how often the path passes its address before: a
+// breakpoint there stops that often too early.
+struct stopover {
+  std::size_t index = 0;
+  std::uint32_t passes = 0;
+};
+// The one from which `goal` is reached soonest: close to it, and passed seldom. In a loop that is
+// an instruction of one of the first turns.
+[[nodiscard]] stopover find_stopover(std::span<const std::uint64_t> instructions, std::size_t goal);
 
 // Paths that the processes of a run share, all empty at first.
 class path_store {
@@ -136,7 +141,8 @@ public:
   //
   // It steps, and records the path if one is to be recorded. Along a known path it runs to a
   // breakpoint near its goal instead: a step takes some 10 us, and there is a victim for each
-  // instruction. Throws other_path if the victim does not take that path.
+  // instruction, so that steps alone would take time with the square of the path's length. Throws
+  // other_path if the victim does not take that path.
   std::uint32_t advance(std::uint32_t count, path* recorded, const path* known);
   // Whether the kernel knows that an unlock has begun. It may then finish the unlock instead of
   // marking the lock as a dead owner's.

@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <vector>
 
 namespace deadbolt::crash {
 namespace {
@@ -28,10 +29,23 @@ TEST(find_damage, sees_one_bit_anywhere_in_the_lock_s_pages) {
   }
 }
 
-TEST(last_new_place, is_the_last_that_a_breakpoint_meets_only_once) {
-  constexpr std::array<std::uint64_t, 7> loop{10, 11, 12, 11, 12, 13, 11};
-  constexpr std::array<std::size_t, 7> expected{0, 1, 2, 2, 2, 5, 5};
-  for (std::size_t i = 0; i < loop.size(); ++i) EXPECT_EQ(last_new_place(loop, i), expected[i]);
+TEST(stopover, is_close_to_the_goal_and_passed_seldom) {
+  std::vector<std::uint64_t> path{1, 2};
+  for (int turn = 0; turn < 100; ++turn)
+    for (std::uint64_t instruction = 10; instruction < 50; ++instruction)
+      path.push_back(instruction);
+  path.push_back(3);
+  for (std::size_t goal = 0; goal < path.size(); ++goal) {
+    const stopover found = find_stopover(path, goal);
+    const auto begin = path.begin();
+    const auto end = begin + static_cast<std::ptrdiff_t>(found.index);
+    ASSERT_LE(found.index, goal);
+    ASSERT_EQ(found.passes, std::count(begin, end, *end));
+    // A turn of the loop has 40 instructions, and there are 100 turns.
+    ASSERT_LE(goal - found.index, 40u);
+  }
+  EXPECT_EQ(find_stopover(path, 1).passes, 0u);
+  EXPECT_EQ(find_stopover(path, path.size() - 1).index, path.size() - 1);
 }
 
 // A waiter reads the clock through the vDSO before it goes to sleep.

@@ -116,9 +116,9 @@ TEST_F(stepper_test, gives_up_on_a_thread_that_reaches_no_breakpoint) {
   stepper child = start([] {
     for (;;) pause();
   });
-  EXPECT_EQ(child.run_to(address{reinterpret_cast<std::uint64_t>(&pass)},
-                         std::chrono::milliseconds{10}),
-            stepper::result::stuck);
+  EXPECT_EQ(
+      child.run_to(address{reinterpret_cast<std::uint64_t>(&pass)}, std::chrono::milliseconds{10}),
+      stepper::result::stuck);
 }
 
 TEST_F(stepper_test, follows_a_thread_into_its_sleep_and_out_of_it) {
