@@ -15,9 +15,8 @@ bpf_packages := clang bpftool libbpf-dev liblmdb-dev libtdb-dev
 test_packages := $(tool_packages) libgtest-dev libbenchmark-dev pkg-config musl-tools \
   clang libclang-rt-CLANG-dev g++-multilib meson $(bpf_packages)
 guest_packages := $(test_packages) qemu-system-x86 busybox-static cpio
-# Debian's cross compilers conflict with g++-multilib of test_packages: apt removes the one to
-# install the other, so `make test` and `make test-arm64` take turns on one machine.
-arm64_packages := $(tool_packages) g++-aarch64-linux-gnu qemu-system-arm cpio
+# The compiler is not among them: scripts/cross_compiler.sh says why.
+arm64_packages := $(tool_packages) binutils-aarch64-linux-gnu qemu-system-arm cpio
 bench_packages := $(tool_packages) libbenchmark-dev musl-tools libboost-dev gnuplot-nox
 python_packages := $(tool_packages) pkg-config python3-dev python3-setuptools python3-wheel \
   python3-build

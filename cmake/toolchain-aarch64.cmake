@@ -1,18 +1,25 @@
-# Builds for 64-bit Arm on another machine, with Debian's cross compiler (packages
-# gcc-aarch64-linux-gnu and g++-aarch64-linux-gnu). The arm64 packages that the tools and the tests
-# need are unpacked into the cache: nothing of another architecture is installed.
+# Builds for 64-bit Arm on another machine, with Debian's cross compiler. The compiler and the arm64
+# libraries that the tools and the tests need are unpacked into the cache: only
+# binutils-aarch64-linux-gnu is installed (see scripts/cross_compiler.sh).
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
-set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
-set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
 
 # CMake reads this file again for each of its trial compilations.
-if(NOT DEFINED ENV{DEADBOLT_ARM64_PACKAGES})
-  execute_process(COMMAND ${CMAKE_CURRENT_LIST_DIR}/../scripts/arm64_packages.sh
-    OUTPUT_VARIABLE packages OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
-  set(ENV{DEADBOLT_ARM64_PACKAGES} ${packages})
-endif()
-set(CMAKE_FIND_ROOT_PATH $ENV{DEADBOLT_ARM64_PACKAGES})
+foreach(part IN ITEMS compiler libraries)
+  string(TOUPPER DEADBOLT_ARM64_${part} variable)
+  if(NOT DEFINED ENV{${variable}})
+    execute_process(COMMAND ${CMAKE_CURRENT_LIST_DIR}/../scripts/cross_${part}.sh arm64
+      OUTPUT_VARIABLE directory OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+    set(ENV{${variable}} ${directory})
+  endif()
+endforeach()
+set(CMAKE_SYSROOT $ENV{DEADBOLT_ARM64_COMPILER})
+file(GLOB CMAKE_C_COMPILER ${CMAKE_SYSROOT}/usr/bin/aarch64-linux-gnu-gcc-[0-9][0-9])
+file(GLOB CMAKE_CXX_COMPILER ${CMAKE_SYSROOT}/usr/bin/aarch64-linux-gnu-g++-[0-9][0-9])
+foreach(language IN ITEMS C CXX ASM)
+  set(CMAKE_${language}_FLAGS_INIT -B/usr/aarch64-linux-gnu/bin) # the assembler and the linker
+endforeach()
+set(CMAKE_FIND_ROOT_PATH $ENV{DEADBOLT_ARM64_LIBRARIES})
 set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)

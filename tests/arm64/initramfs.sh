@@ -1,12 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# initramfs.sh ARCHIVE BUSYBOX LIBRARIES PROGRAM...: packs an arm64 busybox, the PROGRAMs and every
-# library that they are linked with: the cross compiler's, or one below LIBRARIES.
+# initramfs.sh ARCHIVE BUSYBOX COMPILER LIBRARIES PROGRAM...: packs an arm64 busybox, the PROGRAMs
+# and every library that they are linked with, from below COMPILER or LIBRARIES.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-archive=$1 busybox=$2 libraries=$3
-shift 3
-of_compiler=/usr/aarch64-linux-gnu/lib
+archive=$1 busybox=$2 of_compiler=$3/usr/aarch64-linux-gnu/lib libraries=$4
+shift 4
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT

@@ -30,7 +30,8 @@ kernel_package() {
   esac
 }
 
-libraries=$("$here/../../scripts/arm64_packages.sh")
+compiler=$("$here/../../scripts/cross_compiler.sh" arm64)
+libraries=$("$here/../../scripts/cross_libraries.sh" arm64)
 busybox=$("$unpack" bookworm arm64 busybox-static)/bin/busybox
 plan=$(grep -v '^#' "$ARM64_PLAN")
 programs=()
@@ -48,7 +49,7 @@ mapfile -t programs < <(printf '%s\n' "${programs[@]}" | sort -u)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
-"$here/initramfs.sh" "$work/programs.gz" "$busybox" "$libraries" "${programs[@]}"
+"$here/initramfs.sh" "$work/programs.gz" "$busybox" "$compiler" "$libraries" "${programs[@]}"
 mkdir "$work/plan_root"
 printf '%s\n' "$plan" >"$work/plan_root/plan"
 (cd "$work/plan_root" && echo plan | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$work/plan.gz"

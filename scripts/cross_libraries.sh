@@ -1,0 +1,13 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Usage: cross_libraries.sh arm64
+#
+# Unpacks the libraries that a cross build of the tools and the tests needs, of the Debian release
+# that this machine runs, and prints where they are. They hold no libc: that comes with the
+# compiler, see cross_compiler.sh.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck disable=SC1091
+suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+exec "$here/debian_unpack.sh" "$suite" "$1" \
+  libgtest-dev libfmt-dev 'libfmt[0-9]*' libcli11-dev nlohmann-json3-dev
