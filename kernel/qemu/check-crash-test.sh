@@ -3,9 +3,9 @@
 # check-crash-test.sh TAP: the rows of `deadbolt crash-test --json -` that the
 # guest printed behind "# json ", after "# begin N: crash-test ENGINE".
 # For each engine: all scenarios of each of its subjects, each of them killed in,
-# with that engine, and 0 corrupted, 0 lost, 0 stranded; where a row names a limit
-# of every kernel, that may show as lost or stranded. For `libc`, in the reuse
-# scenarios alone: corrupted.
+# with that engine, and 0 corrupted, 0 lost, 0 stranded; where a row names a limit of
+# every kernel (exec_self_thread, reaped), that may show as lost or stranded. For `libc`,
+# in the reuse scenarios alone: corrupted.
 set -eu
 
 tr -d '\r' < "$1" | awk '
@@ -24,7 +24,7 @@ tr -d '\r' < "$1" | awk '
 	function wrong(why) { print "crash-test: " why ": " $0; bad = 1 }
 	BEGIN {
 		some = "reuse reuse_exit_group reuse_execve"
-		all = some " remap waiter handler exec_self exec_self_thread woken"
+		all = some " remap waiter handler exec_self exec_self_thread reaped woken"
 	}
 	/^# begin [0-9]+: crash-test / { engine = $5; engines[engine] = 1; next }
 	/^# begin / { engine = "" }
@@ -44,7 +44,8 @@ tr -d '\r' < "$1" | awk '
 			wrong("another engine than " engine)
 		if (number("not_judged") != 0) wrong("not judged")
 		if (number("corrupted") != 0) wrong("not clean")
-		limited = subject != "mutex" && scenario == "exec_self_thread" && text("kernel_limit") != ""
+		limited = subject != "mutex" && text("kernel_limit") != "" &&
+			(scenario == "exec_self_thread" || scenario == "reaped")
 		if (limited)
 			limit[engine, subject] += number("lost") + number("stranded")
 		else if (number("lost") != 0 || number("stranded") != 0)
@@ -69,7 +70,7 @@ tr -d '\r' < "$1" | awk '
 					"%d corrupted, %d lost, %d stranded%s\n", engine, subject,
 					points[engine, subject], corrupted[engine, subject],
 					lost[engine, subject], stranded[engine, subject],
-					limit[engine, subject] ? " (in exec_self_thread, the limit of every kernel)" : ""
+					limit[engine, subject] ? " (in exec_self_thread and reaped, limits of every kernel)" : ""
 			}
 			if (engine == "libc" && !found) {
 				print "crash-test: nothing corrupted with the libc: it would not be seen"

@@ -94,10 +94,10 @@ rows() {	# ENGINE SUBJECTS SCENARIOS
 	done
 }
 some="reuse reuse_exit_group reuse_execve"
-all="$some remap waiter handler exec_self exec_self_thread woken"
+all="$some remap waiter handler exec_self exec_self_thread reaped woken"
 {
 	rows vdso "robust_mutex robust_pi_mutex" "$all" |
-		sed '/exec_self_thread/s/"lost":0\(.*\)}/"lost":5\1,"kernel_limit":"a limit"}/'
+		sed '/exec_self_thread\|reaped/s/"lost":0\(.*\)}/"lost":5\1,"kernel_limit":"a limit"}/'
 	rows region mutex "$all"
 	rows libc "glibc glibc_pi" "$some" | sed '/"reuse"/s/corrupted":0/corrupted":3/'
 } > "$work/rows"
@@ -134,8 +134,10 @@ refuses_rows "no rows" "no engine" d
 		set -- $pair
 		case $1 in libc) subjects="glibc glibc_pi" ;; region) subjects=mutex ;;
 		*) subjects="robust_mutex robust_pi_mutex" ;; esac
-		rows "$1" "$subjects" "reuse exec_self_thread" | sed "s/crash-test.*/crash-matrix $pair/
-			s/\"guard\":\"none\"/\"guard\":\"$2\"/; /exec_self_thread/s/\"lost\":0/\"lost\":5/"
+		limited='/exec_self_thread\|reaped/s/"lost":0\(.*\)}/"lost":5\1,"kernel_limit":"a limit"}/'
+		[ "$1" != region ] || limited=
+		rows "$1" "$subjects" "reuse exec_self_thread reaped" | sed "s/crash-test.*/crash-matrix $pair/
+			s/\"guard\":\"none\"/\"guard\":\"$2\"/; $limited"
 	done
 } | sed '/crash-matrix local none/,/crash-matrix local bpf/s/corrupted":0/corrupted":3/
 	/crash-matrix libc none/,/crash-matrix libc ptrace/s/corrupted":0/corrupted":3/' > "$work/rows"
@@ -152,9 +154,14 @@ refuses_rows "another guard" "another guard" '2s/"none"/"bpf"/'
 refuses_rows "another engine" "another engine" '2s/"engine":"vdso"/"engine":"local"/'
 refuses_rows "no kills" "nothing was killed" '2s/points":9/points":0/'
 refuses_rows "points that were not judged" "not judged" '2s/judged":0/judged":1/'
-refuses_rows "no row of an engine" "no row of vdso none" '2,5d'
+refuses_rows "no row of an engine" "no row of vdso none" '2,7d'
 refuses_rows "no rows" "no rows" d
+refuses_rows "a limit that the row does not name" "lost or stranded" 's/,"kernel_limit":"a limit"//'
+refuses_rows "a limit elsewhere" "lost or stranded: vdso" \
+	'2s/lost":0\(.*\)}/lost":1\1,"kernel_limit":"a limit"}/'
 matrix=patched-7.3
+sed '/"reaped"/!s/lost":5/lost":0/' "$work/rows" > "$work/mended"
+judge_rows mended || { cat "$work/said"; die "check-matrix.sh does not excuse reaped"; }
 if judge_rows rows; then die "check-matrix.sh excuses exec_self_thread where it is mended"; fi
 refused=$((refused + 1))
 

@@ -9,8 +9,9 @@
 #   - of engine local without a guard, and of the libc's locks without one: that nothing was
 #     corrupted, since then corruption would not be seen;
 #   - of the libc's with a guard: what is corrupted.
-# exec_self_thread is a limit of kernels without kernel/patches/7.3: counted, not judged,
-# unless NAME is patched-7.3.
+# What is lost or stranded in exec_self_thread and reaped is counted and not judged where the
+# row says that it is a limit of every kernel. kernel/patches/7.3 removes the first: with
+# NAME patched-7.3 it is judged.
 set -eu
 
 tr -d '\r' < "$2" | awk -v name="$1" '
@@ -43,7 +44,9 @@ tr -d '\r' < "$2" | awk -v name="$1" '
 		rows[key]++
 		points[key] += number("kill_points")
 		corrupted[key] += number("corrupted")
-		if (text("scenario") == "exec_self_thread" && name != "patched-7.3") {
+		scenario = text("scenario")
+		if (text("kernel_limit") != "" && (scenario == "reaped" ||
+		    (scenario == "exec_self_thread" && name != "patched-7.3"))) {
 			limit[key] += number("lost") + number("stranded")
 			next
 		}
@@ -57,7 +60,7 @@ tr -d '\r' < "$2" | awk -v name="$1" '
 			key = order[i]
 			split(key, part, " ")
 			printf "figure matrix %s, engine %s, guard %s, %s: %d kill points in %d scenarios, " \
-				"%d corrupted, %d lost, %d stranded, %d in exec_self_thread\n", name, part[1], part[2],
+				"%d corrupted, %d lost, %d stranded, %d by a limit of the kernel\n", name, part[1], part[2],
 				part[3], points[key], rows[key], corrupted[key], lost[key], stranded[key], limit[key]
 			if ((part[1] == "libc" || part[1] == "local") && part[2] == "none") {
 				if (!corrupted[key]) wrong("nothing corrupted, it would not be seen: " key)

@@ -7,8 +7,8 @@ echo '| kernel | engine, guard | lock | kill points | corrupted | lost | strande
 echo '|---|---|---|---|---|---|---|'
 sed -n 's/^figure matrix //p' "$@" | awk '{
 	# NAME, engine E, guard G, SUBJECT: N kill points in S scenarios, C corrupted, L lost,
-	# T stranded, X in exec_self_thread
+	# T stranded, X by a limit of the kernel
 	gsub(/[,:]/, "")
-	limit = $(NF - 2) ? " (+" $(NF - 2) ")" : ""
+	limit = $19 ? " (+" $19 ")" : ""
 	printf "| %s | %s, %s | %s | %d in %d | %d | %d%s | %d |\n", $1, $3, $5, $6, $7, $11, $13, $15, limit, $17
 }'
