@@ -11,7 +11,8 @@ tests=tools/testing/selftests
 source=$cache/mainline-selftests.tar
 if [ ! -s "$source" ]; then
 	tarball=$cache/sources/linux-source-7.3.tar.xz # in-7.3.sh needs it, too
-	"$here/debian-file.sh" experimental 'linux-source-7\.3' '*/linux-source-7.3.tar.xz' "$tarball"
+	"$here/debian-file.sh" "experimental sid forky" 'linux-source-7\.3' \
+		'*/linux-source-7.3.tar.xz' "$tarball"
 	# All of it is in the archive once; the rest is not needed here.
 	work=$(mktemp -d "$cache/mainline.XXXXXX")
 	trap 'rm -rf "$work"' EXIT

@@ -9,13 +9,13 @@ set -eu
 
 : "${SERIES_VERSION:=7.3}"
 case $SERIES_VERSION in
-7.2) suite=sid ;;
-7.3) suite=experimental ;;
+7.2) suites="sid forky" ;;
+7.3) suites="experimental sid forky" ;;
 *) die "no such version: $SERIES_VERSION" ;;
 esac
 export CCACHE_DIR
 tarball=$cache/sources/linux-source-$SERIES_VERSION.tar.xz
-"$here/debian-file.sh" $suite "linux-source-$SERIES_VERSION" \
+"$here/debian-file.sh" "$suites" "linux-source-$SERIES_VERSION" \
 	"*/linux-source-$SERIES_VERSION.tar.xz" "$tarball"
 patches=$tree/patches/7.3
 if [ $SERIES_VERSION = 7.2 ]; then

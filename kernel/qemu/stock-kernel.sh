@@ -12,9 +12,9 @@ case $version in
 6.1) cp -u "$("$tree/../tests/guard_bpf/guest/kernel.sh" linux-image-cloud-amd64)" "$image/bzImage" ;;
 6.12) cp -u "$("$tree/../tests/guard_bpf/guest/kernel.sh" linux-image-6.12-cloud-amd64)" \
 	"$image/bzImage" ;;
-7.2) "$here/debian-file.sh" sid 'linux-binary-7[.]2[^-]*-cloud-amd64' '*/vmlinuz' "$image/bzImage" ;;
-7.3) "$here/debian-file.sh" experimental 'linux-binary-7[.]3[^-]*-cloud-amd64' '*/vmlinuz' \
-	"$image/bzImage" ;;
+7.2) "$here/debian-file.sh" "sid forky" 'linux-binary-7[.]2[^-]*-cloud-amd64' '*/vmlinuz' "$image/bzImage" ;;
+7.3) "$here/debian-file.sh" "experimental sid forky" 'linux-binary-7[.]3[^-]*-cloud-amd64' \
+	'*/vmlinuz' "$image/bzImage" ;;
 *) die "no such version: $version" ;;
 esac
 echo "$image"
