@@ -265,6 +265,8 @@ int crash_test(const crash_test_options& options) {
   if (options.subjects.empty()) // variants would double the time
     std::erase_if(plan.subjects, [](const auto* subject) { return subject->by_name_only(); });
   plan.scenarios = select(crash::all_scenarios(), options.scenarios, "scenario", called);
+  if (options.scenarios.empty())
+    std::erase_if(plan.scenarios, [](const auto* scenario) { return scenario->by_name_only(); });
   plan.guards = select(crash::all_guards(), options.guards, "guard", called);
   if (options.guards.empty()) {
     std::erase_if(plan.guards, [](const auto* guard) { return guard->watches_everything(); });

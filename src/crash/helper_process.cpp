@@ -5,6 +5,7 @@
 #include "crash/victim.hpp"
 
 #include <poll.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -83,9 +84,10 @@ void channel::serve(const subject& subject) const {
   _exit(0);
 }
 
-helper_process::helper_process(const subject& subject)
-    : process_{trace::launch([this, &subject] { channel_.serve(subject); })} {
-  if (process_.pid() < 0) fail_with_errno("fork");
+helper_process::helper_process(const subject& subject, bool apart)
+    : process_{trace::launch([this, &subject] { channel_.serve(subject); },
+                             apart ? CLONE_NEWPID : 0)} {
+  if (process_.pid() < 0) fail_with_errno(apart ? "a process in a new PID namespace" : "fork");
 }
 
 void helper_process::await_sleep() const {

@@ -57,7 +57,8 @@ private:
 
 class helper_process {
 public:
-  explicit helper_process(const subject& subject);
+  // `apart`: in a PID namespace of its own, which needs CAP_SYS_ADMIN.
+  explicit helper_process(const subject& subject, bool apart = false);
 
   [[nodiscard]] pid_t pid() const noexcept { return process_.pid(); }
   [[nodiscard]] const class channel& channel() const noexcept { return channel_; }

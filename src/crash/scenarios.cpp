@@ -122,7 +122,7 @@ void create_locks(const subject& target, const trial_memory& memory) {
 }
 
 // Death in an unlock, after which the lock is gone: reuse, remap, handler, exec_self, reaped. They
-// differ in how the lock goes and in how the victim dies.
+// differ in how the lock goes, in how the victim dies, and in where the next owner is.
 
 // What becomes of the lock once it is released.
 enum class reuse_by : std::uint8_t {
@@ -147,9 +147,13 @@ struct unlock_plan {
   death_by death;
   bool leader = true; // the stepped thread is the leader of its process
   std::string_view kernel_limit = {};
+  bool apart = false; // the next owner is in a PID namespace of its own
 };
 
-constexpr std::array<unlock_plan, 8> unlock_plans{
+constexpr std::string_view nothing_is_found =
+    "a thread's list of locks is in the memory that was reaped: the kernel then finds none of them";
+
+constexpr std::array<unlock_plan, 9> unlock_plans{
     {{.name = "reuse",
       .family = "reuse",
       .summary = "the holder is killed in unlock; once the lock is released another process takes "
@@ -199,8 +203,15 @@ constexpr std::array<unlock_plan, 8> unlock_plans{
           "the OOM killer and process_mrelease(2) do",
       .reuse = reuse_by::other_process,
       .death = death_by::sigkill_and_reap,
-      .kernel_limit = "a thread's list of locks is in the memory that was reaped: the kernel then "
-                      "finds none of them"}}};
+      .kernel_limit = nothing_is_found},
+     {.name = "reaped_apart",
+      .family = "reaped_apart",
+      .summary = "reaped, and the next owner is in a PID namespace of its own, where nobody can ask "
+                 "for the victim's PID",
+      .reuse = reuse_by::other_process,
+      .death = death_by::sigkill_and_reap,
+      .kernel_limit = nothing_is_found,
+      .apart = true}}};
 
 // How long a helper that does not wait for locks may take.
 constexpr std::chrono::milliseconds helper_patience{500};
@@ -216,6 +227,7 @@ public:
   [[nodiscard]] std::string_view summary() const override { return plan_.summary; }
   [[nodiscard]] std::span<const std::string_view> operations() const override { return unlocks; }
   [[nodiscard]] std::string_view kernel_limit() const override { return plan_.kernel_limit; }
+  [[nodiscard]] bool by_name_only() const override { return plan_.apart; }
   [[nodiscard]] verdict run(const point& at) const override;
 
 private:
@@ -230,7 +242,7 @@ verdict unlock_scenario::run(const point& at) const {
       executes || plan_.death == death_by::execve ? open_quiet_program() : base::descriptor{};
   std::optional<mapped_file> file;
   if (plan_.reuse == reuse_by::victims_thread) file.emplace(memory.lock_length());
-  const helper_process other{at.target};
+  const helper_process other{at.target, plan_.apart};
   std::optional<helper_process> waiter;
   if (unlocks[at.operation] != unlocks.front()) waiter.emplace(at.target);
 
@@ -462,10 +474,11 @@ std::span<const scenario* const> all_scenarios() {
   static const unlock_scenario exec_self{unlock_plans[5]};
   static const unlock_scenario exec_self_thread{unlock_plans[6]};
   static const unlock_scenario reaped{unlock_plans[7]};
+  static const unlock_scenario reaped_apart{unlock_plans[8]};
   static const woken_scenario woken;
-  static const std::array<const scenario*, 10> all{
-      &reuse,   &reuse_exit_group, &reuse_execve,     &remap,  &waiter,
-      &handler, &exec_self,        &exec_self_thread, &reaped, &woken};
+  static const std::array<const scenario*, 11> all{
+      &reuse,     &reuse_exit_group, &reuse_execve, &remap,        &waiter, &handler,
+      &exec_self, &exec_self_thread, &reaped,       &reaped_apart, &woken};
   return all;
 }
 

@@ -73,6 +73,8 @@ public:
   // Not empty: a limit of every kernel that this scenario shows. `lost` and `stranded` then do not
   // count against a subject that relies on the kernel's mark alone.
   [[nodiscard]] virtual std::string_view kernel_limit() const { return {}; }
+  // A variant of another scenario: used only when it is asked for by name.
+  [[nodiscard]] virtual bool by_name_only() const { return false; }
 
   // Throws failure when the point could not be judged.
   [[nodiscard]] virtual verdict run(const point& at) const = 0;

@@ -34,7 +34,8 @@ inline const guard_driver& guard_named(std::string_view name) {
 
 inline std::vector<std::string_view> scenario_names() {
   std::vector<std::string_view> names;
-  for (const scenario* const scenario : all_scenarios()) names.push_back(scenario->name());
+  for (const scenario* const scenario : all_scenarios())
+    if (!scenario->by_name_only()) names.push_back(scenario->name());
   return names;
 }
 

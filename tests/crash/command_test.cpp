@@ -63,7 +63,7 @@ TEST(crash_test_command, lists_what_it_knows) {
   for (const char* const name :
        {"glibc", "robust_mutex", "glibc_pi", "robust_pi_mutex", "mutex", "reuse",
         "reuse_exit_group", "reuse_execve", "remap", "waiter", "handler", "exec_self",
-        "exec_self_thread", "reaped", "woken", "none", "ptrace", "local"})
+        "exec_self_thread", "reaped", "reaped_apart", "woken", "none", "ptrace", "local"})
     EXPECT_TRUE(contains(result.text, std::string{"\n  "} + name + " ")) << name;
 }
 

@@ -145,6 +145,17 @@ TEST(reaped, shows_that_the_kernel_marks_nothing) {
   EXPECT_GT(row.count(outcome::lost), 0u) << describe(row);
 }
 
+// Where nobody can ask for the victim's PID.
+TEST(reaped, region_locks_pass_on_to_another_pid_namespace) {
+  if (geteuid() != 0) GTEST_SKIP() << "a PID namespace needs root";
+  const row row = attack(subject_named("mutex"), "reaped_apart", guard_named("none"));
+  EXPECT_EQ(row.judge(), standing::clean) << describe(row);
+  EXPECT_GT(row.count(outcome::owner_died), 0u) << describe(row);
+  const auto limited = attack(subject_named("robust_mutex"), "reaped_apart", guard_named("none"));
+  EXPECT_EQ(limited.count(outcome::owner_died), 0u) << describe(limited);
+  EXPECT_GT(limited.count(outcome::lost), 0u) << describe(limited);
+}
+
 TEST(reaped, region_locks_pass_on_all_the_same) {
   for (const char* const lock : {"mutex", "shared_mutex"}) {
     const row row = attack(subject_named(lock), "reaped", guard_named("none"));
