@@ -143,6 +143,8 @@ inline constexpr process_id process_by_pid(std::uint64_t pid_namespace,
 
 // The byte that a process locks while it replaces the file under its name by another.
 inline constexpr std::int64_t replacement_lock = std::int64_t{1} << 60;
+// The byte that a creator locks in a file that has a temporary name, as long as it has that name.
+inline constexpr std::int64_t creation_lock = replacement_lock + 1;
 
 // In a hold: its writer sleeps on it and wants a wake. Locks are aligned to 8 bytes.
 inline constexpr std::uint64_t hold_awaited = 1;

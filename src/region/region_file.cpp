@@ -6,6 +6,7 @@
 
 #include <base/random.hpp>
 #include <base/signals.hpp>
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -180,11 +181,62 @@ bool directory_of(const char* path, char (&directory)[PATH_MAX]) noexcept {
   return true;
 }
 
-// Beside `path`, a name that no other process takes for a region's.
+// Beside `path`, a name that no other process takes for a region's: PATH.0123456789abcdef.new.
 bool temporary_name(const char* path, char (&name)[PATH_MAX]) noexcept {
   const int length = snprintf(name, sizeof name, "%s.%016llx.new", path,
                               static_cast<unsigned long long>(base::random_number()));
   return length > 0 && static_cast<std::size_t>(length) < sizeof name;
+}
+
+bool is_temporary_name(const char* name, const char* of) noexcept {
+  const std::size_t length = strlen(of);
+  if (strncmp(name, of, length) != 0 || name[length] != '.') return false;
+  const char* digits = name + length + 1;
+  return strspn(digits, "0123456789abcdef") == 16 && strcmp(digits + 16, ".new") == 0;
+}
+
+// A new file under a temporary name, with the creation lock; or -errno. Some other error than
+// EAGAIN means that there are no such locks here: then nobody removes the file either.
+int create_temporary(const char* path, char (&name)[PATH_MAX]) noexcept {
+  for (int tries = 100; tries > 0; --tries) {
+    if (!temporary_name(path, name)) return -ENAMETOOLONG;
+    base::descriptor file{base::open_file(name, O_RDWR | O_CREAT | O_EXCL, 0600)};
+    if (!file) return file.get();
+    // order: a process that removes the file has this lock, too, so one of the two sees the other.
+    if (base::try_lock_byte(file.get(), creation_lock) != -EAGAIN &&
+        leads_to(name, identity_of(file.get()))) {
+      return file.release();
+    }
+  }
+  return -EAGAIN;
+}
+
+// Removes the files under temporary names of `path` whose creators were killed: those on which no
+// process has the creation lock.
+void remove_abandoned(const char* path) noexcept {
+  char directory[PATH_MAX];
+  if (!directory_of(path, directory)) return;
+  const char* slash = strrchr(path, '/');
+  const char* own_name = slash == nullptr ? path : slash + 1;
+  base::descriptor opened{base::open_file(directory, O_RDONLY | O_DIRECTORY)};
+  DIR* entries = opened ? fdopendir(opened.get()) : nullptr;
+  if (entries == nullptr) return;
+  static_cast<void>(opened.release()); // closedir() closes it
+  while (const dirent* entry = readdir(entries)) {
+    if (!is_temporary_name(entry->d_name, own_name)) continue;
+    char name[PATH_MAX];
+    const int length = snprintf(name, sizeof name, "%.*s%s",
+                                static_cast<int>(slash == nullptr ? 0 : slash + 1 - path), path,
+                                entry->d_name);
+    if (length < 0 || static_cast<std::size_t>(length) >= sizeof name) continue;
+    const base::descriptor file{
+        base::open_file(name, O_RDWR | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK)};
+    if (file && base::try_lock_byte(file.get(), creation_lock) == 0 &&
+        leads_to(name, identity_of(file.get()))) {
+      unlink(name);
+    }
+  }
+  closedir(entries);
 }
 
 long link_unnamed(int descriptor, const char* path) noexcept {
@@ -203,6 +255,8 @@ long give_name(int descriptor, const char* path, char (&temporary)[PATH_MAX],
   }
   if (temporary[0] == 0) {
     if (!temporary_name(path, temporary)) return -ENAMETOOLONG;
+    // No other process has the file open yet: the lock is there before the name is.
+    base::try_lock_byte(descriptor, creation_lock);
     const long result = link_unnamed(descriptor, temporary);
     if (result != 0) return result;
   }
@@ -242,10 +296,10 @@ file_outcome create_file(const char* path, const region_options& options, bool r
   int descriptor = access("/proc/thread-self/fd", X_OK) == 0
                        ? base::open_file(directory, O_TMPFILE | O_RDWR, 0600)
                        : -EOPNOTSUPP;
-  if (descriptor == -EOPNOTSUPP || descriptor == -EISDIR || descriptor == -EINVAL) {
-    if (!temporary_name(path, temporary)) return failed(ENAMETOOLONG);
-    descriptor = base::open_file(temporary, O_RDWR | O_CREAT | O_EXCL, 0600);
-  }
+  const bool can_be_unnamed =
+      descriptor != -EOPNOTSUPP && descriptor != -EISDIR && descriptor != -EINVAL;
+  if (replaces || !can_be_unnamed) remove_abandoned(path);
+  if (!can_be_unnamed) descriptor = create_temporary(path, temporary);
   base::descriptor file{descriptor};
   if (file.get() < 0) return failed(-file.get());
   file_outcome outcome{region_status::open, 0, -1};
@@ -266,6 +320,7 @@ file_outcome create_file(const char* path, const region_options& options, bool r
     temporary[0] = 0;
   }
   if (temporary[0] != 0) unlink(temporary);
+  base::unlock_byte(file.get(), creation_lock);
   if (outcome.status == region_status::open) outcome.descriptor = file.release();
   return outcome;
 }
@@ -328,6 +383,13 @@ bool is_of_untrusted_owner(const char* path, int descriptor) noexcept {
   constexpr mode_t anybody_writes = S_IWGRP | S_IWOTH;
   return file.st_uid != place.st_uid && (place.st_mode & S_ISVTX) != 0 &&
          (place.st_mode & anybody_writes) != 0;
+}
+
+bool hides_its_users(int descriptor) noexcept {
+  constexpr std::uint32_t overlayfs = 0x794c7630;
+  struct statfs status;
+  return fstatfs(descriptor, &status) == 0 &&
+         static_cast<std::uint32_t>(status.f_type) == overlayfs;
 }
 
 bool is_in_use(int descriptor) noexcept {

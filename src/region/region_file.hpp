@@ -51,6 +51,9 @@ base::file_identity identity_of(int descriptor) noexcept;
 // root, in a directory where everybody may make files (sticky, as /tmp and /dev/shm).
 bool is_of_untrusted_owner(const char* path, int descriptor) noexcept;
 
+// Whether the file is where no process can have a membership lock, so that its users are not seen.
+bool hides_its_users(int descriptor) noexcept;
+
 // Whether a process uses the file: has a membership lock in it. Unknown counts as yes.
 bool is_in_use(int descriptor) noexcept;
 

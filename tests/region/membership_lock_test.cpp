@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Where a membership lock could end before its process, or outlive it.
 #include <deadbolt/condition_variable.hpp>
+#include <overlay_mount.hpp>
 #include <region_support.hpp>
 #include <seccomp_filter.hpp>
 
@@ -12,7 +13,6 @@
 #include <fcntl.h>
 #include <memory>
 #include <sys/inotify.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <thread>
 #include <vector>
@@ -45,23 +45,6 @@ protected:
   std::string directory;
   std::string path;
 };
-
-// In a mount namespace of the calling process: an overlay file system, whose name is returned.
-std::string mount_overlay(const std::string& directory) {
-  CHILD_EXPECT(unshare(CLONE_NEWNS) == 0);
-  CHILD_EXPECT(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
-  CHILD_EXPECT(mount("none", directory.c_str(), "tmpfs", 0, "size=4m") == 0);
-  for (const char* part : {"/lower", "/upper", "/work", "/merged"}) {
-    CHILD_EXPECT(mkdir((directory + part).c_str(), 0755) == 0);
-  }
-  const std::string options = "lowerdir=" + directory + "/lower,upperdir=" + directory +
-                              "/upper,workdir=" + directory + "/work";
-  std::string merged = directory + "/merged";
-  if (mount("none", merged.c_str(), "overlay", 0, options.c_str()) != 0) {
-    std::printf("no overlayfs (errno %d): tried on tmpfs\n", errno);
-  }
-  return merged;
-}
 
 // The root file system of most containers. A mapping of its files does not keep their open file
 // descriptions.
@@ -203,6 +186,37 @@ TEST_F(region_membership_lock, replacing_through_a_symbolic_link_replaces_its_fi
   EXPECT_TRUE(made.is_at(path.c_str()));
   EXPECT_TRUE(made.is_at(link.c_str()));
   unlink(link.c_str());
+}
+
+// Else a replacer would take the file from one that is about to give it its name.
+TEST_F(region_membership_lock, replacer_removes_files_of_killed_creators_alone) {
+  const std::string left = path + ".0123456789abcdef.new";
+  const std::string others[] = {path + ".0123456789abcdeg.new", path + ".0123456789abcdef.new2",
+                                directory + "/another.0123456789abcdef.new"};
+  for (const std::string& other : others) {
+    EXPECT_TRUE(base::descriptor{base::open_file(other.c_str(), O_RDWR | O_CREAT, 0600)});
+  }
+  const auto replace = [&] {
+    region::create(path.c_str(), small).close();
+    damage(path);
+    EXPECT_EQ(name(region::open_or_replace(path.c_str(), small).status()), "open");
+    unlink(path.c_str());
+  };
+  region_of<board> report;
+  child_process creator{[&] {
+    const base::descriptor file{base::open_file(left.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600)};
+    CHILD_EXPECT(base::try_lock_byte(file.get(), regions::creation_lock) == 0);
+    report->held.open();
+    for (;;) pause();
+  }};
+  report->held.pass("the creator");
+  replace();
+  EXPECT_EQ(access(left.c_str(), F_OK), 0) << "its creator lives";
+  creator.kill();
+  EXPECT_EQ(creator.wait(), killed_by(SIGKILL));
+  replace();
+  EXPECT_NE(access(left.c_str(), F_OK), 0) << "its creator is dead";
+  for (const std::string& other : others) EXPECT_EQ(unlink(other.c_str()), 0) << other;
 }
 
 // A program that closed all its descriptors opens the region again to get its sight back.
