@@ -9,6 +9,7 @@
 
 #include <child_process.hpp>
 #include <gate.hpp>
+#include <overlay_mount.hpp>
 
 #include <algorithm>
 #include <csignal>
@@ -21,6 +22,7 @@
 #include <string>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 namespace {
@@ -249,6 +251,31 @@ TEST(inspect_errors, say_what_the_file_is) {
   EXPECT_EQ(other.status, 1);
   EXPECT_NE(other.text.find("is not a region"), std::string::npos) << other.text;
   EXPECT_EQ(run_command(DEADBOLT_COMMAND " inspect 2>&1").status, 2);
+}
+
+// Where nobody can see whether a process uses a file, inspect does not say that none does.
+TEST(inspect_errors, unusable_file_on_an_overlay_file_system_may_be_in_use) {
+  if (geteuid() != 0) GTEST_SKIP() << "a mount namespace needs root";
+  std::string directory = "/dev/shm/deadbolt-inspect-XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  EXPECT_EQ(deadbolt::testing::run_in_child([&] {
+              const std::string file = deadbolt::testing::mount_overlay(directory) + "/region";
+              struct statfs where {};
+              CHILD_EXPECT(statfs(directory.c_str(), &where) == 0);
+              const auto tmpfs = where.f_type;
+              region user = region::create(file.c_str(), {.size = 64, .members = 1});
+              CHILD_EXPECT(user.status() == deadbolt::region_status::open);
+              CHILD_EXPECT(truncate(file.c_str(), 4096) == 0);
+              const command_output result =
+                  run_command(DEADBOLT_COMMAND " inspect " + file + " 2>&1");
+              CHILD_EXPECT(result.status == 1);
+              CHILD_EXPECT(statfs(file.c_str(), &where) == 0);
+              CHILD_EXPECT(result.text.find(where.f_type == tmpfs ? "processes use it"
+                                                                  : "on overlayfs it cannot") !=
+                           std::string::npos);
+            }),
+            exited(0));
+  rmdir(directory.c_str());
 }
 
 TEST_F(inspect, offset_that_no_lock_can_have_is_refused) {

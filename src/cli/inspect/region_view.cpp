@@ -32,7 +32,16 @@ constexpr std::uint64_t most_searched = std::uint64_t{64} << 20;
 // millions of them.
 constexpr std::uint64_t most_shown = std::uint64_t{1} << 15;
 
-std::string advice(region_status status, bool in_use) {
+const char* advice_on_unusable(int descriptor) {
+  if (regions::hides_its_users(descriptor))
+    return "on overlayfs it cannot be seen whether a process uses it: stop all that may, then "
+           "remove it, and put regions on a tmpfs (/dev/shm) or on a volume";
+  return regions::is_in_use(descriptor)
+             ? "processes use it: stop them first"
+             : "no process uses it: region::open_or_replace() makes a new one";
+}
+
+std::string advice(region_status status, int descriptor) {
   switch (status) {
   case region_status::not_found:
     return "there is no such file";
@@ -45,8 +54,7 @@ std::string advice(region_status status, bool in_use) {
     return fmt::format("{}, and {}",
                        status == region_status::damaged ? "its header contradicts itself"
                                                         : "it is shorter than its header says",
-                       in_use ? "processes use it: stop them first"
-                              : "no process uses it: region::open_or_replace() makes a new one");
+                       advice_on_unusable(descriptor));
   case region_status::wrong_page_size:
     return "it was made on a system with smaller pages than this one's";
   case region_status::network_filesystem:
@@ -169,7 +177,7 @@ region_file::region_file(std::string path)
   if (status != region_status::open) {
     error_ = failure{status,
                      fmt::format("{}: {}{}{}", shown_path_,
-                                 advice(status, regions::is_in_use(descriptor_)),
+                                 advice(status, descriptor_),
                                  error == 0 ? "" : ": ", error == 0 ? "" : std::strerror(error))};
     return;
   }
