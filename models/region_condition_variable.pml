@@ -7,7 +7,7 @@
  *
  * Threads 0 and 1 wait for an item and take it; 2 and 3 (3 not with ONE_PRODUCER) put one item
  * each and notify, with the mutex held (INSIDE) or after its release. Up to KILLS are killed at any
- * step. Sleeps are unbounded, but for two cases in which the bound of 100 ms counts: a
+ * step. Sleeps are unbounded, but for two cases in which the bound of a sleep counts: a
  * signaller was killed between its item and the end of its notify; or a thread that a
  * notify woke was killed.
  *
@@ -20,8 +20,8 @@
  *   ONE_CLEARS    notify_one clears the waiters bit even if other waiters sleep
  *   SILENT_CLEAR  a notifier that finds no sleeper clears the bit and does not look again
  *   WAKE_FIRST    notify wakes before it changes the word
- *   NEW_WORD_ONLY after 100 ms a waiter sleeps again if there was no notify
- *   UNBOUNDED     no waiter looks again after 100 ms in either case
+ *   NEW_WORD_ONLY after its sleep a waiter sleeps again if there was no notify
+ *   UNBOUNDED     no waiter looks again after its sleep in either case
  * mutants that loop for ever, which only the liveness check finds:
  *   STALE_COMPARE a sleep that is refused is tried again with the same word
  *   SPINS_ON_DEAD a waiter that locks the mutex again waits for a dead owner's unlock

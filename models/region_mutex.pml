@@ -31,7 +31,7 @@
  * is; only a thread that is using the lock writes the lock word; no waiter is stranded. Every live
  * waiter acquires the lock, or gives up, or is told not_recoverable, under every weakly fair
  * schedule (liveness). Sleeps are unbounded here, so that a lost wakeup is a deadlock. The real
- * bound of 100 ms, after which a sleeper looks again, counts in these cases only
+ * bound of a sleep, after which a sleeper looks again, counts in these cases only
  * (`bound_counts`): a thread that owed a wake was killed; an owner that had slept before it took
  * the free lock died with it, while others still slept on the liveness word of the previous
  * owner; a death was not marked; a dead owner's slot went to a thread with the same

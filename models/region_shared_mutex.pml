@@ -11,7 +11,7 @@
  *
  * Holds: a writer is alone; the next owner after a writer that died inside is told; no waiter is
  * stranded; every round of a live thread ends under every weakly fair schedule (liveness).
- * Sleeps are unbounded here; the real bound of 100 ms counts only where a
+ * Sleeps are unbounded here; the real bound of a sleep counts only where a
  * thread that owed a wake was killed (`bound_counts`).
  *
  * mutants:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A condition variable in a region. Waiters re-check within 100 ms even if a notifier dies.
+// A condition variable in a region. Waiters re-check after a second even if a notifier dies.
 #ifndef DEADBOLT_CONDITION_VARIABLE_HPP
 #define DEADBOLT_CONDITION_VARIABLE_HPP
 
@@ -69,10 +69,11 @@ private:
 // without waiters. All threads that wait at the same time use the same mutex, by whose lock()
 // they became members of the region (<deadbolt/mutex.hpp>).
 //
-// A wait returns at most 100 ms after it fell asleep: as a spurious wakeup if there was no
-// notify. A waiter therefore looks at the data again within that time, plus the mutex's own
-// bound, whichever thread dies at whatever instruction: a waiter that was woken and has not
-// acted, a notifier between its change of the data and its notify, an owner of the mutex.
+// A wait returns at most region::longest_sleep() (1 s, unless set otherwise) after it fell asleep:
+// as a spurious wakeup if there was no notify. A waiter therefore looks at the data again within
+// that time, plus the mutex's own bound, whichever thread dies at whatever instruction: a waiter
+// that was woken and has not acted, a notifier between its change of the data and its notify, an
+// owner of the mutex. An idle waiter wakes up so often, and no more.
 //
 // Its memory may be reused or unmapped as soon as no thread will start an operation on it
 // and no notify is in progress, even if notified waiters have not returned yet: neither those

@@ -136,6 +136,10 @@ int deadbolt_region_new_descriptor(const struct deadbolt_region* region);
 /* Whether this name leads to the region's file. */
 bool deadbolt_region_is_at(const struct deadbolt_region* region, const char* path);
 
+/* How long a thread of this process sleeps at most before it looks again although nobody woke it,
+ * in nanoseconds. false unless it is from 1 ms to 1 h. */
+bool deadbolt_region_set_longest_sleep(struct deadbolt_region* region, int64_t nanoseconds);
+int64_t deadbolt_region_longest_sleep(const struct deadbolt_region* region);
 enum deadbolt_attach_status
 deadbolt_region_attach(struct deadbolt_region* region) DEADBOLT_MUST_CHECK;
 bool deadbolt_region_detach(struct deadbolt_region* region);
@@ -215,8 +219,9 @@ struct deadbolt_condition_variable {
   uint32_t word;
 };
 
-/* The caller holds the mutex after the first three. A wait returns at most 100 ms after it fell
- * asleep, notified or not: wait in a loop that examines the data. */
+/* The caller holds the mutex after the first three. A wait returns at most
+ * deadbolt_region_longest_sleep() after it fell asleep, notified or not: wait in a loop that
+ * examines the data. */
 enum deadbolt_wait_status {
   DEADBOLT_AWAKE,
   DEADBOLT_WAIT_TIMED_OUT,

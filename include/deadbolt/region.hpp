@@ -6,6 +6,7 @@
 #include <deadbolt/detail/abi.hpp>
 #include <deadbolt/detail/thread_sanitizer.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -117,7 +118,7 @@ struct region_options {
 // A thread becomes a member at its first lock, or by attach(), and stays one until it exits.
 // That needs neither a privilege nor a descriptor nor /proc once the region is open. Needs
 // Linux 4.14. A death is noticed at once on 5.16 or newer, else within 100 ms; while the kernel
-// writes a core dump, when the dump is complete.
+// writes a core dump, when the dump is complete. For the exceptions see <deadbolt/mutex.hpp>.
 class [[gnu::visibility("default")]] region {
 public:
   static constexpr std::uint32_t most_open = 64;
@@ -182,6 +183,15 @@ public:
   // Whether this name leads to the region's file: false when a process has removed or replaced
   // the file, so that processes that open the name now are in another region.
   [[nodiscard]] bool is_at(const char* path) const noexcept;
+
+  // How long a thread of this process sleeps at most before it looks again although nobody woke
+  // it: the bound on how late it is where a death is not noticed at once (<deadbolt/mutex.hpp>,
+  // <deadbolt/condition_variable.hpp>). A longer time saves wake-ups of idle waiters. 1 s; 100 ms
+  // where this process can have no membership lock (docs/region.md). For all handles of the
+  // process on this region, from the next sleep on; false, and nothing is changed, unless the
+  // time is from 1 ms to 1 h.
+  bool set_longest_sleep(std::chrono::nanoseconds time) noexcept;
+  [[nodiscard]] std::chrono::nanoseconds longest_sleep() const noexcept;
 
   // Makes the calling thread a member ahead of its first lock. Blocks signals for its duration.
   [[nodiscard]] attach_status attach() noexcept;

@@ -201,6 +201,8 @@ std::map<void*, region>& regions_in_use() {
 // A region for each block of memory. Processes that are forked later use it as it is mapped.
 void* region_subject::map_memory(std::size_t length) const {
   region made = region::create_anonymous("deadbolt-crash", {.size = length, .members = 32});
+  // Where only a look after a sleep finds what a death left, a trial need not last a second.
+  made.set_longest_sleep(std::chrono::milliseconds{100});
   void* const memory = made.data();
   if (memory != nullptr) regions_in_use().emplace(memory, std::move(made));
   return memory;

@@ -151,6 +151,12 @@ int deadbolt_region_new_descriptor(const deadbolt_region* region) {
 bool deadbolt_region_is_at(const deadbolt_region* region, const char* path) {
   return as_cpp(region).is_at(path);
 }
+bool deadbolt_region_set_longest_sleep(deadbolt_region* region, int64_t nanoseconds) {
+  return as_cpp(region).set_longest_sleep(std::chrono::nanoseconds{nanoseconds});
+}
+int64_t deadbolt_region_longest_sleep(const deadbolt_region* region) {
+  return as_cpp(region).longest_sleep().count();
+}
 deadbolt_attach_status deadbolt_region_attach(deadbolt_region* region) {
   return static_cast<deadbolt_attach_status>(as_cpp(region).attach());
 }

@@ -6,6 +6,7 @@
 #include <base/message.hpp>
 #include <errno.h>
 #include <limits.h>
+#include <region/membership.hpp>
 #include <region/waiting.hpp>
 
 namespace deadbolt {
@@ -31,13 +32,16 @@ bool change(std::uint32_t& word, std::uint32_t& seen, std::uint32_t to) noexcept
 
 wait_status condition_variable::wait_for_notify(mutex& lock,
                                                 const detail::deadline* deadline) noexcept {
+  const regions::attachment* const self = regions::find_attachment(&lock);
+  if (self == nullptr) return wait_status::not_owner;
+  const std::int64_t longest = self->region->longest_sleep.load(std::memory_order_relaxed);
   const std::uint32_t ticket = __atomic_fetch_or(&word_, may_sleep, __ATOMIC_RELAXED) | may_sleep;
   if (lock.unlock() != unlock_status::released) return wait_status::not_owner;
 
   // From here on this thread compares the word, in the kernel, and no more: the memory may
   // become something else once it was notified.
   // death order: whoever dies owes a wake at most, and no sleep is longer than the bound.
-  const std::int64_t until = regions::sleep_end(deadline);
+  const std::int64_t until = regions::sleep_end(longest, deadline);
   const long result = base::futex_wait_until(&word_, ticket, {false, until});
   // EFAULT: unmapped since, as it may be after the notify.
   if (result < 0 && result != -EAGAIN && result != -EINTR && result != -ETIMEDOUT &&

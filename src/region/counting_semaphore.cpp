@@ -39,7 +39,8 @@ constexpr std::size_t window = base::most_watched_words / 2;
 class permits {
 public:
   permits(std::uint64_t* words, std::size_t count, const attachment& self) noexcept
-      : words_{words}, count_{count}, self_{self}, start_{first_permit_of(self, count)} {}
+      : words_{words}, count_{count}, self_{self}, start_{first_permit_of(self, count)},
+        length_{*self.region} {}
 
   enum class outcome : std::uint8_t { acquired, all_own, none };
 
@@ -80,10 +81,12 @@ public:
     watched_word words[2 * window];
     owner_view owners[window];
     unsigned used = 0;
+    std::uint64_t all_owners = 0;
     const std::size_t length = watched();
     for (std::size_t i = 0; i < length; ++i) {
       const std::uint64_t seen = __atomic_load_n(at(i), __ATOMIC_ACQUIRE);
       owners[i] = {};
+      all_owners = all_owners * 0x9e3779b97f4a7c15 + id_of(seen);
       if (!is_own(seen) && !is_not_recoverable(seen)) {
         owners[i] = look_at_owner(*self_.region, seen);
         if (is_free(seen) || owners[i].dead || (seen & word_waiters) == 0) return false;
@@ -94,7 +97,10 @@ public:
         words[used++] = {futex_of(owners[i].life), owners[i].liveness_value};
       }
     }
-    const bool timed_out = sleep_on(words, used, sleep_end(deadline), words_);
+    // Where it watches a part of the permits, it may miss that another is released.
+    const std::int64_t longest = count_ > window ? length_.next_unsure() : length_.next(all_owners);
+    const bool timed_out = sleep_on(words, used, sleep_end(longest, deadline), words_);
+    length_.ended(timed_out);
     for (std::size_t i = 0; i < length; ++i) {
       if (owners[i].life != nullptr) pass_on(owners[i]);
     }
@@ -150,6 +156,7 @@ private:
   std::size_t count_;
   const attachment& self_;
   std::size_t start_;
+  sleep_length length_;
   bool slept_ = false;
 };
 

@@ -34,6 +34,8 @@ struct deadbolt::detail::open_region {
   std::uint32_t references;
   // A description for the child of a fork that is under way, or -1.
   int spare_description = -1;
+  // How long this process's waiters sleep at most, in nanoseconds; see waiting.hpp.
+  std::atomic<std::int64_t> longest_sleep;
   // Attaches that may still be made before the next search for dead members' slots; roughly.
   std::atomic<std::uint32_t> attaches_until_search;
 

@@ -11,6 +11,7 @@
 #include <region/process.hpp>
 #include <region/region_file.hpp>
 #include <region/slots.hpp>
+#include <region/waiting.hpp>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -74,12 +75,16 @@ region_status map_new(process_state& process, open_region& unused, base::descrip
   unused.data_bytes = header.data_bytes;
   unused.spare_description = -1;
   unused.attaches_until_search = 0;
+  unused.longest_sleep = first_sleep;
   unused.references = 1;
   // order: release; region_at() reads the rest only when it sees this.
   unused.base.store(static_cast<std::byte*>(base), std::memory_order_release);
 
   bool alone = false;
-  take_membership_lock(process, unused.file, own_description, &alone);
+  // With membership locks, every look finds an owner that is gone, so that waiters need not look
+  // often.
+  const bool locked = take_membership_lock(process, unused.file, own_description, &alone);
+  if (locked) unused.longest_sleep = usual_longest_sleep;
   static_cast<void>(file.release());
   const process_id own = process.id_in(unused.file.identity);
   // If nobody else uses the file, what its table says of processes with membership locks is
@@ -351,6 +356,17 @@ std::uint32_t region::members() const noexcept {
 }
 int region::descriptor() const noexcept {
   return mapping_ == nullptr ? -1 : mapping_->file.descriptor;
+}
+
+std::chrono::nanoseconds region::longest_sleep() const noexcept {
+  return std::chrono::nanoseconds{
+      mapping_ == nullptr ? 0 : mapping_->longest_sleep.load(std::memory_order_relaxed)};
+}
+bool region::set_longest_sleep(std::chrono::nanoseconds time) noexcept {
+  using namespace std::chrono_literals;
+  if (mapping_ == nullptr || time < 1ms || time > 1h) return false;
+  mapping_->longest_sleep.store(time.count(), std::memory_order_relaxed);
+  return true;
 }
 
 attach_status region::attach() noexcept {

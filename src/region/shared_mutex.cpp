@@ -105,7 +105,8 @@ enum class scan : std::uint8_t { look, drop }; // without, with the writer word 
 lock_status wait_for_reader(open_region& region, member_slot& slot, std::uint64_t name, scan scan,
                             const patience& patience) noexcept {
   bool doubtful = !patience.waits; // the last sleep lasted its whole bound
-  std::uint32_t spins = 0;         // not remembered: the lock has no room for it
+  sleep_length length{region};
+  std::uint32_t spins = 0; // not remembered: the lock has no room for it
   base::spinner spinner{spins};
   for (;;) {
     // Generation, hold, liveness word, in that order: the liveness word is this reader's or a
@@ -133,7 +134,8 @@ lock_status wait_for_reader(open_region& region, member_slot& slot, std::uint64_
     }
     const watched_word words[] = {{futex_of(*entry), static_cast<std::uint32_t>(seen)},
                                   {futex_of(life), value}};
-    doubtful = sleep_on(words, 2, sleep_end(patience.deadline), entry);
+    doubtful = sleep_on(words, 2, sleep_end(length.next(generation), patience.deadline), entry);
+    length.ended(doubtful);
     pass_on({false, &slot, life, value});
   }
 }

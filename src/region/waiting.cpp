@@ -19,9 +19,8 @@ constinit bool no_waitv = false;
 
 } // namespace
 
-std::int64_t sleep_end(const detail::deadline* deadline) noexcept {
+std::int64_t sleep_end(std::int64_t longest, const detail::deadline* deadline) noexcept {
   const std::int64_t now = base::now();
-  std::int64_t longest = longest_sleep;
   if (deadline != nullptr) {
     const std::int64_t left = deadline->nanoseconds - (deadline->realtime ? base::now(true) : now);
     if (left < longest) longest = left < 0 ? 0 : left;
@@ -50,9 +49,10 @@ bool sleep_on(const watched_word* words, unsigned count, std::int64_t until,
   if (!slept(result) && result != -EFAULT) {
     // An old kernel, or a sandbox, with whatever error it chose.
     __atomic_store_n(&no_waitv, true, __ATOMIC_RELAXED);
+    const std::int64_t soon = base::now() + first_sleep;
     result = base::futex_wait_until(
         reinterpret_cast<const std::uint32_t*>(static_cast<std::uintptr_t>(words[0].address)),
-        static_cast<std::uint32_t>(words[0].value), {false, until});
+        static_cast<std::uint32_t>(words[0].value), {false, until < soon ? until : soon});
   }
   if (result == -EFAULT) {
     base::message{}
@@ -93,13 +93,13 @@ bool take_over(std::uint64_t* word, std::uint64_t& seen, const attachment& self,
 // Sleeps while the lock word, its owner's liveness word, and `waiting` where there is one, stay
 // as they are. True when it ended because the time was over.
 bool sleep_for(const std::uint64_t* word, std::uint64_t seen, const std::uint32_t* waiting,
-               const owner_view& owner, const detail::deadline* deadline) noexcept {
+               const owner_view& owner, std::int64_t until) noexcept {
   const watched_word lock{futex_of(word), static_cast<std::uint32_t>(seen)};
   const watched_word life{futex_of(owner.life), owner.liveness_value};
   const watched_word plain[] = {lock, {waiting, 1}, life};
   const watched_word other[] = {lock, life};
-  const bool timed_out = waiting != nullptr ? sleep_on(plain, 3, sleep_end(deadline), word)
-                                            : sleep_on(other, 2, sleep_end(deadline), word);
+  const bool timed_out =
+      waiting != nullptr ? sleep_on(plain, 3, until, word) : sleep_on(other, 2, until, word);
   pass_on(owner);
   return timed_out;
 }
@@ -113,6 +113,7 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
   const attachment& self = *member;
   bool slept = false;
   bool doubtful = false; // the last sleep lasted its whole bound and nobody woke us
+  sleep_length length{*self.region};
   base::spinner spinner{spins};
   std::uint64_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
   for (;;) {
@@ -141,15 +142,16 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
     // that gives up may have been given a wake, and the next unlock learns from the word that
     // other threads sleep.
     const bool plain = waiting != nullptr && (seen & word_plain) != 0;
+    bool unsure = false;
     if (plain) {
       // A thread that has not slept has been given no wake, and can leave without the barrier.
       if (!slept && is_over(deadline)) return lock_status::timed_out;
       __atomic_store_n(waiting, 1, __ATOMIC_SEQ_CST);
       // order: the owner releases, then loads `waiting`. Where it has loaded already, its
       // release is visible when this call returns; else it sees what was just stored. If
-      // membarrier is refused to this process but the owner registered, the bounded sleep is
-      // the fallback.
-      base::barrier_everywhere();
+      // membarrier is refused to this process but the owner registered, a short sleep is the
+      // fallback.
+      unsure = base::barrier_everywhere() != 0;
       const std::uint64_t after = __atomic_load_n(word, __ATOMIC_ACQUIRE);
       if (after != seen) {
         seen = after;
@@ -163,7 +165,10 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
       seen |= word_waiters;
     }
     if (is_over(deadline)) return lock_status::timed_out;
-    doubtful = sleep_for(word, seen, plain ? waiting : nullptr, owner, deadline);
+    const std::int64_t longest = unsure ? length.next_unsure() : length.next(id_of(seen));
+    doubtful =
+        sleep_for(word, seen, plain ? waiting : nullptr, owner, sleep_end(longest, deadline));
+    length.ended(doubtful);
     slept = true;
     seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
   }

@@ -8,12 +8,50 @@
 #include <cstdint>
 #include <deadbolt/detail/timed_lock.hpp>
 #include <deadbolt/lock_result.hpp>
+#include <region/open_region.hpp>
 
 namespace deadbolt::regions {
 
-// Every waiter looks again this often even if nobody wakes it: the thread that was to pass a
-// wake on may have died, and a death may not have been marked by the kernel.
-inline constexpr std::int64_t longest_sleep = 100'000'000;
+// Every waiter looks again even if nobody wakes it: the thread that was to pass a wake on may have
+// died, and a death may not have been marked by the kernel. In nanoseconds: the first sleep, and
+// every one where the kernel cannot watch all that the waiter depends on; and the longest, unless
+// region::set_longest_sleep() says otherwise, where processes have membership locks.
+inline constexpr std::int64_t first_sleep = 100'000'000;
+inline constexpr std::int64_t usual_longest_sleep = 1'000'000'000;
+
+// How long a waiter for a lock may sleep. As long as nothing changes, each sleep is twice as long
+// as the one before, so that an idle waiter costs little; a waiter that saw its lock's owner change
+// may sleep on the wrong liveness word, and soon looks again.
+class sleep_length {
+public:
+  explicit sleep_length(const open_region& region) noexcept
+      : longest_{region.longest_sleep.load(std::memory_order_relaxed)} {
+    reset();
+  }
+  // For a sleep that watches everything that the waiter depends on, owned as `owner` says: an
+  // owner's id, or any number that differs where owners do.
+  [[nodiscard]] std::int64_t next(std::uint64_t owner) noexcept {
+    if (owner != owner_) reset();
+    owner_ = owner;
+    return length_;
+  }
+  // For a sleep that may miss a wake.
+  [[nodiscard]] std::int64_t next_unsure() noexcept {
+    reset();
+    return length_;
+  }
+  void ended(bool timed_out) noexcept {
+    if (!timed_out) return reset();
+    length_ = length_ > longest_ / 2 ? longest_ : 2 * length_;
+  }
+
+private:
+  void reset() noexcept { length_ = longest_ < first_sleep ? longest_ : first_sleep; }
+
+  std::int64_t longest_;
+  std::int64_t length_;
+  std::uint64_t owner_ = 0;
+};
 
 using base::watched_word;
 
@@ -22,14 +60,15 @@ inline const std::uint32_t* futex_of(const std::uint64_t* word) noexcept {
   return reinterpret_cast<const std::uint32_t*>(word);
 }
 
-// When a sleep that starts now ends: after longest_sleep, or at the deadline (nullptr: none)
-// if that is earlier. CLOCK_MONOTONIC.
-std::int64_t sleep_end(const detail::deadline* deadline) noexcept;
+// When a sleep that starts now ends: after `longest`, or at the deadline (nullptr: none) if that
+// is earlier. CLOCK_MONOTONIC.
+std::int64_t sleep_end(std::int64_t longest, const detail::deadline* deadline) noexcept;
 
 bool is_over(const detail::deadline* deadline) noexcept;
 
 // Sleeps while all words have their values, until woken on one of them or until `until`
-// (CLOCK_MONOTONIC). Where the kernel lacks or refuses futex_waitv, on the first word alone.
+// (CLOCK_MONOTONIC). Where the kernel lacks or refuses futex_waitv, on the first word alone, for
+// first_sleep at most.
 // `count` is at most base::most_watched_words. True when it ended because the time was over.
 // `lock` is for the message if memory that holds a word is not mapped.
 bool sleep_on(const watched_word* words, unsigned count, std::int64_t until,

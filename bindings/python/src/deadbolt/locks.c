@@ -614,7 +614,7 @@ static PyMethodDef condition_methods[] = {
     {"wait", WITH_KEYWORDS(condition_wait), METH_VARARGS | METH_KEYWORDS,
      "wait(timeout=None)\n--\n\n"
      "Releases the lock, sleeps, and takes the lock again. False when the time was over. It also\n"
-     "returns, with True, 100 ms after it fell asleep at the latest, so that no death of a\n"
+     "returns, with True, a second after it fell asleep at the latest, so that no death of a\n"
      "notifier is slept over: look at the data in a loop, or use wait_for()."},
     {"wait_for", WITH_KEYWORDS(condition_wait_for), METH_VARARGS | METH_KEYWORDS,
      "wait_for(predicate, timeout=None)\n--\n\n"

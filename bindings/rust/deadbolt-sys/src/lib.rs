@@ -194,6 +194,11 @@ extern "C" {
     pub fn deadbolt_region_size(region: *const deadbolt_region) -> usize;
     pub fn deadbolt_region_members(region: *const deadbolt_region) -> u32;
     pub fn deadbolt_region_descriptor(region: *const deadbolt_region) -> c_int;
+    pub fn deadbolt_region_set_longest_sleep(
+        region: *mut deadbolt_region,
+        nanoseconds: i64,
+    ) -> bool;
+    pub fn deadbolt_region_longest_sleep(region: *const deadbolt_region) -> i64;
     pub fn deadbolt_region_attach(region: *mut deadbolt_region) -> deadbolt_attach_status;
     pub fn deadbolt_region_detach(region: *mut deadbolt_region) -> bool;
     pub fn deadbolt_region_find_or_begin_construct(

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// A condition variable; from [`Region::condvar`].
 ///
-/// A wait returns 100 ms after it fell asleep at the latest, so that no death of a notifier is
+/// A wait returns a second after it fell asleep at the latest, so that no death of a notifier is
 /// slept over: wait in a loop that looks at the data, or with [`Condvar::wait_while`].
 pub struct Condvar {
     place: NonNull<sys::deadbolt_condition_variable>,
