@@ -253,12 +253,12 @@ test-rust: packages-rust_test library
 	$(cargo) clippy --all-targets -- -D warnings
 	$(subst CARGO_TARGET_DIR,timeout 600 env CARGO_TARGET_DIR,$(cargo)) test --quiet
 
-# docs/languages.md's four programs share a lock, and each is killed with each waiting.
+# README's four programs share a lock, and each is killed with each waiting.
 .PHONY: test-languages
 test-languages: packages-rust packages-python library python
 	PATH="/usr/bin:$$PATH" PYTHONPATH=build/python/site \
 	  PKG_CONFIG_PATH=$(CURDIR)/build/library/$(library_directory)/pkgconfig \
-	  timeout 600 $(PYTHON) tests/languages/run.py docs/languages.md build/languages
+	  timeout 600 $(PYTHON) tests/languages/run.py README.md build/languages
 
 DEB_SUITES ?= bookworm trixie
 .PHONY: deb test-deb test-reproducible sbom

@@ -273,4 +273,16 @@ enum deadbolt_unlock_status deadbolt_counting_semaphore_release(struct deadbolt_
 #ifdef DEADBOLT_TELLS_THREAD_SANITIZER
 #include <deadbolt/region_thread_sanitizer.h>
 #endif
+
+/* The object of this name, zeroed if it is new; NULL as above. For objects that are ready for use
+ * when they are zeroed, as the locks are. */
+__attribute__((warn_unused_result)) static inline void*
+deadbolt_region_find_or_zero(struct deadbolt_region* region, const char* name, size_t size,
+                             size_t alignment, enum deadbolt_object_kind kind) {
+  bool fresh = false;
+  void* object =
+      deadbolt_region_find_or_begin_construct(region, name, size, alignment, kind, &fresh);
+  if (fresh) deadbolt_region_end_construct(region, name, true);
+  return object;
+}
 #endif

@@ -34,7 +34,7 @@ systemd=/usr/lib/systemd/system/deadbolt-guard.service
 
 # Programs, as a reader of the README builds them.
 apt install "$1"/libdeadbolt-dev_*.deb gcc g++ libc6-dev pkg-config rustc cargo
-python3 tests/languages/run.py docs/languages.md /tmp/languages
+python3 tests/languages/run.py README.md /tmp/languages
 
 apt purge libdeadbolt-dev deadbolt python3-deadbolt 'libdeadbolt0*'
 [ -z "$(files)" ] || fail "left after the purge: $(files)"

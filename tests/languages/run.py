@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Usage: run.py DOCUMENT SCRATCH
+"""Usage: run.py README SCRATCH
 
-Builds the document's programs in Python, Rust, C and C++, and runs them on one region: one
-holds the lock while the next waits, and is killed. Every language is killed with every language
-waiting, itself too, and the next one is told each time. pkg-config finds the library, the
-deadbolt crate is this repository's, and `import deadbolt` must work."""
+Builds README's programs in Python, Rust, C and C++, and runs them on one region: one holds the
+lock while the next waits, and is killed. Every language is killed with every language waiting,
+itself too, and the next one is told each time. pkg-config finds the library, the deadbolt crate
+is this repository's, and `import deadbolt` must work."""
 
 import os
+import pty
 import re
 import select
 import shlex
@@ -18,14 +19,8 @@ from pathlib import Path
 
 LANGUAGES = ["python", "rust", "c", "cpp"]
 SPOKEN = {"python": "python", "rust": "rust", "c": "c", "cpp": "c++"}
-PRELUDE = {
-    "python": "",
-    "rust": "",
-    "c": "#include <deadbolt/region.h>\n#include <stdio.h>\n#include <unistd.h>\n",
-    "cpp": "#include <deadbolt/mutex.hpp>\n#include <deadbolt/region.hpp>\n"
-    "#include <deadbolt/with_recovery.hpp>\n#include <cstdio>\n#include <mutex>\n"
-    "#include <unistd.h>\n",
-}
+SECTION = "## Four languages, one lock"
+MOST_LINES = 40  # of the four programs together
 root = Path(__file__).resolve().parent.parent.parent
 
 
@@ -34,20 +29,28 @@ def pkg_config(*arguments):
     return shlex.split(found.stdout.decode())
 
 
-def build(document, scratch, region):
+def build(readme, scratch, region):
     """The commands that run the programs."""
+    section = readme.partition(f"\n{SECTION}\n")[2].partition("\n## ")[0]
     source = {}
     for language in LANGUAGES:
-        text = re.search(rf"^```{language}\n(.*?)^```$", document, re.DOTALL | re.MULTILINE)
-        source[language] = PRELUDE[language] + text[1].replace("/dev/shm/four", str(region))
+        text = re.search(rf"^```{language}\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+        if not text:
+            raise SystemExit(f"README's section '{SECTION}' has no program in {language}")
+        source[language] = text[1].replace("/dev/shm/four", str(region))
+        if source[language] == text[1]:
+            raise SystemExit(f"the program in {language} does not open /dev/shm/four")
+    lines = sum(text.count("\n") for text in source.values())
+    if lines > MOST_LINES:
+        raise SystemExit(f"README's four programs take {lines} lines, more than {MOST_LINES}")
     flags = pkg_config("--cflags", "--libs")
     rpath = f"-Wl,-rpath,{pkg_config('--variable=libdir')[0]}"
 
     (scratch / "four.py").write_text(source["python"])
     (scratch / "four.c").write_text(source["c"])
     (scratch / "four.cpp").write_text(source["cpp"])
-    warnings = ["-Wall", "-Werror", "-Wno-missing-field-initializers"]
-    for compiler, name in (["cc", "-std=gnu11"], "c"), (["c++", "-std=c++20"], "cpp"):
+    warnings = ["-Wall", "-Wextra", "-Werror"]
+    for compiler, name in (["cc"], "c"), (["c++", "-std=c++20"], "cpp"):
         command = [*compiler, *warnings, scratch / f"four.{name}", "-o", scratch / f"four_{name}"]
         subprocess.run([*command, *flags, rpath], check=True)
 
@@ -73,19 +76,33 @@ def build(document, scratch, region):
 
 
 class Program:
+    """A program on a terminal, as a reader starts it: it prints each line at once, and waits for
+    an Enter that never comes."""
+
     def __init__(self, language, command):
         self.language = language
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.terminal, its_terminal = pty.openpty()
+        self.process = subprocess.Popen(
+            command, stdin=its_terminal, stdout=its_terminal, stderr=its_terminal
+        )
+        os.close(its_terminal)
         self.said = b""
+
+    def listen(self, seconds):
+        """Whether it says more."""
+        ready, _, _ = select.select([self.terminal], [], [], seconds)
+        try:
+            more = os.read(self.terminal, 4096) if ready else b""
+        except OSError:  # EIO: it ended, and its terminal was closed
+            more = b""
+        self.said += more
+        return bool(more)
 
     def hear_that_it_holds(self):
         """What it prints up to the count. It prints nothing after that, and waits."""
         while b"count" not in self.said or not self.said.endswith(b"\n"):
-            ready, _, _ = select.select([self.process.stdout], [], [], 60)
-            more = os.read(self.process.stdout.fileno(), 4096) if ready else b""
-            if not more:
+            if not self.listen(60):
                 raise SystemExit(f"{self.language} said {self.said!r} and then nothing")
-            self.said += more
         return self.said.decode().splitlines()
 
     def is_asleep(self):
@@ -96,7 +113,6 @@ class Program:
     def kill(self):
         self.process.kill()
         self.process.wait()
-        self.process.stdout.close()
 
 
 def every_pair():
@@ -112,11 +128,11 @@ def every_pair():
 
 
 def main():
-    document, scratch = Path(sys.argv[1]).read_text(), Path(sys.argv[2]).resolve()
+    readme, scratch = Path(sys.argv[1]).read_text(), Path(sys.argv[2]).resolve()
     region = Path(f"/dev/shm/deadbolt-languages-{os.getpid()}")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    commands = build(document, scratch, region)
+    commands = build(readme, scratch, region)
     path = every_pair()
     running = []
     try:
@@ -134,7 +150,7 @@ def main():
             while not waiter.is_asleep():
                 if waiter.process.poll() is not None:
                     raise SystemExit(f"{language} ended with {waiter.process.returncode}")
-            if waiter.said:
+            if waiter.listen(0):
                 raise SystemExit(f"{language} did not wait for {holder.language}: {waiter.said!r}")
             holder.kill()
             name = SPOKEN[language]

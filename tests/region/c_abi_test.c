@@ -75,6 +75,12 @@ static void named_objects(struct deadbolt_region* region) {
   const unsigned long* second = deadbolt_region_find_or_begin_construct(
       region, "number", sizeof *first, _Alignof(unsigned long), DEADBOLT_OBJECT_OTHER, &fresh);
   CHECK(second == first && !fresh && *second == 8);
+  unsigned long* zeroed = deadbolt_region_find_or_zero(region, "zeroed", sizeof *zeroed, 8, 0);
+  CHECK(zeroed != NULL && *zeroed == 0);
+  *zeroed = 9;
+  CHECK(deadbolt_region_find_or_zero(region, "zeroed", sizeof *zeroed, 8, 0) == zeroed);
+  CHECK(*zeroed == 9);
+  CHECK(deadbolt_region_find_or_zero(region, "zeroed", sizeof *zeroed, 3, 0) == NULL);
 }
 
 static void mutex(struct board* board) {
@@ -186,11 +192,9 @@ int main(void) {
 
   struct deadbolt_region region = DEADBOLT_REGION_INIT;
   CHECK(deadbolt_region_create_anonymous(&region, "c", &small) == DEADBOLT_REGION_OPEN);
-  bool fresh = false;
-  struct board* board = deadbolt_region_find_or_begin_construct(
-      &region, "board", sizeof *board, _Alignof(struct board), DEADBOLT_OBJECT_OTHER, &fresh);
-  CHECK(board != NULL && fresh);
-  deadbolt_region_end_construct(&region, "board", true);
+  struct board* board = deadbolt_region_find_or_zero(&region, "board", sizeof *board,
+                                                     _Alignof(struct board), DEADBOLT_OBJECT_OTHER);
+  CHECK(board != NULL);
   named_objects(&region);
   mutex(board);
   shared_mutex(board);
