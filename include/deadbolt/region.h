@@ -8,11 +8,13 @@
 #ifndef DEADBOLT_REGION_H
 #define DEADBOLT_REGION_H
 
+#include <deadbolt/detail/thread_safety.h>
 #include <deadbolt/lock_result.h>
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h> /* clockid_t, also without POSIX extensions (-std=c11) */
 #include <time.h>
 
 #ifdef __cplusplus
@@ -169,48 +171,55 @@ void* deadbolt_region_find_or_begin_construct(struct deadbolt_region* region, co
                                               bool* fresh) DEADBOLT_MUST_CHECK;
 void deadbolt_region_end_construct(struct deadbolt_region* region, const char* name, bool made);
 
-/* ---- mutexes: anywhere in a region's data; zeroed memory is an unlocked one ---- */
+/* ---- mutexes: anywhere in a region's data; zeroed memory is an unlocked one ----
+ *
+ * clang's -Wthread-safety takes the lock functions that wait without a limit for successful.
+ * deadbolt/thread_safety.h has the functions that tell it about every other result.
+ */
 
-struct deadbolt_mutex {
+struct DEADBOLT_CAPABILITY("mutex") deadbolt_mutex {
   DEADBOLT_ALIGNED uint64_t word;
   uint32_t waiting;
   uint32_t spins;
 };
 
-enum deadbolt_lock_status deadbolt_mutex_lock(struct deadbolt_mutex* mutex) DEADBOLT_MUST_CHECK;
+enum deadbolt_lock_status deadbolt_mutex_lock(struct deadbolt_mutex* mutex)
+    DEADBOLT_ACQUIRES(*mutex) DEADBOLT_MUST_CHECK;
 enum deadbolt_lock_status deadbolt_mutex_try_lock(struct deadbolt_mutex* mutex) DEADBOLT_MUST_CHECK;
 /* `clock` is CLOCK_MONOTONIC or CLOCK_REALTIME; any other ends the process. */
 enum deadbolt_lock_status
 deadbolt_mutex_lock_until(struct deadbolt_mutex* mutex, clockid_t clock,
                           const struct timespec* time) DEADBOLT_MUST_CHECK;
-enum deadbolt_unlock_status deadbolt_mutex_unlock(struct deadbolt_mutex* mutex);
+enum deadbolt_unlock_status deadbolt_mutex_unlock(struct deadbolt_mutex* mutex)
+    DEADBOLT_RELEASES(*mutex);
 bool deadbolt_mutex_mark_consistent(struct deadbolt_mutex* mutex);
 
 /* ---- readers-writer locks ---- */
 
-struct deadbolt_shared_mutex {
+struct DEADBOLT_CAPABILITY("mutex") deadbolt_shared_mutex {
   DEADBOLT_ALIGNED uint64_t writer;
   uint32_t readers;
   uint32_t state;
 };
 
-enum deadbolt_lock_status
-deadbolt_shared_mutex_lock(struct deadbolt_shared_mutex* mutex) DEADBOLT_MUST_CHECK;
+enum deadbolt_lock_status deadbolt_shared_mutex_lock(struct deadbolt_shared_mutex* mutex)
+    DEADBOLT_ACQUIRES(*mutex) DEADBOLT_MUST_CHECK;
 enum deadbolt_lock_status
 deadbolt_shared_mutex_try_lock(struct deadbolt_shared_mutex* mutex) DEADBOLT_MUST_CHECK;
 enum deadbolt_lock_status
 deadbolt_shared_mutex_lock_until(struct deadbolt_shared_mutex* mutex, clockid_t clock,
                                  const struct timespec* time) DEADBOLT_MUST_CHECK;
-enum deadbolt_unlock_status deadbolt_shared_mutex_unlock(struct deadbolt_shared_mutex* mutex);
-enum deadbolt_lock_status
-deadbolt_shared_mutex_lock_shared(struct deadbolt_shared_mutex* mutex) DEADBOLT_MUST_CHECK;
+enum deadbolt_unlock_status deadbolt_shared_mutex_unlock(struct deadbolt_shared_mutex* mutex)
+    DEADBOLT_RELEASES(*mutex);
+enum deadbolt_lock_status deadbolt_shared_mutex_lock_shared(struct deadbolt_shared_mutex* mutex)
+    DEADBOLT_ACQUIRES_SHARED(*mutex) DEADBOLT_MUST_CHECK;
 enum deadbolt_lock_status
 deadbolt_shared_mutex_try_lock_shared(struct deadbolt_shared_mutex* mutex) DEADBOLT_MUST_CHECK;
 enum deadbolt_lock_status
 deadbolt_shared_mutex_lock_shared_until(struct deadbolt_shared_mutex* mutex, clockid_t clock,
                                         const struct timespec* time) DEADBOLT_MUST_CHECK;
-enum deadbolt_unlock_status
-deadbolt_shared_mutex_unlock_shared(struct deadbolt_shared_mutex* mutex);
+enum deadbolt_unlock_status deadbolt_shared_mutex_unlock_shared(struct deadbolt_shared_mutex* mutex)
+    DEADBOLT_RELEASES_ANY(*mutex);
 bool deadbolt_shared_mutex_mark_consistent(struct deadbolt_shared_mutex* mutex);
 
 /* ---- condition variables: zeroed memory is one without waiters ---- */

@@ -35,6 +35,8 @@
   DEADBOLT_THREAD_SAFETY(release_generic_capability(__VA_ARGS__), no_thread_safety_analysis)
 #define DEADBOLT_REQUIRES(...) DEADBOLT_THREAD_SAFETY(requires_capability(__VA_ARGS__))
 #define DEADBOLT_ASSERTS_HELD(...) DEADBOLT_THREAD_SAFETY(assert_capability(__VA_ARGS__))
+#define DEADBOLT_ASSERTS_HELD_SHARED(...)                                                          \
+  DEADBOLT_THREAD_SAFETY(assert_shared_capability(__VA_ARGS__))
 /* The result stands for the lock: see try_lock_result. */
 #define DEADBOLT_RETURNS_LOCK(lock)                                                                \
   DEADBOLT_THREAD_SAFETY(lock_returned(lock), no_thread_safety_analysis)
