@@ -4,6 +4,7 @@
 # A NAME that starts with counted- gets one CPU whose clock counts instructions, so
 # that two boots can be compared and a busy host changes nothing.
 # TSC_KHZ, if set, is the rate of the time stamp counter: see tsc-khz.c.
+# The guest finds the PLAN, a file in plans/, in a small archive before the INITRAMFS.
 # Boots under TCG and leaves NAME.tap and NAME.console in $LOGS; the exit status
 # is QEMU's, 124 on time-out. What the logs say is check-log.sh's business.
 set -eu
@@ -14,6 +15,9 @@ shift 5
 rm -f "$LOGS/$name.tap" "$LOGS/$name.console"
 : > "$LOGS/$name.tap"
 : > "$LOGS/$name.console"
+(cd "$here" && echo "plans
+plans/$plan" | cpio -o -H newc -R 0:0 --quiet) > "$LOGS/$name.initrd"
+cat "$initramfs" >> "$LOGS/$name.initrd"
 case $name in
 counted-*)
 	machine="-accel tcg -icount shift=0,sleep=off -smp 1"
@@ -23,10 +27,13 @@ counted-*)
 	machine="-accel tcg,thread=multi -smp 2,sockets=2"
 	clock="no_timer_check ${TSC_KHZ:+tsc_early_khz=$TSC_KHZ tsc=reliable}" ;;
 esac
+status=0
 # shellcheck disable=SC2086
-exec timeout --foreground -k 5 "$limit" qemu-system-x86_64 $machine -cpu max -m 768 \
+timeout --foreground -k 5 "$limit" qemu-system-x86_64 $machine -cpu max -m 768 \
 	-nodefaults -no-user-config -display none -no-reboot -nic none -monitor none \
 	-serial "file:$LOGS/$name.console" -serial "file:$LOGS/$name.tap" \
-	-kernel "$kernel" -initrd "$initramfs" \
+	-kernel "$kernel" -initrd "$LOGS/$name.initrd" \
 	-append "console=ttyS0 loglevel=5 panic=-1 oops=panic deadbolt.plan=$plan $clock $*" \
-	< /dev/null
+	< /dev/null || status=$?
+rm -f "$LOGS/$name.initrd"
+exit $status

@@ -1,21 +1,22 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # build-initramfs.sh IMAGE_DIR [DIRECTORY...]: prints the path of an initramfs
-# with busybox, the guest tests for three ABIs, the plans, and the kernel selftests
-# that were built from the same source as IMAGE_DIR's kernel. What is in the
+# with busybox, the guest tests for three ABIs, and the kernel selftests
+# that were built from the same source as IMAGE_DIR's kernel (- is none). What is in the
 # DIRECTORYs (build-userspace.sh, build-mainline.sh) is in its root too.
 # DEADBOLT_BIN, if set, takes the place of its /bin/deadbolt.
 set -eu
 . "$(dirname "$0")/env.sh"
 
-image=$1
+ksft=
+[ "$1" = - ] || ksft=$1/ksft
 shift
 busybox=/bin/busybox
 scripts="$here/ksft $here/ksft-faults $here/broken-boot $here/crash-test $here/crash-matrix
 	$here/doctor $here/gtest $here/mainline"
 # shellcheck disable=SC2086
-key=$( { gcc -dumpfullversion; content_key "$tree/selftests" "$here/plans" "$here/init" \
-		$scripts "$here/build-initramfs.sh" "$busybox" "$image/ksft" \
+key=$( { gcc -dumpfullversion; content_key "$tree/selftests" "$here/init" \
+		$scripts "$here/build-initramfs.sh" "$busybox" ${ksft:+"$ksft"} \
 		"$@" ${DEADBOLT_BIN:+"$DEADBOLT_BIN"}; } | text_key)
 archive=$cache/initramfs/$key.cpio.gz
 if [ -s "$archive" ]; then
@@ -31,8 +32,7 @@ cp "$busybox" "$root/bin/busybox"
 cp "$here/init" "$root/init"
 # shellcheck disable=SC2086
 cp $scripts "$root/bin/"
-cp -r "$here/plans" "$root/plans"
-cp -r "$image/ksft" "$root/ksft"
+[ -z "$ksft" ] || cp -r "$ksft" "$root/ksft"
 chmod 755 "$root/init" "$root/bin"/*
 for directory; do
 	cp -r "$directory/." "$root/"

@@ -10,64 +10,91 @@ set -eu
 "$here/install-missing.sh"
 "$here/check-log-test.sh"
 
-stock=$("$here/build-kernel.sh" base)
-patched=$("$here/build-kernel.sh" patched)
-noreplay=$("$here/build-kernel.sh" noreplay)
-mainline=$("$here/build-mainline.sh")
-stock_rd=$("$here/build-initramfs.sh" "$stock" "$mainline")
-patched_rd=$("$here/build-initramfs.sh" "$patched" "$mainline")
-userspace=$("$here/build-userspace.sh")
-userspace_rd=$("$here/build-initramfs.sh" "$patched" "$userspace")
-
-# name          kernel initramfs seconds  kernel arguments
+# Kernels: base, patched and noreplay are built, see source.sh; patched73 is Linux 7.3 with
+# its series; stock61 and so on are Debian's as they are. The second initramfs has the
+# library's side in it.
 boots=(
-"userspace     $patched  $userspace_rd 3600"
-"userspace-mainline $patched $userspace_rd 3600"
-"userspace-novdso $patched $userspace_rd 3600 vdso=0 vdso32=0"
-"vdso-kill     $patched  $patched_rd 3600"
-"vdso-signal   $patched  $patched_rd 3600"
-"vdso          $patched  $patched_rd 3600"
-"novdso        $patched  $patched_rd 3600 vdso=0 vdso32=0"
-"stock         $stock    $stock_rd   3600"
-"noreplay      $noreplay $patched_rd  300"
-"counted-patched $patched $patched_rd 900"
-"counted-stock $stock    $stock_rd    900"
-"counted-novdso $patched $patched_rd  900 vdso=0 vdso32=0"
-"broken-panic  $patched  $patched_rd  300"
-"broken-report $patched  $patched_rd  300"
-"broken-hang   $patched  $patched_rd   60"
+# name          kernel initramfs seconds  kernel arguments
+"userspace      patched  userspace 3600"
+"userspace-mainline patched userspace 3600"
+"userspace-novdso patched userspace 3600 vdso=0 vdso32=0"
+"vdso-kill      patched  kernel 3600"
+"vdso-signal    patched  kernel 3600"
+"vdso           patched  kernel 3600"
+"novdso         patched  kernel 3600 vdso=0 vdso32=0"
+"stock          base     kernel 3600"
+"noreplay       noreplay kernel  300"
+"counted-patched patched kernel  900"
+"counted-stock  base     kernel  900"
+"counted-novdso patched  kernel  900 vdso=0 vdso32=0"
+"broken-panic   patched  kernel  300"
+"broken-report  patched  kernel  300"
+"broken-hang    patched  kernel   60"
 )
-# A part of them, by name; for development. No stamp is written then.
-only=${KERNEL_TEST_ONLY:-}
 # stock-*: check-log.sh asks for less, since those kernels lack what small.config has.
 if [ -n "${ALL:-}" ]; then
-	stock73=$("$here/stock-kernel.sh" 7.3)
-	patched73=$("$here/in-7.3.sh" "$here/build-kernel.sh" patched)
-	userspace73_rd=$("$here/build-initramfs.sh" "$patched73" "$userspace")
-	boots+=("stock-7.3-short $stock73 $userspace_rd 3600"
-	"patched-7.3 $patched73 $userspace73_rd 3600"
-	"stock-7.3 $stock73 $userspace73_rd 7200"
-	"stock-7.2 $("$here/stock-kernel.sh" 7.2) $userspace73_rd 7200"
-	"stock-6.12 $("$here/stock-kernel.sh" 6.12) $userspace_rd 7200"
-	"stock-6.1 $("$here/stock-kernel.sh" 6.1) $userspace_rd 7200")
+	boots+=(
+	"stock-7.3-short stock73 userspace 3600"
+	"patched-7.3 patched73 userspace 3600"
+	"stock-7.3  stock73  userspace 7200"
+	"stock-7.2  stock72  userspace 7200"
+	"stock-6.12 stock612 userspace 7200"
+	"stock-6.1  stock61  userspace 7200")
 	: "${KERNEL_TEST_SECONDS:=36000}"
 fi
+# A part of them, by name; for development. No stamp is written then, and no kernel is
+# built that they do not need.
+only=${KERNEL_TEST_ONLY:-}
+is_wanted() { [[ -z $only || " $only " = *" $1 "* ]]; }
+for name in $only; do
+	[[ "$(printf ' %s ' "${boots[@]%% *}")" = *" $name "* ]] || die "no such boot: $name${ALL:+, with ALL=$ALL}"
+done
 
-harness_key=$( { content_key "$here"; qemu-system-x86_64 --version; } | text_key)
-key=$(printf '%s\n' "$harness_key" "${boots[@]}" | text_key)
-LOGS=$cache/logs/$key
-export LOGS
-mkdir -p "$LOGS"
-if [ -s "$LOGS/passed" ] && [ -z "$only" ]; then
-	cat "$LOGS/passed"
-	say "passed earlier, and nothing has changed since: $LOGS"
-	exit 0
-fi
-rm -f "$LOGS/passed" "$LOGS"/*.verdict
+build() {	# KERNEL: prints its directory
+	case $1 in
+	base | patched | noreplay) "$here/build-kernel.sh" "$1" ;;
+	patched73) "$here/in-7.3.sh" "$here/build-kernel.sh" patched ;;
+	stock61) "$here/stock-kernel.sh" 6.1 ;;
+	stock612) "$here/stock-kernel.sh" 6.12 ;;
+	stock72) "$here/stock-kernel.sh" 7.2 ;;
+	stock73) "$here/stock-kernel.sh" 7.3 ;;
+	*) die "no such kernel: $1" ;;
+	esac
+}
 
-gcc -O2 -o "$cache/tsc-khz" "$here/tsc-khz.c"
-TSC_KHZ=$("$cache/tsc-khz")
-export TSC_KHZ
+# Where the kernel's own selftests come from, if the plan has them: the source that the kernel
+# was built from. Debian's kernels of 7.2 and 7.3 run those of our series for 7.3.
+selftests_of() {	# KERNEL NAME
+	if ! grep -q '^ksft' "$here/plans/$2"; then echo none; return; fi
+	case $1 in
+	stock7*) echo patched73 ;;
+	stock*) die "no selftests for $2" ;;
+	*) echo "$1" ;;
+	esac
+}
+
+pack() {	# SELFTESTS INITRAMFS: prints its path
+	local parts
+	case $2 in
+	kernel) parts=$("$here/build-mainline.sh") ;;
+	userspace) parts=$("$here/build-userspace.sh") ;;
+	*) die "no such initramfs: $2" ;;
+	esac
+	"$here/build-initramfs.sh" "${built[$1]}" "$parts"
+}
+
+declare -A built=([none]=-)
+wanted=()
+for boot in "${boots[@]}"; do
+	read -r name kernel initramfs rest <<< "$boot"
+	is_wanted "$name" || continue
+	selftests=$(selftests_of "$kernel" "$name")
+	for needed in "$kernel" "$selftests"; do
+		[ -n "${built[$needed]:-}" ] || built[$needed]=$(build "$needed")
+	done
+	packed=$(pack "$selftests" "$initramfs")
+	wanted+=("$name ${built[$kernel]} $packed $rest")
+done
 
 # What check-log.sh must say about the boots that are broken on purpose.
 must_complain() {
@@ -96,12 +123,37 @@ judge() {
 	return $bad
 }
 
+# What a verdict depends on, but for what a boot is made of.
+harness_key=$( {
+	content_key "$here/boot.sh" "$here"/check-*.sh "$here/tsc-khz.c"
+	declare -f judge must_complain
+	qemu-system-x86_64 --version
+} | text_key)
+key=$(printf '%s\n' "$harness_key" "$(content_key "$here/plans")" "${wanted[@]}" | text_key)
+LOGS=$cache/logs/$key
+export LOGS
+mkdir -p "$LOGS"
+if [ -s "$LOGS/passed" ] && [ -z "$only" ]; then
+	cat "$LOGS/passed"
+	say "passed earlier, and nothing has changed since: $LOGS"
+	exit 0
+fi
+rm -f "$LOGS/passed" "$LOGS"/*.verdict
+
+gcc -O2 -o "$cache/tsc-khz" "$here/tsc-khz.c"
+TSC_KHZ=$("$cache/tsc-khz")
+export TSC_KHZ
+
 # A limit is there for what hangs. All boots together have one too, so that nothing
 # that is merely slow adds up to more than whoever started this will wait.
 deadline=$((SECONDS + ${KERNEL_TEST_SECONDS:-3600}))
 
-# Where the logs of a boot are kept that passed: the same kernel, initramfs and arguments.
-passed_boot() { echo "$cache/logs/boot-$(printf '%s\n' "$harness_key" "$@" | text_key)"; }
+# Where the logs of a boot are kept that passed: the same plan, kernel, initramfs and arguments.
+passed_boot() {
+	local plan
+	plan=$(content_key "$here/plans/$1")
+	echo "$cache/logs/boot-$(printf '%s\n' "$harness_key" "$plan" "$@" | text_key)"
+}
 
 run_one() {
 	local name=$1 kernel=$2 initramfs=$3 limit=$4 status=0 start=$SECONDS verdict=PASS kept
@@ -138,9 +190,8 @@ run_one() {
 set -m
 children=()
 trap 'for child in "${children[@]}"; do kill -- -"$child" 2>/dev/null || true; done' EXIT
-for boot in "${boots[@]}"; do
+for boot in "${wanted[@]}"; do
 	read -ra words <<< "$boot"
-	[[ -z $only || " $only " = *" ${words[0]} "* ]] || continue
 	if [ "$(jobs -rp | wc -l)" -ge 2 ]; then
 		wait -n || true
 	fi
@@ -169,5 +220,5 @@ echo "test-kernel: $passed of ${#children[@]} boots passed, $failed failed, $res
 cat "$LOGS/summary"
 [ "$failed" = 0 ] || exit 1
 [ -z "$only" ] || exit 0
-[ "$passed" = ${#boots[@]} ] || die "a verdict is missing"
+[ "$passed" = ${#wanted[@]} ] || die "a verdict is missing"
 mv "$LOGS/summary" "$LOGS/passed"
