@@ -6,6 +6,7 @@
 
 #include <deadbolt/detail/abi.hpp>
 #include <deadbolt/detail/lockable.hpp>
+#include <deadbolt/lock_owner.hpp>
 
 #include <cstdint>
 
@@ -48,6 +49,11 @@ public:
   // Declares the data whole again after owner_died. Does nothing and returns false
   // unless the caller holds the mutex and was told owner_died.
   bool mark_consistent() noexcept;
+
+  // The thread that owns the mutex, for diagnosis.
+  [[nodiscard]] lock_owner owner() const noexcept {
+    return detail::owner_of(&word_);
+  }
 
   // The lock word, for messages and tools; its low half is the futex.
   [[nodiscard]] const std::uint64_t* native_handle() const noexcept {

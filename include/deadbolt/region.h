@@ -194,6 +194,20 @@ enum deadbolt_unlock_status deadbolt_mutex_unlock(struct deadbolt_mutex* mutex)
     DEADBOLT_RELEASES(*mutex);
 bool deadbolt_mutex_mark_consistent(struct deadbolt_mutex* mutex);
 
+/* Which thread owns a lock; see deadbolt/lock_owner.hpp. `pid` and `tid` may be NULL; they are set
+ * to 0 unless the state is DEADBOLT_OWNER_ALIVE. */
+enum deadbolt_owner_state {
+  DEADBOLT_OWNER_NOT_HELD,
+  DEADBOLT_OWNER_ALIVE,
+  DEADBOLT_OWNER_ELSEWHERE,
+  DEADBOLT_OWNER_DEAD,
+  DEADBOLT_OWNER_NOT_RECOVERABLE,
+  DEADBOLT_OWNER_UNKNOWN
+};
+const char* deadbolt_owner_state_name(enum deadbolt_owner_state state);
+enum deadbolt_owner_state deadbolt_mutex_owner(const struct deadbolt_mutex* mutex, pid_t* pid,
+                                               pid_t* tid);
+
 /* ---- readers-writer locks ---- */
 
 struct DEADBOLT_CAPABILITY("mutex") deadbolt_shared_mutex {
@@ -220,6 +234,8 @@ deadbolt_shared_mutex_lock_shared_until(struct deadbolt_shared_mutex* mutex, clo
                                         const struct timespec* time) DEADBOLT_MUST_CHECK;
 enum deadbolt_unlock_status deadbolt_shared_mutex_unlock_shared(struct deadbolt_shared_mutex* mutex)
     DEADBOLT_RELEASES_ANY(*mutex);
+enum deadbolt_owner_state deadbolt_shared_mutex_owner(const struct deadbolt_shared_mutex* mutex,
+                                                      pid_t* pid, pid_t* tid);
 bool deadbolt_shared_mutex_mark_consistent(struct deadbolt_shared_mutex* mutex);
 
 /* ---- condition variables: zeroed memory is one without waiters ---- */

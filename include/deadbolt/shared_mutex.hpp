@@ -6,6 +6,7 @@
 
 #include <deadbolt/detail/abi.hpp>
 #include <deadbolt/detail/lockable.hpp>
+#include <deadbolt/lock_owner.hpp>
 
 #include <cstdint>
 
@@ -52,6 +53,12 @@ public:
   bool mark_consistent() noexcept {
     detail::thread_sanitizer_unlocks(this); // all later holders see a reader's repair, too
     return mark_writer_consistent();
+  }
+
+  // The thread that writes, waits for the last readers so that it can write, or reads alone because
+  // it was told owner_died; for diagnosis.
+  [[nodiscard]] lock_owner owner() const noexcept {
+    return detail::owner_of(&words_.writer);
   }
 
   // The writer word, for messages and tools; its low half is the futex.

@@ -31,6 +31,8 @@ static_assert(DEADBOLT_BUSY == static_cast<int>(lock_status::busy));
 static_assert(DEADBOLT_NOT_OWNER == static_cast<int>(unlock_status::not_owner));
 static_assert(DEADBOLT_OBJECT_COUNTING_SEMAPHORE ==
               static_cast<int>(detail::object_kind::counting_semaphore));
+static_assert(DEADBOLT_OWNER_ALIVE == static_cast<int>(owner_state::alive));
+static_assert(DEADBOLT_OWNER_UNKNOWN == static_cast<int>(owner_state::unknown));
 static_assert(DEADBOLT_AWAKE == static_cast<int>(wait_status::awake));
 static_assert(DEADBOLT_WAIT_OWNER_DIED == static_cast<int>(wait_status::owner_died));
 static_assert(DEADBOLT_WAIT_NOT_OWNER == static_cast<int>(wait_status::not_owner));
@@ -73,6 +75,12 @@ region_options as_cpp(const deadbolt_region_options* options) noexcept {
 deadbolt_region_status keep(deadbolt_region* handle, region&& made) noexcept {
   as_cpp(handle) = std::move(made);
   return static_cast<deadbolt_region_status>(handle->status);
+}
+
+deadbolt_owner_state keep(lock_owner owner, pid_t* pid, pid_t* tid) noexcept {
+  if (pid != nullptr) *pid = owner.pid;
+  if (tid != nullptr) *tid = owner.tid;
+  return static_cast<deadbolt_owner_state>(owner.state);
 }
 
 // Calls lock(time point) with the time on its clock.
@@ -200,6 +208,17 @@ deadbolt_unlock_status deadbolt_mutex_unlock(deadbolt_mutex* mutex) {
 }
 bool deadbolt_mutex_mark_consistent(deadbolt_mutex* mutex) {
   return as_cpp(mutex).mark_consistent();
+}
+
+const char* deadbolt_owner_state_name(deadbolt_owner_state state) {
+  return to_string(static_cast<deadbolt::owner_state>(state));
+}
+deadbolt_owner_state deadbolt_mutex_owner(const deadbolt_mutex* mutex, pid_t* pid, pid_t* tid) {
+  return deadbolt::keep(deadbolt::detail::owner_of(&mutex->word), pid, tid);
+}
+deadbolt_owner_state deadbolt_shared_mutex_owner(const deadbolt_shared_mutex* mutex, pid_t* pid,
+                                                 pid_t* tid) {
+  return deadbolt::keep(deadbolt::detail::owner_of(&mutex->writer), pid, tid);
 }
 
 deadbolt_lock_status deadbolt_shared_mutex_lock(deadbolt_shared_mutex* mutex) {

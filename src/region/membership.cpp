@@ -217,9 +217,11 @@ void publish(open_region& region, const page_pair& pages, const taken_slot& take
              robust_list_head* head, process_state& process, process_id own) noexcept {
   member_slot* slot = pages.slot();
   const auto tid = static_cast<std::uint32_t>(arch::raw_syscall(SYS_gettid));
-  slot->pid.store(process.own_pid(), std::memory_order_relaxed);
-  slot->tid.store(tid, std::memory_order_relaxed);
-  slot->pid_namespace.store(process.own_pid_namespace(), std::memory_order_relaxed);
+  // order: release; a thread that reads one of these, and not the last member's, finds the new
+  // generation afterwards.
+  slot->pid.store(process.own_pid(), std::memory_order_release);
+  slot->tid.store(tid, std::memory_order_release);
+  slot->pid_namespace.store(process.own_pid_namespace(), std::memory_order_release);
   slot->since.store(base::now(true), std::memory_order_relaxed);
   slot->process.store(own, std::memory_order_relaxed);
   if constexpr (!base::is_glibc) {

@@ -72,6 +72,14 @@ pub type deadbolt_unlock_status = u32;
 pub const DEADBOLT_RELEASED: deadbolt_unlock_status = 0;
 pub const DEADBOLT_NOT_OWNER: deadbolt_unlock_status = 1;
 
+pub type deadbolt_owner_state = u32;
+pub const DEADBOLT_OWNER_NOT_HELD: deadbolt_owner_state = 0;
+pub const DEADBOLT_OWNER_ALIVE: deadbolt_owner_state = 1;
+pub const DEADBOLT_OWNER_ELSEWHERE: deadbolt_owner_state = 2;
+pub const DEADBOLT_OWNER_DEAD: deadbolt_owner_state = 3;
+pub const DEADBOLT_OWNER_NOT_RECOVERABLE: deadbolt_owner_state = 4;
+pub const DEADBOLT_OWNER_UNKNOWN: deadbolt_owner_state = 5;
+
 pub type deadbolt_wait_status = u32;
 pub const DEADBOLT_AWAKE: deadbolt_wait_status = 0;
 pub const DEADBOLT_WAIT_TIMED_OUT: deadbolt_wait_status = 1;
@@ -224,6 +232,12 @@ extern "C" {
     ) -> deadbolt_lock_status;
     pub fn deadbolt_mutex_unlock(mutex: *mut deadbolt_mutex) -> deadbolt_unlock_status;
     pub fn deadbolt_mutex_mark_consistent(mutex: *mut deadbolt_mutex) -> bool;
+    pub fn deadbolt_mutex_owner(
+        mutex: *const deadbolt_mutex,
+        pid: *mut i32,
+        tid: *mut i32,
+    ) -> deadbolt_owner_state;
+    pub fn deadbolt_owner_state_name(state: deadbolt_owner_state) -> *const c_char;
 
     pub fn deadbolt_shared_mutex_lock(mutex: *mut deadbolt_shared_mutex) -> deadbolt_lock_status;
     pub fn deadbolt_shared_mutex_try_lock(
@@ -252,6 +266,11 @@ extern "C" {
         mutex: *mut deadbolt_shared_mutex,
     ) -> deadbolt_unlock_status;
     pub fn deadbolt_shared_mutex_mark_consistent(mutex: *mut deadbolt_shared_mutex) -> bool;
+    pub fn deadbolt_shared_mutex_owner(
+        mutex: *const deadbolt_shared_mutex,
+        pid: *mut i32,
+        tid: *mut i32,
+    ) -> deadbolt_owner_state;
 
     pub fn deadbolt_condition_variable_wait(
         condition: *mut deadbolt_condition_variable,
