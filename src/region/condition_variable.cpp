@@ -12,8 +12,8 @@
 namespace deadbolt {
 namespace {
 
-// Bit 0: somebody may be asleep. Set by who is about to sleep, under the mutex; cleared by
-// a notify that leaves nobody asleep. The rest counts notifies.
+// Bit 0: a thread may be asleep. A waiter sets it with the mutex held, before it sleeps; a notify
+// that leaves no thread asleep clears it. The other bits count notifies.
 constexpr std::uint32_t may_sleep = 1;
 constexpr std::uint32_t one_notify = 2;
 
@@ -38,9 +38,10 @@ wait_status condition_variable::wait_for_notify(mutex& lock,
   const std::uint32_t ticket = __atomic_fetch_or(&word_, may_sleep, __ATOMIC_RELAXED) | may_sleep;
   if (lock.unlock() != unlock_status::released) return wait_status::not_owner;
 
-  // From here on this thread compares the word, in the kernel, and no more: the memory may
-  // become something else once it was notified.
-  // death order: whoever dies owes a wake at most, and no sleep is longer than the bound.
+  // From here on only the kernel reads the word for this thread, to compare it: the memory may
+  // become other data once the thread was notified.
+  // death order: a thread that dies leaves at most a wake undone, and no sleep lasts longer than
+  // longest_sleep.
   const std::int64_t until = regions::sleep_end(longest, deadline);
   const long result = base::futex_wait_until(&word_, ticket, {false, until});
   // EFAULT: unmapped since, as it may be after the notify.
@@ -66,8 +67,9 @@ void condition_variable::notify_one() noexcept {
     if ((seen & may_sleep) == 0) return;
   } while (!change(word_, seen, seen + one_notify));
   if (base::futex_wake(&word_, 1) > 0) return;
-  // Nobody slept. Who has come since sleeps on the new value, and would not be seen
-  // again without the bit: they are woken, and set it anew.
+  // No thread slept on the old value: clear the bit. Threads that began to sleep since sleep on the
+  // new value, and no notify would look for them once the bit is clear: so wake them all. They set
+  // the bit again if they wait again.
   std::uint32_t mine = seen + one_notify;
   if (change(word_, mine, (mine + one_notify) & ~may_sleep)) base::futex_wake(&word_, INT_MAX);
 }

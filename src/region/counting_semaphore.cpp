@@ -20,9 +20,9 @@ std::size_t first_permit_of(const attachment& self, std::size_t count) noexcept 
   return self.slot_number % count;
 }
 
-// The caller's first permit, if it is free and nobody waits: what is done mostly. Tried without
-// a look at it: a locked instruction wrote it a moment ago, and the next one would wait for what
-// hangs on the load. So is its release.
+// The common case: the caller's first permit is free and no thread waits. The compare-exchange is
+// made without a load before it: the word was written by a locked instruction a moment ago, and a
+// load would only delay this one. release() begins in the same way.
 bool take_first(std::uint64_t* words, std::size_t count) noexcept {
   const attachment& self = *this_thread.current;
   if (!self.covers(words)) [[unlikely]]
@@ -75,8 +75,8 @@ public:
     return true;
   }
 
-  // Sleeps on up to `window` permits and their owners' lives. True when it ended because
-  // the time was over.
+  // Sleeps on up to `window` permits and their owners' liveness words. True when it ended
+  // because the time was over.
   bool sleep(const detail::deadline* deadline) noexcept {
     watched_word words[2 * window];
     owner_view owners[window];
@@ -91,7 +91,7 @@ public:
         owners[i] = look_at_owner(*self_.region, seen);
         if (is_free(seen) || owners[i].dead || (seen & word_waiters) == 0) return false;
       }
-      // The first one is for kernels that can watch no more.
+      // A kernel without futex_waitv watches the first word alone.
       words[used++] = {futex_of(at(i)), static_cast<std::uint32_t>(seen)};
       if (owners[i].life != nullptr) {
         words[used++] = {futex_of(owners[i].life), owners[i].liveness_value};
@@ -110,10 +110,10 @@ public:
     return timed_out;
   }
 
-  // One waiter can be given the wakes of several releases, and can be the only one that
-  // watches an owner who came while the others slept. So who has slept wakes another
-  // before it goes, with a permit or without, and that one looks at everything. Where there
-  // is but one permit, its waiters bit does that, as a mutex's.
+  // One waiter can receive the wakes of several releases, and can be the only one that watches an
+  // owner that came while the others slept. So a thread that has slept wakes one other waiter
+  // before it leaves, with a permit or without, and that waiter looks at all permits. With a single
+  // permit its waiters bit has that effect, as in a mutex.
   void leave() const noexcept {
     if (slept_ && count_ > 1) wake_for(words_, count_, words_);
   }
@@ -201,7 +201,7 @@ lock_status try_acquire_permit(std::uint64_t* words, std::size_t count) noexcept
   if (member == nullptr) return lock_status::cannot_attach;
   permits all{words, count, *member};
   if (all.try_all(false) == permits::outcome::acquired) return lock_status::acquired;
-  // Who only ever tries must learn of a silent death too.
+  // A program that only ever tries must learn of an unmarked death too.
   return all.try_all(true) == permits::outcome::acquired ? lock_status::acquired
                                                          : lock_status::busy;
 }

@@ -37,7 +37,7 @@ struct fixed_header {
   std::uint32_t version;
   std::uint32_t header_bytes; // of this struct
   std::uint32_t members;
-  std::uint32_t page_bytes; // the creator's page size: 4096, 16384 or 65536
+  std::uint32_t page_bytes; // the creator's page size: a power of two, 4096 to 65536
   std::uint64_t slots_offset;
   std::uint64_t data_offset;
   std::uint64_t data_bytes;
@@ -47,8 +47,8 @@ struct fixed_header {
 };
 static_assert(sizeof(fixed_header) == 88 && offsetof(fixed_header, slots_offset) == 32);
 
-// Where the file was last opened while nobody else used it. It is compared for members that
-// have no membership lock alone.
+// Where the file was last opened while no other process used it. open() compares it only if the
+// table has members without a membership lock.
 struct home {
   std::atomic<std::uint64_t> boot_id[2]; // 0: not known
   std::atomic<std::uint64_t> device;
@@ -99,14 +99,14 @@ enum class liveness_kind : std::uint32_t {
   at_4088 = 3, // musl, 32 bits
 };
 
-// The last 4096 bytes of a page for each member. Only its owner, or the thread that has the
-// slot's claim, writes here, but for the liveness word and the holds.
+// The last 4096 bytes of a page for each member. Only the member itself, or the thread that has the
+// slot's claim, writes here. The exceptions are the liveness word and the holds.
 struct member_slot {
   std::atomic<std::uint64_t> generation; // 47 bits; advanced before the slot can be reused
   std::atomic<std::uint32_t> kind;       // liveness_kind
   std::atomic<std::uint32_t> pid;        // as the member's own PID namespace counts
   std::atomic<std::uint32_t> tid;
-  std::atomic<std::uint32_t> holds_bound;   // holds behind this are 0; only grows in a membership
+  std::atomic<std::uint32_t> holds_bound;   // holds from this index on are 0; a member raises it
   std::atomic<std::uint64_t> pid_namespace; // inode of /proc/thread-self/ns/pid; 0: not known
   std::atomic<std::int64_t> since;          // CLOCK_REALTIME, nanoseconds, of the attach
   std::atomic<std::uint64_t> process;       // process_id of the member's process
@@ -146,7 +146,8 @@ inline constexpr std::int64_t replacement_lock = std::int64_t{1} << 60;
 // The byte that a creator locks in a file that has a temporary name, as long as it has that name.
 inline constexpr std::int64_t creation_lock = replacement_lock + 1;
 
-// In a hold: its writer sleeps on it and wants a wake. Locks are aligned to 8 bytes.
+// Set in a hold by a writer that sleeps on it and must be woken when the hold ends. Bit 0 is free
+// for this: locks are aligned to 8 bytes.
 inline constexpr std::uint64_t hold_awaited = 1;
 
 using hold_entry = std::atomic<std::uint64_t>;
@@ -156,8 +157,8 @@ inline const std::uint32_t* futex_of(const hold_entry& entry) noexcept {
   return reinterpret_cast<const std::uint32_t*>(&entry);
 }
 
-// Any member's hold of this name, nullptr if it has none. What stands in the slot
-// may be a stranger's: the bound is loaded once and checked.
+// The member's hold of this name, nullptr if it has none. An untrusted peer may have written the
+// slot: the bound is loaded once and checked.
 inline hold_entry* find_hold(member_slot& slot, std::uint64_t name, std::uint64_t& seen) noexcept {
   // order: sequentially consistent, here and below: a writer that took its word, and a
   // reader that announced itself, must not both miss the other.
@@ -175,20 +176,20 @@ inline hold_entry* find_hold(member_slot& slot, std::uint64_t name, std::uint64_
 //   TID | WAITERS   a live member: set by the attacher when its node is linked
 //   DIED | WAITERS  dead: set by the kernel's exit walk (musl's pthread_exit: DIED alone)
 //   claimed         being attached or detached by the holder of the slot's claim
-//   retired         generations used up: for ever
+//   retired         the slot has used up its generations and is never free again
 // WAITERS is always there, so that the kernel wakes; waiters never write here.
 inline constexpr std::uint32_t liveness_free = 0;
 inline constexpr std::uint32_t least_token = std::uint32_t{1} << 22; // above every TID
 inline constexpr std::uint32_t liveness_claimed = FUTEX_WAITERS | (least_token + 1);
 inline constexpr std::uint32_t liveness_retired = FUTEX_WAITERS | (least_token + 2);
 
-// TID bits that are a TID, and not marked: what the kernel would still mark.
+// The word holds a TID and is not marked dead: the kernel would still mark it.
 inline constexpr bool is_alive(std::uint32_t life) noexcept {
   const std::uint32_t tid = life & FUTEX_TID_MASK;
   return (life & FUTEX_OWNER_DIED) == 0 && tid != 0 && tid < least_token;
 }
 
-// nullptr when the kind is none of ours.
+// nullptr when the kind is not a liveness_kind.
 inline std::atomic<std::uint32_t>* liveness_word(member_slot* slot, std::uint32_t kind) noexcept {
   switch (static_cast<liveness_kind>(kind)) {
   case liveness_kind::unset:
@@ -205,16 +206,17 @@ inline std::atomic<std::uint32_t>* liveness_word(member_slot* slot, std::uint32_
 // The lock word, 64 bits; the low half is the futex.
 //   bits 0-13   owner's slot + 1; 0: free; all ones: not recoverable
 //   bits 14-29  low bits of the owner's generation
-//   bit 30      inconsistent: the owner was told owner_died. Set by a taker-over,
-//               cleared by mark_consistent()
-//   bit 31      waiters: set by a waiter before it sleeps, kept by an owner who slept
+//   bit 30      inconsistent: the owner was told owner_died. Set by the thread that takes
+//               the word over from a dead owner, cleared by mark_consistent()
+//   bit 31      waiters: set by a waiter before it sleeps, kept by an owner that slept
 //   bits 32-62  high bits of the owner's generation
-//   bit 63      plain: the owner will release the word by a plain store. Of a mutex alone
-// A locker sets the owner by compare-exchange of a free word, or of a dead owner's;
-// unlock exchanges the whole word, if it is not plain. Zeroed memory is an unlocked mutex.
+//   bit 63      plain: the owner will release the word by a plain store. Mutexes only
+// A locker sets the owner by compare-exchange of a free word, or of a dead owner's word;
+// unlock exchanges the whole word, unless it is plain. Zeroed memory is an unlocked mutex.
 //
-// Behind a mutex's word are 32 bits `waiting`: 1 is set by who is to sleep on a plain
-// owner, before a membarrier; 0 by an owner that is not plain, before it releases.
+// A mutex's word is followed by 32 bits `waiting`. A waiter that is about to sleep on a plain
+// owner sets it to 1, before its membarrier. An owner that is not plain sets it to 0 before it
+// releases the word.
 inline constexpr std::uint64_t word_inconsistent = std::uint64_t{1} << 30;
 inline constexpr std::uint64_t word_waiters = std::uint64_t{1} << 31;
 inline constexpr std::uint64_t word_plain = std::uint64_t{1} << 63;

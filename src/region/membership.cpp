@@ -25,8 +25,8 @@ namespace {
 
 constinit const attachment no_attachment{};
 
-// Kept apart from the attachments, whose pages are wiped in a child: where the thread's
-// list head is. A child's thread has it at the same address.
+// The thread's robust list head. It is not in the attachments, because the kernel wipes their pages
+// in a child; the child's thread has the head at the same address.
 [[gnu::tls_model("initial-exec")]] constinit thread_local robust_list_head* known_head = nullptr;
 
 [[gnu::tls_model("initial-exec")]] constinit thread_local attach_failure failure{
@@ -137,8 +137,8 @@ public:
   [[nodiscard]] bool is_mapped() const noexcept { return base_ != nullptr; }
   void unmap() const noexcept { munmap(base_, 2 * system_page()); }
 
-  // Maps the end of a slot a second time, from the region's own mapping: no descriptor is
-  // needed. The old way is for Valgrind, which does not know the other.
+  // Maps the end of a slot a second time. mremap() does that from the region's own mapping and
+  // needs no descriptor; mmap() of the file is for Valgrind, which does not know that mremap().
   [[nodiscard]] bool show_slot(const open_region& region, std::uint32_t number) const noexcept {
     const std::size_t page = system_page();
     const std::uint64_t offset = region.slot_offset(number) + slot_bytes - page;
@@ -199,7 +199,7 @@ void reap(process_state& process) noexcept {
     }
     candidate = next;
   }
-  // The next time when there are twice as many: a reap asks about every thread, and a thousand
+  // Reap again when there are twice as many: a reap asks about every thread, and a thousand
   // attaches in a row must not each do that.
   process.reap_at = 2 * process.attachment_count + 16;
 }
@@ -242,7 +242,7 @@ void publish(open_region& region, const page_pair& pages, const taken_slot& take
 
   attachment& record = *pages.record();
   record.id = owner_id(taken.number, taken.generation);
-  // Again in each process: a child of fork cannot ask whether it is registered.
+  // Registers in each process anew: a child of fork cannot ask whether it is registered.
   record.plain_id = base::register_for_barriers() == 0 ? record.id | word_plain : record.id;
   record.slot = slot;
   record.head = head;

@@ -12,9 +12,9 @@ namespace deadbolt::regions {
 
 struct process_state;
 
-// In the private page behind the member's liveness page, 64 bytes behind the list links. The
-// kernel zeroes that page in a child (MADV_WIPEONFORK): a child sees an attachment that covers
-// nothing and belongs to no region.
+// One thread's membership of one region. It lies in the private page that follows the member's
+// liveness page, 64 bytes after the list links. The kernel zeroes that page in a child
+// (MADV_WIPEONFORK): a child sees an attachment that covers nothing and belongs to no region.
 struct attachment {
   // What the lock paths read.
   std::uintptr_t begin;

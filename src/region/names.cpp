@@ -24,7 +24,7 @@ mutex& directory_lock(detail::open_region& region) noexcept {
 [[gnu::tls_model("initial-exec")]] constinit thread_local construct_status last_status =
     construct_status::found;
 
-// An entry whose owner died is valid: its state is written last.
+// Repairs nothing after an owner's death: an entry's state is written last.
 construct_status enter(mutex& lock) noexcept {
   switch (lock.lock().status()) {
   case lock_status::owner_died:

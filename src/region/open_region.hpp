@@ -36,7 +36,7 @@ struct deadbolt::detail::open_region {
   int spare_description = -1;
   // How long this process's waiters sleep at most, in nanoseconds; see waiting.hpp.
   std::atomic<std::int64_t> longest_sleep;
-  // Attaches that may still be made before the next search for dead members' slots; roughly.
+  // After about this many more attaches, the next attach searches for dead members' slots.
   std::atomic<std::uint32_t> attaches_until_search;
 
   [[nodiscard]] bool contains(const void* address) const noexcept {

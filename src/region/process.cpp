@@ -137,13 +137,13 @@ process_locked::~process_locked() {
 }
 
 void* keep_lock(base::descriptor& own, std::int64_t byte, int look) noexcept {
-  // Never touched: only its existence counts.
+  // Nothing is read or written there: the mapping keeps the description open.
   const auto length = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   void* page = mmap(nullptr, length, PROT_NONE, MAP_SHARED, own.get(), 0);
   if (page == MAP_FAILED) return nullptr;
   own.reset();
-  // On some file systems (overlayfs) a mapping does not keep the file open that was mapped but
-  // one of a layer below: the lock is gone by now.
+  // On some file systems (overlayfs) a mapping keeps a file of a layer below open, and not the
+  // file that was mapped: then the kernel has released the lock by now.
   if (madvise(page, length, MADV_DONTFORK) == 0 &&
       base::look_for_lock(look, byte, 1) == base::lock_state::held) {
     return page;
@@ -162,8 +162,8 @@ bool take_membership_lock(process_state& process, const file_handle& file, int d
     if (!lock.is_used()) unused = &lock;
   }
   if (unused == nullptr || !base::names(own.get(), file.identity)) return false;
-  // A second try for the case that another process has the same byte, which chance does not
-  // bring about. A lock of a reader on all bytes stays.
+  // Two tries: another process may have the first byte, however unlikely that is. If the second is
+  // locked as well, a process that may only read the file has locked all bytes.
   process_id byte = no_process;
   for (int tries = 2; tries > 0 && byte == no_process; --tries) {
     const process_id chosen = first_lock_byte | (base::random_number() & (first_lock_byte - 1));
@@ -171,7 +171,7 @@ bool take_membership_lock(process_state& process, const file_handle& file, int d
   }
   if (byte == no_process) return false;
   if (alone != nullptr) {
-    // The own lock is not in the way: it is of the description that looks.
+    // The query does not report this process's own lock, which has the same open file description.
     *alone =
         base::look_for_lock(own.get(), static_cast<std::int64_t>(first_lock_byte),
                             static_cast<std::int64_t>(first_lock_byte)) == base::lock_state::none;

@@ -59,8 +59,8 @@ struct process_state {
 // the kernel lacks MADV_WIPEONFORK.
 process_state* this_process() noexcept;
 
-// Holds the process lock. Signals must be blocked. A thread that forks holds the lock from its
-// fork handler on, and enters again.
+// Holds the process lock. Signals must be blocked. A thread inside fork() holds the lock already,
+// from the library's fork handler on, and may enter again.
 class process_locked {
 public:
   explicit process_locked(process_state& state) noexcept;
@@ -73,19 +73,22 @@ private:
   bool entered_again_;
 };
 
-// Leaves a byte that `own` has locked to a mapping: a page, whose munmap() releases the lock;
-// nullptr if a lock cannot be kept so here. `look` is a descriptor of another description of the
-// file.
+// Makes the lock that `own` has on a byte of the file last as long as a mapping of it, and closes
+// `own`. Returns the mapped page, whose munmap() releases the lock; nullptr where a mapping does
+// not keep a lock (overlayfs). `look` is a descriptor of another open file description of the
+// file, through which the function checks that the lock is still there.
 void* keep_lock(base::descriptor& own, std::int64_t byte, int look) noexcept;
 
 // With the process lock held. Takes the process's membership lock of this file, if it has none
-// yet, by a description that it takes over. `alone`, if it is asked for: no other process has
-// one. False when the kernel refuses: another process has a lock on the byte, as a reader of
-// the file can have on all bytes, or a sandbox forbids it; or when the lock does not live as
-// long as the mapping, as on overlayfs. The process is then known by its PID alone.
+// yet, through `description`, which the function takes over. Sets `alone`, unless it is nullptr,
+// to whether no other process has a membership lock in the file. Returns false when the kernel
+// refuses the lock (a process that may only read the file has locked every byte, or a sandbox
+// forbids it), and when the lock does not live as long as the mapping, as on overlayfs. The
+// process is then known by its PID alone.
 bool take_membership_lock(process_state& process, const file_handle& file, int description,
                           bool* alone) noexcept;
-// The same for a region that is open, by a description that it opens or that fork left.
+// The same for a region that is open. The description is the one that the parent opened for this
+// child of fork, or else a new one.
 void ensure_membership_lock(process_state& process, open_region& region) noexcept;
 // Gives up membership locks of files that this process has neither open nor members in.
 void drop_unused_membership_locks(process_state& process) noexcept;

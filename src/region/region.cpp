@@ -217,8 +217,8 @@ region open_or_create(const char* path, const region_options& options) noexcept 
   }
 }
 
-// Whether this file once was a region and can be one no more, of a format whose users can be
-// seen.
+// Whether the file was a region once, cannot be opened as one any more, and is of a format that
+// shows whether a process uses it.
 bool is_unusable(int descriptor) noexcept {
   fixed_header header{};
   int error = 0;
@@ -316,7 +316,7 @@ region region::open_or_replace(const char* path, const region_options& options) 
     if (made.status() != region_status::open) {
       return regions::refused(made.status(), made.error());
     }
-    // A version of which this library cannot tell whether anybody uses it stays.
+    // A file stays if its version does not show this library whether a process uses it.
     if (--starts == 0) return opened;
   }
 }
@@ -324,8 +324,9 @@ region region::open_or_replace(const char* path, const region_options& options) 
 region region::open_descriptor(int descriptor, int own_description) noexcept {
   base::descriptor own{base::above_standard(own_description)};
   if (descriptor < 0) return regions::refused(region_status::system_error, EBADF);
-  // A membership lock of a description that other processes look by would be invisible to them:
-  // they would take this process for dead.
+  // A query does not report locks of its own open file description. If other processes made theirs
+  // through this description, they would not see this process's membership lock and take it for
+  // dead.
   if (own && !regions::have_own_descriptions(own.get(), descriptor)) own.reset();
   // By a description of the library's own, if one can be had.
   int mapped = base::open_file(base::descriptor_path{descriptor}.get(), O_RDWR | O_NOCTTY);

@@ -106,7 +106,8 @@ region_status judge_header(const fixed_header& header, std::uint64_t file_bytes)
     return region_status::damaged;
   }
   if (file_bytes < header.total_bytes) return region_status::truncated;
-  // A slot's last page is mapped by itself: the system's page must not be larger.
+  // A member maps the last page of its slot a second time: a page of this system must not be larger
+  // than a slot.
   if (page < static_cast<std::uint32_t>(sysconf(_SC_PAGESIZE))) {
     return region_status::wrong_page_size;
   }

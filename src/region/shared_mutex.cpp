@@ -93,13 +93,14 @@ std::uint32_t group_of(const attachment& self) noexcept {
 
 // ---- waiting for readers ----
 
-// Removes a hold that is no member's any more: its owner withdrew it or died. With the writer
+// Removes a hold that no live member has any more: its owner withdrew it or died. With the writer
 // word held: a new owner of the slot that announces this lock withdraws by itself.
 void drop_hold(hold_entry& entry, std::uint64_t seen) noexcept {
   entry.compare_exchange_strong(seen, 0, std::memory_order_acq_rel);
 }
 
-enum class scan : std::uint8_t { look, drop }; // without, with the writer word held
+// look: only reads. drop: also removes dead readers' holds, for which the writer word must be held.
+enum class scan : std::uint8_t { look, drop };
 
 // Returns `acquired` when the member holds the lock no longer; else busy or timed_out.
 lock_status wait_for_reader(open_region& region, member_slot& slot, std::uint64_t name, scan scan,
@@ -172,8 +173,8 @@ lock_status take_writer_word(shared_mutex_words& words, const patience& patience
                         : try_lock_contended(&words.writer);
 }
 
-// With the word taken over from a dead owner: whether that one was inside. If not, it changed
-// no data, and the word is marked consistent.
+// Call this after taking the writer word over from a dead owner: whether that owner held the lock,
+// and not only the word. If not, it changed no data, and the word is marked consistent.
 bool died_inside(shared_mutex_words& words) noexcept {
   if (__atomic_load_n(&words.state, __ATOMIC_RELAXED) != state_outside) return true;
   __atomic_fetch_and(&words.writer, ~word_inconsistent, __ATOMIC_RELAXED);
@@ -202,7 +203,7 @@ unlock_status release_exclusive(shared_mutex_words& words, std::uint64_t seen) n
   return unlock_status::released;
 }
 
-// With the writer word taken from nobody: acquires the lock, or releases the word.
+// Call this after taking the writer word when it was free: acquires the lock, or releases the word.
 [[gnu::noinline]] lock_status settle_exclusive(shared_mutex_words& words, const attachment& self,
                                                const patience& patience) noexcept {
   const lock_status status = wait_for_readers(words, self, scan::drop, patience);
@@ -293,7 +294,7 @@ enum class shared_entry : std::uint32_t { in, blocked, held_already, too_many };
 
 // ---- uncontended paths ----
 //
-// What is above and waits is not inlined here: these functions would save more registers.
+// The functions above that wait are not inlined into these, which would then save more registers.
 
 lock_status lock_exclusive(shared_mutex_words& words, const patience& patience) noexcept {
   const attachment& self = *this_thread.current;

@@ -222,8 +222,9 @@ attach_status take_slot(open_region& region, slot_claim& claim, taken_slot& take
     if (try_slot(region, claim, number, pass::marked_only, taken)) return found();
     show_as_used(region, number);
   }
-  // Then dead members' slots: the hints do not show them. One search for so many attaches that
-  // its cost for each does not grow with their number.
+  // Then search for dead members' slots, which the hints do not show as free. A search looks at
+  // all slots, so it is made once in about half as many attaches as there are slots: its cost per
+  // attach stays the same.
   const std::uint32_t left = region.attaches_until_search.load(std::memory_order_relaxed);
   if (left == 0) {
     if (search(region, claim, pass::marked_only, taken)) return found();
@@ -238,7 +239,7 @@ attach_status take_slot(open_region& region, slot_claim& claim, taken_slot& take
     raise_slots_used(region.header()->slots_used, number + 1);
     if (try_slot(region, claim, number, pass::marked_only, taken)) return found();
   }
-  // Every evidence, before an attach fails.
+  // Before the attach fails, use every evidence of death there is.
   if (search(region, claim, pass::marked_only, taken) ||
       search(region, claim, pass::gone_too, taken)) {
     return found();
@@ -276,15 +277,15 @@ void mark_dead_members(open_region& region, process_id own) noexcept {
     if (!claim.try_take(slot)) continue;
     life = word->load(std::memory_order_acquire);
     if (!is_alive(life) || !is_process_gone(region.file, slot.process)) continue;
-    // As the kernel marks it. Waiters of this boot have nothing to be woken for: they would be
-    // other users of the file, whose own looks find the death.
+    // Mark it as the kernel would, without a wake: a waiter is another user of the file, and finds
+    // the death itself when its sleep ends.
     word->compare_exchange_strong(life, FUTEX_OWNER_DIED | FUTEX_WAITERS,
                                   std::memory_order_acq_rel);
   }
 }
 
 void skip_generations(open_region& region, process_id own) noexcept {
-  // More than a slot goes through before its page is written back.
+  // More generations than a slot uses up before the kernel writes its page back to the disk.
   constexpr std::uint64_t skipped = std::uint64_t{1} << 20;
   const std::uint32_t used = region.slots_used();
   for (std::uint32_t number = 0; number < used; ++number) {
@@ -355,8 +356,8 @@ void withdraw(hold_entry& entry) noexcept {
 void drop_all_holds(member_slot& slot) noexcept {
   std::uint32_t bound = slot.holds_bound.load(std::memory_order_relaxed);
   if (bound > most_holds) bound = most_holds;
-  // A writer that read a liveness word before the last owner's death, and finds the same
-  // value under the next owner, sleeps on the hold alone: hence with a wake.
+  // The wake is needed: a writer may have read the liveness word before the last owner's death and
+  // find the same value under the next owner; only a change of the hold ends its sleep.
   for (std::uint32_t i = 0; i < bound; ++i) {
     if (slot.holds[i].load(std::memory_order_relaxed) != 0) withdraw(slot.holds[i]);
   }

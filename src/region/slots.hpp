@@ -11,7 +11,8 @@
 
 namespace deadbolt::regions {
 
-// Where this libc's robust lists make a member's liveness word be; see format.hpp.
+// Where a member's liveness word is in its slot, as the layout of this libc's robust lists
+// requires; see format.hpp.
 inline constexpr liveness_kind this_libc_kind =
     base::is_64_bit ? (base::is_glibc ? liveness_kind::at_4072 : liveness_kind::at_4076)
                     : (base::is_glibc ? liveness_kind::at_4076 : liveness_kind::at_4088);
@@ -32,10 +33,11 @@ bool is_gone(const file_handle& file, const member_slot& slot, std::uint64_t gen
 
 // ---- taking and freeing a slot ----
 
-// The right to change a slot's state: the slot's `claim` names this process. A process that
-// died with a claim loses it to the next one that asks, which first finds its membership lock
-// released: after the exit walk of each of its threads. So a token that is found under the
-// claim is a crash's, and no robust list names that liveness word any more.
+// The right to change a slot's state: the slot's `claim` names this process. The claim of a process
+// that died passes to the next process that asks, once the dead process's membership lock is
+// released, which the kernel does after the exit walk of each of its threads. So if the new holder
+// of a claim finds liveness_claimed, the token, in the liveness word, a crash left it there, and
+// no robust list names that word any more.
 class slot_claim {
 public:
   slot_claim(const file_handle& file, process_id own) noexcept : file_{file}, own_{own} {}
@@ -53,9 +55,9 @@ private:
   member_slot* taken_ = nullptr;
 };
 
-// Finds a slot that can be had, claims it, and leaves it with the token in the liveness word
-// that this libc uses and a generation that was never in use. `error` is an errno value when
-// the file system has no memory for one more slot.
+// Finds a slot that is free or whose member is dead, and claims it. The slot then has the token in
+// the liveness word that this libc uses, and a generation that was never in use. `error` is an
+// errno value when the file system has no memory for one more slot.
 struct taken_slot {
   std::uint32_t number;
   std::uint64_t generation;
@@ -71,12 +73,13 @@ void show_as_free(open_region& region, std::uint32_t number) noexcept;
 // pass on at once.
 void mark_dead_members(open_region& region, process_id own) noexcept;
 
-// Gives every slot that nobody is in a generation far above all that it had. For a file that may
-// be of pages of different times (a power cut, a copy while it was used): a lock word can name a
-// generation that its slot's page has not seen yet, and must not name the next member there.
+// Gives every unused slot a generation far above all that it has had. Needed for a file whose pages
+// may be from different times (after a power cut, or copied while in use): a lock word can name a
+// generation that the page of its slot does not show yet, and must not name the slot's next member.
 void skip_generations(open_region& region, process_id own) noexcept;
 
-// Whether the table has members whose life cannot be told by a membership lock.
+// Whether the table has members without a membership lock, of which open() cannot tell whether they
+// are alive.
 bool has_unprovable_members(const open_region& region) noexcept;
 
 // ---- owners ----
@@ -89,9 +92,10 @@ struct owner_view {
   std::uint32_t liveness_value;
 };
 
-// `word` was loaded before, with acquire: word, generation, liveness word, in that order. The
-// generation changes only when its owner is gone, so a difference proves that; and a
-// liveness word that is not alive is this owner's or, read late, that of a later one.
+// The caller has loaded `word` with acquire; this function then loads the generation, the liveness
+// word and the generation again. A slot's generation changes only when its owner is gone, so a
+// difference proves the owner's death. If there is none and the liveness word is not alive, this
+// owner is dead too: the liveness word is its own or that of a later owner of the slot.
 owner_view look_at_owner(const open_region& region, std::uint64_t word) noexcept;
 
 // The second evidence of death, at the cost of system calls: for an owner that the
@@ -99,8 +103,8 @@ owner_view look_at_owner(const open_region& region, std::uint64_t word) noexcept
 bool is_gone_unmarked(const open_region& region, const owner_view& owner,
                       std::uint64_t word) noexcept;
 
-// After any sleep on the owner's liveness word: the kernel wakes one sleeper, and all that sleep
-// on this liveness word must look for the next owner's.
+// Call this after every sleep on an owner's liveness word. When the owner dies the kernel wakes one
+// sleeper; this function wakes the others, which then sleep on the next owner's liveness word.
 void pass_on(const owner_view& owner) noexcept;
 
 // A liveness word as a futex.
