@@ -106,7 +106,7 @@ struct member_slot {
   std::atomic<std::uint32_t> kind;       // liveness_kind
   std::atomic<std::uint32_t> pid;        // as the member's own PID namespace counts
   std::atomic<std::uint32_t> tid;
-  std::atomic<std::uint32_t> holds_bound;   // holds from this index on are 0; a member raises it
+  std::atomic<std::uint32_t> holds_bound;   // holds from this index on are 0
   std::atomic<std::uint64_t> pid_namespace; // inode of /proc/thread-self/ns/pid; 0: not known
   std::atomic<std::int64_t> since;          // CLOCK_REALTIME, nanoseconds, of the attach
   std::atomic<std::uint64_t> process;       // process_id of the member's process
