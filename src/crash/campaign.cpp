@@ -82,7 +82,7 @@ std::vector<row> run_campaign(const campaign_plan& plan) {
         rows.push_back({.target = target, .attack = attack, .guard = guard});
     }
 
-  // A first run of each operation finds its length. It kills behind the last instruction, which is
+  // A first run of each operation finds its length. It kills after the last instruction, which is
   // a kill point like the others: its result counts.
   struct origin {
     task what;

@@ -139,8 +139,9 @@ private:
   int taken_;
 };
 
-// The last thing that a signaller does. If it notifies, its death after the change leaves waiters
-// that were not woken; if it unlocks, it touches nothing of the lock after the release.
+// What a signaller does last. If that is the notify, a death between the change and the notify
+// leaves waiters that were not woken; if it is the unlock, the signaller touches nothing of the
+// lock after the release.
 enum class last_step : std::uint8_t { unlock, notify };
 
 // A lock whose waiters sleep on a deadbolt::condition_variable. A mutex, the door, says who is

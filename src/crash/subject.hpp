@@ -50,8 +50,8 @@ struct subject_facts {
   bool by_name_only = false;
 };
 
-// One object a kind of lock, without state of its own: every process of a run uses it on locks in
-// shared memory. `lock` is the address that create() was given.
+// There is one object for each kind of lock, without state of its own: every process of a run uses
+// it on locks in shared memory. `lock` is the address that create() was given.
 class subject {
 public:
   constexpr explicit subject(const subject_facts& facts) : facts_{facts} {}

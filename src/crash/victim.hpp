@@ -149,8 +149,8 @@ public:
   [[nodiscard]] bool kernel_may_finish_unlock() const;
   // Runs on until the thread sleeps in a lock operation.
   void run_to_sleep();
-  // After run_to_sleep(): waits until the thread stops behind the system call that it slept in, and
-  // returns the call's result. Nothing: it still sleeps.
+  // Call this after run_to_sleep(): waits until the thread stops after the system call that it
+  // slept in, and returns the call's result; nothing if it still sleeps when the patience is over.
   [[nodiscard]] std::optional<std::int64_t> await_wake(std::chrono::milliseconds patience);
   // Sends a signal, calls the guard at its delivery, and stops inside the handler.
   void enter_handler();

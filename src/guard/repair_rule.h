@@ -55,9 +55,9 @@ enum deadbolt_repair {
   DEADBOLT_REPAIR_CLEAR_IF_WORD_IS_MINE = 2,
 };
 
-/* A proof that only tables use, besides those of blocks (DEADBOLT_CS_*): behind the point
- * where the path of a successful compare-exchange and that of a system call meet, the word
- * was released if the result is no error. */
+/* The one proof that only tables use; the others are those of blocks (DEADBOLT_CS_*). After the
+ * point where the path of a successful compare-exchange and that of a system call meet, the word
+ * was released if the result is not an error. */
 #define DEADBOLT_WINDOW_NO_ERROR 5
 #define DEADBOLT_LAST_ERROR 4095
 

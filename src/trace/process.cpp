@@ -26,7 +26,8 @@ pid_t launch(const std::function<void()>& body, unsigned long clone_flags) {
           : static_cast<pid_t>(::syscall(SYS_clone, clone_flags | SIGCHLD, 0, 0, 0, 0));
   if (child != 0) return child;
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  // The parent may have died before that line. A parent outside the child's PID namespace is 0.
+  // The parent may have died before the prctl() above took effect. A parent outside the child's PID
+  // namespace is 0.
   if (const pid_t seen = ::getppid(); seen != parent && seen != 0) ::_exit(0);
   try {
     body();
@@ -69,7 +70,7 @@ bool sleeps_in_futex(pid_t tid) noexcept {
 }
 
 std::string find_proc_refusal() {
-  // This process is in the read of the file itself.
+  // The caller is inside read() of this very file: the kernel shows that call's number.
   const std::string expected = std::to_string(SYS_read) + ' ';
   if (std::strncmp(proc_text{::getpid(), "syscall"}.text, expected.c_str(), expected.size()) == 0)
     return {};

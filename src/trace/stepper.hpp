@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Leads a stopped thread on: by one instruction, to a breakpoint, or into its sleep in a futex.
+// Moves a stopped thread on: by one instruction, to a breakpoint, or into its sleep in a futex.
 #ifndef DEADBOLT_TRACE_STEPPER_HPP
 #define DEADBOLT_TRACE_STEPPER_HPP
 
@@ -37,7 +37,8 @@ public:
   [[nodiscard]] result step_or_sleep(std::chrono::milliseconds patience);
   // Runs on until the thread sleeps in a futex call. Needs PTRACE_O_TRACESYSGOOD.
   [[nodiscard]] result run_to_sleep(std::chrono::milliseconds patience);
-  // After asleep: waits for the end of the sleep; trapped behind the system call.
+  // Call this after `asleep`: waits for the end of the sleep. `trapped`: stopped after the system
+  // call.
   [[nodiscard]] result await_wake(std::chrono::milliseconds patience);
   // Runs to the instruction at `place`, by a breakpoint that is gone afterwards. The code has to be
   // a private mapping. Stops elsewhere show as stopped, refused leaves the thread as it was. A

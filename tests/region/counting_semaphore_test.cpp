@@ -236,8 +236,8 @@ TEST_F(region_semaphore, never_more_holders_than_permits) {
   EXPECT_GE(shared->most, 1u);
 }
 
-// Owners, slots and generations that nobody wrote: at worst another takes a permit that was
-// never held.
+// Words that name owners, slots and generations that never were: at worst another thread takes a
+// permit that no thread held.
 TEST_F(region_semaphore, any_words_in_shared_memory_are_borne) {
   ASSERT_EQ(name(shared.handle().attach()), "attached");
   auto* words = const_cast<std::uint64_t*>(shared->three.native_handle());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Owners that die with many locks, with many waiters, and in ways that the kernel
-// does not tell.
+// Owners that die with many locks, with many waiters, and in ways that the kernel does not
+// mark.
 #include <region_support.hpp>
 
 #include <futex_thread.hpp>
@@ -162,7 +162,7 @@ TEST(region_death, execve_by_another_thread_is_found_out_within_the_bound) {
   await_waiters(shared->lock);
   shared->go.open();
   EXPECT_EQ(waiter.wait(), exited(0));
-  // Its slot can be had again too, though its liveness word still looks alive.
+  // Its slot can be taken over too, though its liveness word still looks alive.
   EXPECT_EQ(live_members(shared.handle()), 1u);
   std::vector<std::unique_ptr<child_process>> members;
   members.reserve(shared.handle().members());

@@ -84,7 +84,8 @@ TEST(region_hostile, random_writes_to_header_slots_and_locks_harm_no_peer) {
   const auto end = std::chrono::steady_clock::now() + 2s;
   std::uint64_t writes = 0;
   while (std::chrono::steady_clock::now() < end) {
-    // Half of them where it hurts: the lock words and the slots' first and last words.
+    // Half of the writes go to the lock words and to the slots' first and last words, which matter
+    // most.
     const std::size_t slot = 8192 / 8 + random() % 8 * 512;
     const std::size_t places[] = {random() % words, words - 1 - random() % 16, slot + random() % 7,
                                   slot + 509 + random() % 3, slot + 8 + random() % 4};

@@ -35,7 +35,7 @@ void tell(const char* what, const kill_points& points) {
 
 class region_kill : public ::testing::Test {
 protected:
-  // One slot: it must be had again after every death.
+  // One slot, so that each child can attach only if the dead one's slot can be taken over.
   region_of<board> shared{1};
 
   // All of the region, as one number.
@@ -67,7 +67,7 @@ TEST_F(region_kill, attach_killed_anywhere_leaves_a_slot_that_can_be_had) {
   EXPECT_GT(points.killed, 20u);
 }
 
-// The slot's last owner died with a lock held.
+// Before each attach, the slot's last owner has died with a lock held.
 TEST_F(region_kill, takeover_of_a_dead_slot_killed_anywhere_leaves_one_that_can_be_had) {
   const auto leave_dead_member = [&] {
     EXPECT_EQ(run_in_child([&] {

@@ -133,8 +133,8 @@ TEST_F(region_membership_lock, child_of_a_fork_during_an_open_does_not_keep_its_
             exited(0));
 }
 
-// A description that other processes have too: their looks would not see a lock of their own
-// description, and take this process for dead.
+// Other processes have this open file description too. A lock of it would be invisible to them,
+// and they would take this process for dead.
 TEST_F(region_membership_lock, description_that_is_shared_is_not_locked) {
   region shared = region::create_anonymous("deadbolt-test", small);
   board& data = *shared.at<board>(0);
@@ -188,7 +188,7 @@ TEST_F(region_membership_lock, replacing_through_a_symbolic_link_replaces_its_fi
   unlink(link.c_str());
 }
 
-// Else a replacer would take the file from one that is about to give it its name.
+// A replacer must not remove the temporary file of a creator that is about to give it its name.
 TEST_F(region_membership_lock, replacer_removes_files_of_killed_creators_alone) {
   const std::string left = path + ".0123456789abcdef.new";
   const std::string others[] = {path + ".0123456789abcdeg.new", path + ".0123456789abcdef.new2",
@@ -219,7 +219,8 @@ TEST_F(region_membership_lock, replacer_removes_files_of_killed_creators_alone) 
   for (const std::string& other : others) EXPECT_EQ(unlink(other.c_str()), 0) << other;
 }
 
-// A program that closed all its descriptors opens the region again to get its sight back.
+// A program that closed all its descriptors opens the region again, so that it can see other
+// processes' membership locks again.
 TEST_F(region_membership_lock, opening_again_replaces_a_lost_descriptor) {
   EXPECT_EQ(run_in_child([&] {
               region shared = region::create(path.c_str(), small);

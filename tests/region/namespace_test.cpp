@@ -92,8 +92,8 @@ TEST_F(region_namespace, locks_pass_between_namespaces) {
   EXPECT_EQ(waiter.wait(), exited(0));
 }
 
-// The naive protocols' trap: A is in the middle of attach or detach, its namesake B
-// takes the only slot, A dies, and the kernel takes B's liveness word for A's.
+// What goes wrong in a simpler protocol: A is in the middle of attach or detach, B, which has the
+// same TID, takes the only slot, A dies, and the kernel takes B's liveness word for A's.
 class namesakes : public region_namespace, public ::testing::WithParamInterface<bool> {};
 
 TEST_P(namesakes, stranger_in_the_slot_is_not_marked_wherever_its_namesake_dies) {

@@ -82,7 +82,7 @@ TEST_F(region_shared_death, sleeping_writer_is_woken_by_a_readers_death) {
   EXPECT_EQ(writer.wait(), exited(0));
 }
 
-// A slot is had again at once: what its last owner held must not count for the new one.
+// A slot is taken again at once: its last owner's holds must not count as the new one's.
 TEST_F(region_shared_death, new_owner_of_a_dead_readers_slot_holds_nothing) {
   for (int round = 0; round < 20; ++round) {
     region_of<shared_board> one{2};

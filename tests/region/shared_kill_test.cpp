@@ -44,8 +44,8 @@ protected:
     return const_cast<std::uint64_t*>(const_cast<region_of<board>&>(shared)->lock.native_handle());
   }
 
-  // Whoever comes next gets the lock, is told of a death if and only if one was inside, and
-  // leaves all as it was.
+  // The next locker gets the lock, is told of a death if and only if a dead thread held it, and
+  // leaves everything as it was.
   [[nodiscard]] bool can_be_had(std::uint32_t instructions) {
     const bool inside = word_of(shared->lock) != 0 && state() != regions::state_outside;
     const std::string result = name(shared->lock.try_lock());
@@ -122,7 +122,7 @@ TEST_F(region_shared_kill, lock_behind_a_dead_reader) {
   EXPECT_GE(deaths_inside_, 1u);
 }
 
-// The longest way of a reader: the word is a dead owner's, who was not inside.
+// The longest path of a reader: the word names a dead owner that did not hold the lock.
 TEST_F(region_shared_kill, lock_shared_behind_a_writer_that_died_outside) {
   const kill_points points = attack(
       "lock_shared behind a dead writer",

@@ -41,7 +41,7 @@ inline pid_t fork_into_pid_namespace() {
   return pid;
 }
 
-// The way that an operation takes: where it is after 0, 1, 2 ... instructions.
+// The path of an operation: its instruction pointers after 0, 1, 2 ... instructions.
 class trail {
 public:
   void add(std::uint64_t place) {
@@ -114,9 +114,9 @@ public:
     return instruction_pointer() == inner;
   }
 
-  // In front of its operation: runs to the first place from which it must be stepped to be
-  // `instructions` on, if it goes the known way. Returns how far that is, or nothing if
-  // it went another.
+  // Called before the operation: runs to the last breakpoint on the known path from which single
+  // steps lead to `instructions`. Returns how many instructions that is, or nothing if the
+  // operation took another path.
   [[nodiscard]] std::optional<std::uint32_t> run(const trail& known, std::uint32_t instructions) {
     if (known.size() == 0) return 0;
     const std::uint32_t index = known.last_new(std::min(instructions, known.size() - 1));
@@ -172,8 +172,8 @@ private:
   pid_t pid_;
 };
 
-// Has a fresh child in `child`, `count` instructions into its operation; false when that ended
-// before. Each such child makes the trail known a little further, and steps the less of it.
+// Makes a new child in `child` and stops it `count` instructions into its operation; false when the
+// operation ended before. Each child extends the known trail, so the next one is stepped less.
 template <class Prepare, class Operation>
 bool stop_after(std::optional<stepped_child>& child, trail& known, std::uint32_t count,
                 Prepare&& prepare, Operation&& operation, bool in_namespace = false) {

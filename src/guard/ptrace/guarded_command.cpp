@@ -19,7 +19,7 @@ namespace deadbolt::guard {
 namespace {
 
 // The signals of the stand-in: it blocks all, reads them one by one, and passes on those that the
-// command has not got by itself.
+// command has not received from their sender.
 class command_signals {
 public:
   // Blocks every signal and makes SIGCHLD waitable, whatever was inherited.

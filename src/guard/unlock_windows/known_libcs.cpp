@@ -32,7 +32,7 @@ base::descriptor open_directory(const std::string& path) {
   return directory;
 }
 
-// With the parents that do not exist.
+// Also makes the parent directories that do not exist.
 void make_directory(const std::string& path) {
   for (std::size_t end = path.find('/', 1); end != std::string::npos; end = path.find('/', end + 1))
     ::mkdir(path.substr(0, end).c_str(), 0755);

@@ -12,9 +12,9 @@
  *              d  the same with a process asleep in lock
  *              l  lock
  *              o  lock after the owner has died
- * It stops itself twice, by int3: in front of the operation, where rax is
+ * It stops itself twice, by int3: before the operation, where rax is
  * DEADBOLT_PROBE_READY, rdi the address of the thread's robust list head and rsi
- * the waiter's process id (0: none), and behind it, where rax is
+ * the waiter's process id (0: none), and after it, where rax is
  * DEADBOLT_PROBE_DONE.
  * Without a robust list it exits with DEADBOLT_PROBE_NO_LIST: such a mutex has no
  * window. Any other exit status is a failure.

@@ -115,7 +115,7 @@ private:
   }
   [[nodiscard]] bool has_waiter() const { return waiter_ > 0; }
 
-  // What the probe did instead of reaching its next trap. Always false.
+  // Records what the probe did instead of reaching its next trap. Returns false.
   bool fail_by(const trace::stop_event& stop) {
     if (stop.kind != trace::stop_kind::ended)
       return fail("the probe took signal " + std::to_string(stop.signal));
@@ -351,7 +351,7 @@ struct place {
 
   // DEADBOLT_CS_*; 0: the registers do not show whether the word was released.
   [[nodiscard]] std::uint8_t proof() const {
-    // Behind an instruction that may fail, a proof is needed even if no measurement saw it fail.
+    // After an instruction that may fail, a proof is needed even if no measurement saw it fail.
     if (after_compare_exchange) return zf_proves ? DEADBOLT_CS_ZF : 0;
     if (!after_unlock_pi && !seen_unreleased) return DEADBOLT_CS_ALWAYS;
     if (rax_proves) return DEADBOLT_CS_UNLOCK_PI;

@@ -61,7 +61,7 @@ bool take_kind(std::string_view word, std::uint8_t& out) noexcept {
   return false;
 }
 
-// What stands behind "window ".
+// Parses the rest of a line that begins with "window ".
 bool take_window(std::string_view line, libc_window& out) {
   std::string_view offset = take_word(line);
   if (!offset.starts_with("0x")) return false;

@@ -12,8 +12,8 @@
 
 struct deadbolt_thread_state {
   uint64_t ip;
-  /* x0. Behind a system call its result; at its entry, where ip is behind it already, and when it
-   * is about to be restarted, its first argument. */
+  /* x0. After a system call: the call's result. At the call's entry, where ip is past the
+   * instruction already, and when the call is about to be restarted: its first argument. */
   uint64_t x0;
   /* The blocks write these as 32-bit registers, which clears the upper halves. */
   uint64_t x12; /* status of a store exclusive, 0 if it stored or there is none */
@@ -37,8 +37,8 @@ static inline uint64_t deadbolt_system_call_result(const struct deadbolt_thread_
   return thread->x0;
 }
 
-/* Of the kinds that are about an instruction and not about a system call. Release and proof: see
- * src/robust/arch/aarch64/unlock_block.h. */
+/* For the kinds whose proof is about an instruction and not about a system call. How a block
+ * releases, and what proves it: src/robust/arch/aarch64/unlock_block.h. */
 static inline int deadbolt_exchange_was_made(uint8_t kind,
                                              const struct deadbolt_thread_state* thread) {
   return kind == DEADBOLT_CS_EXCHANGED && thread->x14 == thread->x13 && thread->x12 == 0;

@@ -29,7 +29,7 @@ static inline uint64_t deadbolt_system_call_result(const struct deadbolt_thread_
   return thread->rax;
 }
 
-/* Of the kinds that are about an instruction and not about a system call. */
+/* For the kinds whose proof is about an instruction and not about a system call. */
 static inline int deadbolt_exchange_was_made(uint8_t kind,
                                              const struct deadbolt_thread_state* thread) {
   if (kind == DEADBOLT_CS_ZF) return (thread->flags & DEADBOLT_FLAGS_ZF) != 0;
