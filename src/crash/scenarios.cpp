@@ -143,8 +143,8 @@ struct unlock_plan {
   std::string_view name;
   std::string_view family;
   std::string_view summary;
-  reuse_by reuse;
   death_by death;
+  reuse_by reuse = reuse_by::other_process;
   bool leader = true; // the stepped thread is the leader of its process
   std::string_view kernel_limit = {};
   bool apart = false; // the next owner is in a PID namespace of its own
@@ -158,40 +158,34 @@ constexpr std::array<unlock_plan, 9> unlock_plans{
       .family = "reuse",
       .summary = "the holder is killed in unlock; once the lock is released another process takes "
                  "and destroys it, and its memory becomes data equal to the victim's TID",
-      .reuse = reuse_by::other_process,
       .death = death_by::sigkill},
      {.name = "reuse_exit_group",
       .family = "reuse",
       .summary = "reuse, and the death is exit_group by another thread of the victim's process",
-      .reuse = reuse_by::other_process,
       .death = death_by::exit_group},
      {.name = "reuse_execve",
       .family = "reuse",
       .summary = "reuse, and the death is execve by another thread of the victim's process",
-      .reuse = reuse_by::other_process,
       .death = death_by::execve},
      {.name = "remap",
       .family = "remap",
       .summary = "once the lock is released another thread of the victim's process takes and "
                  "releases it and maps a file that holds the TID over it",
-      .reuse = reuse_by::victims_thread,
-      .death = death_by::sigkill},
+      .death = death_by::sigkill,
+      .reuse = reuse_by::victims_thread},
      {.name = "handler",
       .family = "handler",
       .summary = "reuse, and a signal handler runs at that instruction and the process is killed "
                  "inside it",
-      .reuse = reuse_by::other_process,
       .death = death_by::sigkill_in_handler},
      {.name = "exec_self",
       .family = "exec_self",
       .summary = "reuse, and the holder, the leader of its process, calls execve (from a signal "
                  "handler at that instruction)",
-      .reuse = reuse_by::other_process,
       .death = death_by::execve_in_handler},
      {.name = "exec_self_thread",
       .family = "exec_self",
       .summary = "exec_self by a holder that is not the leader",
-      .reuse = reuse_by::other_process,
       .death = death_by::execve_in_handler,
       .leader = false,
       .kernel_limit = "the kernel gives a thread that calls execve the leader's TID before it "
@@ -201,14 +195,12 @@ constexpr std::array<unlock_plan, 9> unlock_plans{
       .summary =
           "reuse, and the victim's memory is reaped before the kernel looks for its locks, as "
           "the OOM killer and process_mrelease(2) do",
-      .reuse = reuse_by::other_process,
       .death = death_by::sigkill_and_reap,
       .kernel_limit = nothing_is_found},
      {.name = "reaped_apart",
       .family = "reaped_apart",
       .summary = "reaped, and the next owner is in a PID namespace of its own, where nobody can ask "
                  "for the victim's PID",
-      .reuse = reuse_by::other_process,
       .death = death_by::sigkill_and_reap,
       .kernel_limit = nothing_is_found,
       .apart = true}}};
