@@ -23,8 +23,8 @@ src=$cache/$variant/src
 # Inside the source: kbuild then names it `..`, no object depends on where the
 # variant lies, and ccache serves one variant from another's results.
 obj=$src/obj
-# And make takes the objects of the variant that it differs least from, but for the
-# few files that were changed: what source.sh replaced is newer than they are.
+# Start from the objects of the variant that differs least: make rebuilds only those whose source
+# source.sh has replaced, because such a source is newer than its object.
 case $variant in
 patched) like=base ;;
 noreplay) like=patched ;;

@@ -14,7 +14,7 @@ mkdir -p "$out"
 CFLAGS='-static -w' KHDR_INCLUDES="-isystem $obj/usr/include" \
 	make -C "$suite" OUTPUT="$out" CC=gcc all
 find "$out" -type f ! -perm -u+x -delete
-# With "$COLOR" behind the name up to Linux 6.12, without later.
+# run.sh has "$COLOR" after each program's name up to Linux 6.12, and not later.
 sed -n 's/^\.\/\([a-z0-9_]*\) *\(\$COLOR\)\? */\1 /p' "$suite/run.sh" | sed 's/ *$//' > "$out/list.new"
 [ -s "$out/list.new" ]
 for program in "$out"/futex_* "$out"/robust_*; do

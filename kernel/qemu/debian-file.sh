@@ -29,7 +29,7 @@ find_package() {
 fetch() {
 	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" \
 		> "$apt/$suite.list"
-	# As root apt would read and write as somebody who may not here.
+	# APT::Sandbox::User: when root runs apt, apt downloads as user _apt, who may not write to $apt.
 	cat > "$apt/$suite.conf" <<-EOF
 		Dir::State "$apt";
 		Dir::State::status "$apt/status";
