@@ -16,11 +16,12 @@ if ! command -v dpkg-query >/dev/null 2>&1; then
   exit 0
 fi
 
-# The number in the name of the package that "clang" depends on.
+# The number in the name of the package that "clang" depends on. The package also replaces and
+# breaks packages whose names have other numbers.
 clang_version() {
-  { dpkg-query --show --showformat '${Depends}\n' clang ||
+  { dpkg-query --show --showformat 'Depends: ${Depends}\n' clang ||
     apt-cache show --no-all-versions clang; } 2>/dev/null |
-    sed -n 's/.*\<clang-\([0-9][0-9]*\).*/\1/p' | head -n 1
+    sed -n 's/^Depends:.*\<clang-\([0-9][0-9]*\).*/\1/p' | head -n 1
 }
 
 case "$*" in

@@ -20,7 +20,9 @@ fake() {
 }
 fake dpkg-query 'case "$*" in *" clang") exit 1 ;; esac
 echo installed libhere; echo not-installed libgone'
-fake apt-cache "[ -e $scratch/lists ] && echo 'Depends: clang-77 (>= 77~)'"
+fake apt-cache "[ -e $scratch/lists ] && echo 'Replaces: clang (<< 3.2), clang-3.2, clang-3.5 (<< 1:3.5)
+Depends: clang-77 (>= 77~)
+Breaks: clang-3.2'"
 fake apt-get "echo \"\$*\" >>$scratch/asked
 case \"\$*\" in *update*) : >$scratch/lists ;; esac"
 
