@@ -47,8 +47,8 @@ struct fixed_header {
 };
 static_assert(sizeof(fixed_header) == 88 && offsetof(fixed_header, slots_offset) == 32);
 
-// Where the file was last opened while no other process used it. open() compares it only if the
-// table has members without a membership lock.
+// Where the file was last opened while no other process used it. If it is elsewhere now, this is
+// another boot or a copy, and open() cannot judge members without a membership lock.
 struct home {
   std::atomic<std::uint64_t> boot_id[2]; // 0: not known
   std::atomic<std::uint64_t> device;
