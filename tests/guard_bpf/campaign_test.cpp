@@ -57,6 +57,17 @@ INSTANTIATE_TEST_SUITE_P(in, ours,
                          testing::Combine(testing::Values("robust_mutex", "robust_pi_mutex"),
                                           testing::ValuesIn(scenario_names())));
 
+// The libc's locks in programs that have the preload library, whose blocks the guard knows: no
+// window is owed, in a handler neither. The victim releases them in pthread_mutex_unlock or in
+// pthread_cond_wait.
+INSTANTIATE_TEST_SUITE_P(preloaded, ours,
+                         testing::Combine(testing::Values("glibc_preload", "glibc_preload_pi"),
+                                          testing::ValuesIn(scenario_names())));
+INSTANTIATE_TEST_SUITE_P(
+    preloaded_in_cond_wait, ours,
+    testing::Combine(testing::Values("glibc_preload_cond", "glibc_preload_pi_cond"),
+                     testing::Values("reuse", "remap", "handler", "exec_self")));
+
 // The libc's locks, in scenarios without owed windows that a handler interrupts.
 class libc : public under_bpf {};
 TEST_P(libc, is_clean) {

@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# initramfs.sh ARCHIVE COMMAND TEST...: packs busybox, the deadbolt COMMAND and the TEST
-# programs with every library that they are linked with, of this Debian, unmodified.
+# initramfs.sh ARCHIVE COMMAND PRELOAD TEST...: packs busybox, the deadbolt COMMAND, the PRELOAD
+# library and the TEST programs with every library that they are linked with, of this Debian,
+# unmodified.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-archive=$1 command=$2
-shift 2
+archive=$1 command=$2 preload=$3
+shift 3
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
@@ -14,6 +15,8 @@ mkdir -p "$root/bin" "$root/tests" "$root/proc" "$root/sys" "$root/dev" "$root/v
 cp /bin/busybox "$root/bin/busybox"
 install -m 755 "$here/init" "$root/init"
 install -m 755 -s "$command" "$root/bin/deadbolt"
+# The command and the tests find it where a build has it: beside their own directory.
+install -m 644 -D "$preload" "$root/preload/$(basename "$preload")"
 for test; do
   install -m 755 -s "$test" "$root/tests/"
 done

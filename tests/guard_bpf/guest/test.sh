@@ -16,6 +16,7 @@ build=$(cd "$1" && pwd)
 : "${GUARD_PROGRAMS:=guard_bpf_life_test guard_bpf_hostile_test guard_bpf_campaign_test \
 guard_bpf_real_test guard_bpf_cost_test guard_bpf_storm_test}"
 
+preload=$build/src/preload/libdeadbolt-pthread.so
 say() { echo "test-guard: $*" >&2; }
 
 programs=()
@@ -26,7 +27,7 @@ for package in $GUARD_KERNELS; do
   kernels+=("$kernel")
 done
 
-key=$({ cat "$here"/* "$build/src/cli/deadbolt" "${programs[@]}" /lib/x86_64-linux-gnu/libc.so.6
+key=$({ cat "$here"/* "$build/src/cli/deadbolt" "$preload" "${programs[@]}" /lib/x86_64-linux-gnu/libc.so.6
   printf '%s\n' "${kernels[@]}"
   qemu-system-x86_64 --version; } | sha256sum | cut -c1-16)
 logs=$DEADBOLT_CACHE/guard-logs/$key
@@ -36,7 +37,7 @@ if [ -s "$logs/passed" ]; then
   say "passed earlier, and nothing has changed since: $logs"
   exit 0
 fi
-"$here/initramfs.sh" "$logs/initramfs.gz" "$build/src/cli/deadbolt" "${programs[@]}"
+"$here/initramfs.sh" "$logs/initramfs.gz" "$build/src/cli/deadbolt" "$preload" "${programs[@]}"
 
 # One CPU whose clock counts instructions, and skips the time in which nobody has any to
 # run: a busy host changes nothing in what the guest sees, and waiting costs nothing.
