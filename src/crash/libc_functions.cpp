@@ -35,9 +35,9 @@ libc_functions load() {
 } // namespace
 
 const libc_functions& stock_libc() {
-  static constexpr libc_functions functions{.lock = pthread_mutex_lock,
-                                            .try_lock = pthread_mutex_trylock,
-                                            .unlock = pthread_mutex_unlock};
+  static const libc_functions functions{.lock = pthread_mutex_lock,
+                                        .try_lock = pthread_mutex_trylock,
+                                        .unlock = pthread_mutex_unlock};
   return functions;
 }
 

@@ -12,6 +12,8 @@ struct libc_functions {
   decltype(&pthread_mutex_lock) lock;
   decltype(&pthread_mutex_trylock) try_lock;
   decltype(&pthread_mutex_unlock) unlock;
+  // By its address, so that no victim is stepped through the loader's search for it.
+  decltype(&pthread_cond_wait) wait = pthread_cond_wait;
 };
 
 [[nodiscard]] const libc_functions& stock_libc();

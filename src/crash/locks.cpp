@@ -137,7 +137,7 @@ public:
     if (way_ == release::unlock) return unlock(lock);
     // In the victim's own memory: no other process has a part in it.
     static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
-    return pthread_cond_wait(&condition, at(lock)) == 0;
+    return functions().wait(&condition, at(lock)) == 0;
   }
   void mark_consistent(void* lock) const override { pthread_mutex_consistent(at(lock)); }
   [[nodiscard]] bool held_by(const void* lock, pid_t tid) const override {

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <new>
+#include <poll.h>
 #include <pthread.h>
 #include <quiet_program.hpp>
 #include <signal.h>
@@ -175,6 +176,7 @@ struct victim::status_page {
   // order: publish() and report() release what was stored before them to the tracer's acquire
   // loads.
   std::atomic<pid_t> tid{0};
+  std::atomic<pid_t> second_thread{0};
   std::atomic<trouble> what{trouble::none};
   int error = 0;
 
@@ -258,6 +260,7 @@ void victim::live(const subject& subject, const trial_memory& memory, const vict
   if (plan.second_thread) {
     start([](void* pointer) -> void* {
       const auto* const of = static_cast<thread_argument*>(pointer);
+      of->self->page_->second_thread.store(gettid(), std::memory_order_release);
       of->self->channel_.serve(of->subject);
     });
   }
@@ -270,7 +273,7 @@ void victim::live(const subject& subject, const trial_memory& memory, const vict
       return nullptr;
     });
   }
-  for (;;) pause();
+  for (;;) ppoll(nullptr, 0, nullptr, nullptr);
 }
 
 // The tracer's side.
@@ -305,15 +308,18 @@ victim::victim(const subject& subject, const guard_driver& guard, const trial_me
   if (pid_ < 0) fail_with_errno("fork");
   if (plan.leader) stepper_ = trace::stepper{pid_};
   await_begin();
+  await_rest_of_others(plan);
 }
 
 victim::~victim() {
-  // A traced thread that is not the leader has to be reaped before the leader is.
-  if (pid_ > 0 && tid() > 0 && tid() != pid_) {
+  if (pid_ > 0 && tid() > 0) {
     ::kill(pid_, SIGKILL);
+    // SIGKILL does not end a stop at the thread's exit. A traced thread that is not the leader has
+    // to be reaped before the leader is.
     trace::stop_event stop;
-    while (stepper_.thread().wait(stop) == 0 && stop.kind != trace::stop_kind::ended)
-      static_cast<void>(stepper_.thread().resume());
+    do static_cast<void>(stepper_.thread().resume());
+    while (stepper_.thread().wait(stop) == 0 && stop.kind != trace::stop_kind::ended);
+    if (tid() == pid_) pid_ = 0;
   }
   trace::kill_and_reap(pid_);
   munmap(page_, sizeof(status_page));
@@ -352,6 +358,19 @@ void victim::await_begin() {
   check(stepper_.look());
   if (instruction_pointer() != address_of(deadbolt_crash_stepped_begin))
     throw failure{"the victim stopped before its operation"};
+}
+
+// The process's other threads are not traced: one that came by a breakpoint would kill the process.
+// They share much code of the libc with the stepped thread, so they have to be in their system
+// calls before there is one.
+void victim::await_rest_of_others(const victim_plan& plan) const {
+  const auto rest = [&] {
+    const pid_t second = page_->second_thread.load(std::memory_order_acquire);
+    return (!plan.second_thread || (second != 0 && trace::sleeps_in(second, SYS_recvfrom))) &&
+           (plan.leader || trace::sleeps_in(pid_, SYS_ppoll));
+  };
+  if (!trace::poll_until(rest, trace::ample_time))
+    throw failure{"another thread of the victim does not come to rest"};
 }
 
 trace::stop_event victim::await_stop() {

@@ -170,6 +170,7 @@ private:
                          const victim_plan& plan);
   void be_stepped(const subject& subject, const trial_memory& memory, const victim_plan& plan);
   void await_begin();
+  void await_rest_of_others(const victim_plan& plan) const;
   std::uint32_t step(std::uint32_t count, path* recorded);
   std::uint32_t jump(const path& known, std::uint32_t count);
   bool run_to(trace::address place);

@@ -58,15 +58,23 @@ struct proc_text {
   }
 };
 
+// The number of the system call in which the thread is blocked; -1: it is in none.
+long call_of_sleeper(pid_t tid) noexcept {
+  // "running", or the number. The kernel answers with a number only when the thread is off its
+  // processor.
+  const proc_text call{tid, "syscall"};
+  return call.text[0] < '0' || call.text[0] > '9' ? -1 : std::strtol(call.text, nullptr, 10);
+}
+
 } // namespace
 
 bool sleeps_in_futex(pid_t tid) noexcept {
-  // "running", or the number of the system call in which the thread is blocked. The kernel answers
-  // with a number only when the thread is off its processor.
-  const proc_text call{tid, "syscall"};
-  if (call.text[0] < '0' || call.text[0] > '9') return false;
-  const long number = std::strtol(call.text, nullptr, 10);
+  const long number = call_of_sleeper(tid);
   return number == SYS_futex || number == SYS_futex_waitv;
+}
+
+bool sleeps_in(pid_t tid, long system_call) noexcept {
+  return call_of_sleeper(tid) == system_call;
 }
 
 std::string find_proc_refusal() {

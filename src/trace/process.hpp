@@ -34,7 +34,9 @@ private:
   pid_t pid_;
 };
 
-// The thread sleeps in a futex system call: it is queued and off its processor. Needs /proc.
+// The thread sleeps in that system call: it is off its processor, and in a futex call queued. Needs
+// /proc.
+[[nodiscard]] bool sleeps_in(pid_t tid, long system_call) noexcept;
 [[nodiscard]] bool sleeps_in_futex(pid_t tid) noexcept;
 // Why sleeps_in_futex() cannot tell here, with the remedy; empty if it can.
 [[nodiscard]] std::string find_proc_refusal();

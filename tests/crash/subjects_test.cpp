@@ -94,6 +94,9 @@ INSTANTIATE_TEST_SUITE_P(in, unprotected_libc,
                                           testing::Values("reuse", "reuse_exit_group",
                                                           "reuse_execve", "remap", "handler",
                                                           "exec_self")));
+INSTANTIATE_TEST_SUITE_P(in_cond_wait, unprotected_libc,
+                         testing::Combine(testing::Values("glibc_cond"),
+                                          testing::Values("reuse", "handler")));
 
 // The same libc, unmodified, guarded by its measured windows. The limit, a death in a handler that
 // interrupted an owed window, is in broken_guard_test.cpp.
@@ -114,6 +117,10 @@ INSTANTIATE_TEST_SUITE_P(in, guarded_libc,
                          testing::Combine(testing::Values("glibc", "glibc_pi"),
                                           testing::Values("reuse", "reuse_exit_group",
                                                           "reuse_execve", "remap", "waiter")));
+INSTANTIATE_TEST_SUITE_P(in_cond_wait, guarded_libc,
+                         testing::Combine(testing::Values("glibc_cond"),
+                                          testing::Values("reuse", "reuse_exit_group",
+                                                          "reuse_execve", "remap")));
 INSTANTIATE_TEST_SUITE_P(in_handlers, guarded_libc,
                          testing::Combine(testing::Values("glibc_pi"),
                                           testing::Values("handler", "exec_self")));
