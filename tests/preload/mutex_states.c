@@ -45,7 +45,7 @@ static pthread_mutex_t mutex, before, after;
 static pthread_cond_t condition;
 static pid_t main_tid, other_tid;
 static struct config now;
-static int hides_marks;
+static int hides_marks, hides_waiters;
 
 static pid_t own_tid(void) {
   return (pid_t)syscall(SYS_gettid);
@@ -118,7 +118,8 @@ static void print_link(const char* name, const void* pointer) {
 static void print_mutex(const char* name, const pthread_mutex_t* of) {
   const uint32_t word = (uint32_t)of->__data.__lock;
   printf("    %s: word=%s%s%s count=%u owner=%s nusers=%u kind=%#x spins=%d,%d", name,
-         name_of_tid(word & FUTEX_TID_MASK), (word & FUTEX_WAITERS) != 0 ? "|waiters" : "",
+         name_of_tid(word & FUTEX_TID_MASK),
+         (word & FUTEX_WAITERS) != 0 && !hides_waiters ? "|waiters" : "",
          (word & FUTEX_OWNER_DIED) != 0 ? "|died" : "", of->__data.__count,
          name_of_tid((uint32_t)of->__data.__owner), of->__data.__nusers,
          (unsigned)of->__data.__kind, of->__data.__spins, of->__data.__elision);
@@ -448,7 +449,12 @@ static void run(size_t state, size_t operation) {
   const int result = operations[operation].run();
   printf("%s, %s, %s: %s\n", now.name, states[state].name, operations[operation].name,
          name_of_error(result));
+  /* The waiter for a dying owner may reach the kernel before that owner has exited or after it. If
+   * before, the kernel gives the PI mutex to it with WAITERS set, if after, without. */
+  hides_waiters =
+      operations[operation].run == wait_for_dying && now.protocol == PTHREAD_PRIO_INHERIT;
   print_all();
+  hides_waiters = 0;
   /* What comes of it. */
   printf("  then unlock: %s\n", name_of_error(unlock()));
   print_all();
