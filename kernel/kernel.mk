@@ -7,7 +7,7 @@
 # KERNEL_PATCHES   the series (default kernel/patches/6.12)
 # KERNEL_JOBS      compiler processes (default: one for each CPU)
 # KERNEL_TEST_ONLY names of boots, to run only those; no stamp is written
-# ALL=1            also Debian's stock kernels, and the series for 7.3
+# ALL=1            also what CI has no time for: see qemu/test.sh
 # KERNEL_TEST_SECONDS  limit for all boots together (default 3600)
 # DEADBOLT_BIN     the deadbolt that runs in the guest, instead of one built here
 

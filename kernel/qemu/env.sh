@@ -12,6 +12,8 @@ tree=$(cd "$here/.." && pwd)
 
 cache=$DEADBOLT_CACHE/kernel
 export CCACHE_DIR="${CCACHE_DIR:-$DEADBOLT_CACHE/ccache}"
+# What the compiler says of its includes serves: no preprocessing before each compilation.
+export CCACHE_DEPEND=1
 export LC_ALL=C
 
 say() { echo "test-kernel: $*" >&2; }

@@ -78,6 +78,13 @@ if [ -n "$series" ]; then
 	[ "$variant" != noreplay ] || "$here/revert-replay.sh" "$work/kernel/futex/core.c"
 fi
 
+# A file that the variant whose objects build-kernel.sh will start from has, too, is as old as
+# it is there: a header of many objects would have all of them compiled again. Not if there are
+# objects already, which may be younger than that file and made from another.
+same=
+if [ "$variant" = noreplay ] && [ ! -e "$src/obj" ]; then
+	same=$cache/patched/src
+fi
 cat "$state/touched.new" "$state/touched" 2>/dev/null | sort -u | while read -r file; do
 	want=$pristine/$file
 	if grep -qxF -- "$file" "$state/touched.new"; then
@@ -88,7 +95,11 @@ cat "$state/touched.new" "$state/touched" 2>/dev/null | sort -u | while read -r 
 	elif ! cmp -s "$want" "$src/$file"; then
 		mkdir -p "$src/$(dirname "$file")"
 		rm -f "$src/$file"
-		cp "$want" "$src/$file"
+		if [ -n "$same" ] && cmp -s "$want" "$same/$file"; then
+			cp -p "$same/$file" "$src/$file"
+		else
+			cp "$want" "$src/$file"
+		fi
 		[ ! -x "$want" ] || chmod +x "$src/$file"
 	fi
 done
