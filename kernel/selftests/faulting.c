@@ -163,12 +163,20 @@ static void attack(const char *name, void (*run)(void), bool pi, bool known)
 int test_faulting(int argc, char **argv)
 {
 	struct uffdio_api api = { .api = UFFD_API };
+	struct sched_param fair = { .sched_priority = 0 };
 	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
 
 	(void)argv;
 	if (argc != 1 || !vdso.unlock || !vdso.pi_try_unlock)
 		bail("usage: faulting, on a kernel with the functions");
 	trial_setup();
+	/*
+	 * The victim's signal, that of a step, is pending while the kernel waits for the page:
+	 * it does not sleep then, it looks again and again. A real-time victim would never let
+	 * this process run, which has to serve it.
+	 */
+	if (sched_setscheduler(0, SCHED_OTHER, &fair))
+		bail("sched_setscheduler: %s", strerror(errno));
 	head = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	faults = raw_syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0, 0);
 	range.range = (struct uffdio_range){ (uintptr_t)head, PAGE };
