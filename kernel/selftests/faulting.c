@@ -3,10 +3,12 @@
  * faulting: SIGKILL arrives while the kernel does the store to list_op_pending that
  * an interrupted vDSO function owes, and the page has to be read in first. With the
  * signal pending that fault fails. The lock word, released and reused by then, must
- * stay as it is, and the locks on the list must be marked all the same.
+ * stay as it is, and the locks on the list must be marked all the same. If the page
+ * cannot be had at the exit either, the list is given up, and nothing is marked.
  *
- * The page is absent by userfaultfd(2). The victim shares this process's memory, so
- * that its faults can be served after it was killed.
+ * The page is absent by userfaultfd(2), which fails for a task that exits: the page
+ * is brought while the victim is stopped by PTRACE_EVENT_EXIT, on its way there. The
+ * victim shares this process's memory, so that its page can be brought by this one.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -87,7 +89,8 @@ static pid_t start(void (*run)(void), bool pi)
 	*head = (struct head){ { &sh->held.node }, LOCK_OFFSET,
 			       (struct node *)((uintptr_t)&sh->target.node | (pi ? ENTRY_PI : 0)) };
 	pid = clone(victim, stack + sizeof(stack), CLONE_VM | SIGCHLD, (void *)run);
-	if (pid < 0 || waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status))
+	if (pid < 0 || waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status) ||
+	    ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACEEXIT))
 		bail("the victim did not start: %s", strerror(errno));
 	return pid;
 }
@@ -119,24 +122,49 @@ static void serve(void)
 		bail("UFFDIO_COPY: %s", strerror(errno));
 }
 
-static void attack(const char *name, void (*run)(void), bool pi, bool known)
+/* Kills the victim and brings the page at the last moment, if at all. */
+static void kill_and_serve(pid_t pid, bool bring)
+{
+	int status;
+
+	kill(pid, SIGKILL);
+	do {
+		if (waitpid(pid, &status, __WALL) != pid)
+			bail("waitpid: %s", strerror(errno));
+		if (WIFSTOPPED(status) && status >> 16 == PTRACE_EVENT_EXIT) {
+			if (bring)
+				serve();
+			ptrace(PTRACE_CONT, pid, NULL, NULL);
+		}
+	} while (WIFSTOPPED(status));
+}
+
+/* Leaves the victim stopped in front of the instruction that releases the word. */
+static pid_t start_before_release(const char *name, void (*run)(void), bool pi)
 {
 	pid_t pid = start(run, pi);
-	int steps = 0, status = 0;
-	bool waited, served = false;
-	u32 reuse;
+	int steps = 0;
 
 	while (sh->target.word && !sh->done) {
 		step(pid);
 		steps++;
 	}
-	reap(pid);
 	if (sh->target.word)
 		bail("%s releases nothing", name);
+	kill_and_serve(pid, false);
 
 	pid = start(run, pi);
 	for (int i = 1; i < steps; i++)
 		step(pid);
+	return pid;
+}
+
+static void attack(const char *name, void (*run)(void), bool pi, bool known, bool bring)
+{
+	pid_t pid = start_before_release(name, run, pi);
+	bool waited;
+	u32 reuse;
+
 	memcpy(saved, head, PAGE);
 	madvise(head, PAGE, MADV_DONTNEED);
 	ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL);
@@ -144,19 +172,14 @@ static void attack(const char *name, void (*run)(void), bool pi, bool known)
 	waited = fault_within(known ? 60000 : 2000);
 	reuse = sh->tid;
 	sh->target.word = reuse;
-	kill(pid, SIGKILL);
-	while (waitpid(pid, &status, WNOHANG | __WALL) != pid || WIFSTOPPED(status)) {
-		if (fault_within(20)) {
-			serve();
-			served = true;
-		}
-	}
-	ok(waited == known && served && (sh->target.word == reuse) == known &&
-	   sh->held.word == WORD_DIED,
-	   "%s %s, killed while the store to list_op_pending waits for its page: word %s, list %s",
-	   ABI_NAME, name, sh->target.word == reuse ? "as it was" : "corrupted",
+	kill_and_serve(pid, bring);
+	ok(waited == known && (sh->target.word == reuse) == (known || !bring) &&
+	   sh->held.word == (bring ? WORD_DIED : reuse),
+	   "%s %s, killed while the store to list_op_pending waits for its page, which %s: "
+	   "word %s, list %s", ABI_NAME, name, bring ? "comes before the exit" : "never comes",
+	   sh->target.word == reuse ? "as it was" : "corrupted",
 	   sh->held.word == WORD_DIED ? "marked" : "given up");
-	if (!served)
+	if (!bring)
 		serve();
 }
 
@@ -183,9 +206,11 @@ int test_faulting(int argc, char **argv)
 	head->pending = NULL;
 	if (faults < 0 || ioctl(faults, UFFDIO_API, &api) || ioctl(faults, UFFDIO_REGISTER, &range))
 		bail("userfaultfd: %d, %s", faults, strerror(errno));
-	attack("unlock", by_unlock, false, true);
-	attack("PI try_unlock", by_pi, true, true);
-	attack("mainline's try_unlock", by_mainline, false, true);
-	attack("local code", by_local_code, false, false);
+	for (int bring = 1; bring >= 0; bring--) {
+		attack("unlock", by_unlock, false, true, bring);
+		attack("PI try_unlock", by_pi, true, true, bring);
+		attack("mainline's try_unlock", by_mainline, false, true, bring);
+	}
+	attack("local code", by_local_code, false, false, true);
 	return tap_done();
 }
