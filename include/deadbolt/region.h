@@ -61,10 +61,12 @@ enum deadbolt_attach_status {
   DEADBOLT_ATTACH_DESCRIPTOR_LOST,
   DEADBOLT_ATTACH_NO_ROBUST_LIST,
   DEADBOLT_ATTACH_NOT_OPEN,
-  DEADBOLT_ATTACH_SYSTEM_ERROR
+  DEADBOLT_ATTACH_SYSTEM_ERROR,
+  DEADBOLT_ATTACH_READ_ONLY /* the lock is in a struct deadbolt_read_only_region */
 };
 
-/* The outcome of the calling thread's last deadbolt_region_find_or_begin_construct(). */
+/* The outcome of the calling thread's last deadbolt_region_find_or_begin_construct() or
+ * deadbolt_region_find(). */
 enum deadbolt_construct_status {
   DEADBOLT_CONSTRUCT_FOUND,
   DEADBOLT_CONSTRUCT_CONSTRUCTED, /* *fresh is true: the caller initialises the object */
@@ -75,13 +77,41 @@ enum deadbolt_construct_status {
   DEADBOLT_CONSTRUCT_TOO_MANY_NAMES,
   DEADBOLT_CONSTRUCT_BEING_CONSTRUCTED,
   DEADBOLT_CONSTRUCT_CANNOT_ATTACH,
-  DEADBOLT_CONSTRUCT_DAMAGED
+  DEADBOLT_CONSTRUCT_DAMAGED,
+  DEADBOLT_CONSTRUCT_NOT_FOUND,
+  DEADBOLT_CONSTRUCT_SYSTEM_ERROR /* errno says which */
+};
+
+/* The outcome of deadbolt_region_destroy(). */
+enum deadbolt_destroy_status {
+  DEADBOLT_DESTROYED,
+  DEADBOLT_DESTROY_NOT_OPEN,
+  DEADBOLT_DESTROY_NOT_FOUND,
+  DEADBOLT_DESTROY_OTHER_KIND,
+  DEADBOLT_DESTROY_IN_USE,
+  DEADBOLT_DESTROY_BEING_CONSTRUCTED,
+  DEADBOLT_DESTROY_CANNOT_ATTACH,
+  DEADBOLT_DESTROY_DAMAGED
+};
+
+/* The outcome of deadbolt_region_grow(). */
+enum deadbolt_grow_status {
+  DEADBOLT_GROWN,
+  DEADBOLT_GROW_NOT_OPEN,
+  DEADBOLT_GROW_TOO_LARGE,
+  DEADBOLT_GROW_BEING_CONSTRUCTED,
+  DEADBOLT_GROW_CANNOT_ATTACH,
+  DEADBOLT_GROW_DESCRIPTOR_LOST,
+  DEADBOLT_GROW_DAMAGED,
+  DEADBOLT_GROW_SYSTEM_ERROR /* errno says which */
 };
 
 /* The names as deadbolt's messages write them: "owner_died". */
 const char* deadbolt_region_status_name(enum deadbolt_region_status status);
 const char* deadbolt_attach_status_name(enum deadbolt_attach_status status);
 const char* deadbolt_construct_status_name(enum deadbolt_construct_status status);
+const char* deadbolt_destroy_status_name(enum deadbolt_destroy_status status);
+const char* deadbolt_grow_status_name(enum deadbolt_grow_status status);
 
 /* ---- regions ---- */
 
@@ -90,6 +120,7 @@ struct deadbolt_region_options {
   uint32_t members; /* threads at most, 1 to 16,382; 0: 1024 */
   uint32_t mode;    /* permission bits of a new file, whatever the umask; 0: 0600. With
                      * DEADBOLT_REGION_ANY_OWNER: any_owner of the C++ options */
+  size_t largest;   /* bytes of data up to which it can grow; 0: as size */
 };
 #define DEADBOLT_REGION_ANY_OWNER 0x10000u
 
@@ -131,7 +162,11 @@ bool deadbolt_region_close(struct deadbolt_region* region);
 /* The data, zero at first and aligned to a page; NULL, 0, 0 and -1 when closed. */
 void* deadbolt_region_data(const struct deadbolt_region* region);
 size_t deadbolt_region_size(const struct deadbolt_region* region);
+size_t deadbolt_region_largest_size(const struct deadbolt_region* region);
 uint32_t deadbolt_region_members(const struct deadbolt_region* region);
+/* Makes the data at least this large for all processes. No address changes. */
+enum deadbolt_grow_status deadbolt_region_grow(const struct deadbolt_region* region,
+                                               size_t size) DEADBOLT_MUST_CHECK;
 int deadbolt_region_descriptor(const struct deadbolt_region* region);
 /* A new open file description, the caller's to hand over and close; negative: -errno. */
 int deadbolt_region_new_descriptor(const struct deadbolt_region* region);
@@ -143,8 +178,8 @@ bool deadbolt_region_is_at(const struct deadbolt_region* region, const char* pat
 bool deadbolt_region_set_longest_sleep(struct deadbolt_region* region, int64_t nanoseconds);
 int64_t deadbolt_region_longest_sleep(const struct deadbolt_region* region);
 enum deadbolt_attach_status
-deadbolt_region_attach(struct deadbolt_region* region) DEADBOLT_MUST_CHECK;
-bool deadbolt_region_detach(struct deadbolt_region* region);
+deadbolt_region_attach(const struct deadbolt_region* region) DEADBOLT_MUST_CHECK;
+bool deadbolt_region_detach(const struct deadbolt_region* region);
 /* Why the calling thread's last attach failed; DEADBOLT_ATTACHED if it did not. `error` (may be
  * NULL) becomes an errno value, of DEADBOLT_ATTACH_SYSTEM_ERROR. */
 enum deadbolt_attach_status deadbolt_last_attach_failure(int* error);
@@ -165,11 +200,58 @@ enum deadbolt_object_kind {
  * deadbolt_region_end_construct(), with made == false if it could not initialise the object, every
  * other thread that asks for any name waits. Zeroed memory is an unlocked lock.
  */
-void* deadbolt_region_find_or_begin_construct(struct deadbolt_region* region, const char* name,
-                                              size_t size, size_t alignment,
+void* deadbolt_region_find_or_begin_construct(const struct deadbolt_region* region,
+                                              const char* name, size_t size, size_t alignment,
                                               enum deadbolt_object_kind kind,
                                               bool* fresh) DEADBOLT_MUST_CHECK;
-void deadbolt_region_end_construct(struct deadbolt_region* region, const char* name, bool made);
+void deadbolt_region_end_construct(const struct deadbolt_region* region, const char* name,
+                                   bool made);
+/* The object of this name if there is one that is complete; waits for nobody. */
+void* deadbolt_region_find(const struct deadbolt_region* region, const char* name, size_t size,
+                           size_t alignment, enum deadbolt_object_kind kind) DEADBOLT_MUST_CHECK;
+/* Gives the name and the bytes of an object back. No thread of any process may use it any more. */
+enum deadbolt_destroy_status deadbolt_region_destroy(const struct deadbolt_region* region,
+                                                     const char* name, size_t size,
+                                                     size_t alignment,
+                                                     enum deadbolt_object_kind kind);
+
+struct deadbolt_object_info {
+  char name[40];
+  size_t offset; /* from the start of the data */
+  size_t size;
+  uint32_t kind; /* enum deadbolt_object_kind */
+};
+/* The complete named objects, one a call; *position is 0 at first. False: there are no more. */
+bool deadbolt_region_next_object(const struct deadbolt_region* region, uint32_t* position,
+                                 struct deadbolt_object_info* info);
+
+/* ---- regions that are mapped to be read ---- */
+
+/* As struct deadbolt_region. Its objects are const; a lock that is reached all the same returns
+ * DEADBOLT_CANNOT_ATTACH. */
+struct deadbolt_read_only_region {
+  void* mapping;
+  uint32_t status; /* enum deadbolt_region_status */
+  int32_t error;
+};
+#define DEADBOLT_READ_ONLY_REGION_INIT                                                             \
+  { NULL, DEADBOLT_REGION_CLOSED, 0 }
+
+enum deadbolt_region_status deadbolt_read_only_region_open(struct deadbolt_read_only_region* region,
+                                                           const char* path) DEADBOLT_MUST_CHECK;
+enum deadbolt_region_status
+deadbolt_read_only_region_open_descriptor(struct deadbolt_read_only_region* region,
+                                          int descriptor) DEADBOLT_MUST_CHECK;
+bool deadbolt_read_only_region_close(struct deadbolt_read_only_region* region);
+const void* deadbolt_read_only_region_data(const struct deadbolt_read_only_region* region);
+size_t deadbolt_read_only_region_size(const struct deadbolt_read_only_region* region);
+bool deadbolt_read_only_region_is_at(const struct deadbolt_read_only_region* region,
+                                     const char* path);
+const void* deadbolt_read_only_region_find(const struct deadbolt_read_only_region* region,
+                                           const char* name, size_t size, size_t alignment,
+                                           enum deadbolt_object_kind kind) DEADBOLT_MUST_CHECK;
+bool deadbolt_read_only_region_next_object(const struct deadbolt_read_only_region* region,
+                                           uint32_t* position, struct deadbolt_object_info* info);
 
 /* ---- mutexes: anywhere in a region's data; zeroed memory is an unlocked one ----
  *

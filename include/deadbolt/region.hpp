@@ -46,6 +46,7 @@ enum class attach_status : std::uint32_t {
   no_robust_list,   // the thread has no robust list, or one whose layout is not its libc's
   not_open,         // the region is closed
   system_error,     // errno says which: ENOMEM, or ENOSPC: the file system is full
+  read_only,        // the lock is in a read_only_region
 };
 [[nodiscard, gnu::visibility("default")]] const char* to_string(attach_status status) noexcept;
 
@@ -57,7 +58,7 @@ struct attach_failure {
 };
 [[nodiscard, gnu::visibility("default")]] attach_failure last_attach_failure() noexcept;
 
-// The outcome of the calling thread's last find_or_construct().
+// The outcome of the calling thread's last find_or_construct() or find().
 enum class construct_status : std::uint32_t {
   found,
   constructed,
@@ -65,14 +66,43 @@ enum class construct_status : std::uint32_t {
   invalid_name,      // empty or longer than 39 bytes, or an alignment above 4096
   other_kind,        // an object of that name has another size or kind
   no_room,           // the data has no room for it
-  too_many_names,    // 63 names are taken
+  too_many_names,    // region::most_names names are taken
   being_constructed, // called by a constructor that find_or_construct() runs: construct the
                      // parts first, or make them members
   cannot_attach,     // last_attach_failure() has the reason
   damaged,           // a process wrote over the directory of names
+  not_found,         // find(): there is no object of that name, or it is not complete
+  system_error,      // errno says which: ENOSPC, the file system has no memory for more names
 };
 [[nodiscard, gnu::visibility("default")]] const char* to_string(construct_status status) noexcept;
 [[nodiscard, gnu::visibility("default")]] construct_status last_construct_status() noexcept;
+
+// The outcome of destroy().
+enum class destroy_status : std::uint32_t {
+  destroyed,  // the name and the bytes are free for other objects
+  not_open,   // the region is closed
+  not_found,  // there is no object of that name
+  other_kind, // the object has another size or kind, and stays
+  in_use,     // it is a lock that is held, or that its next owner must be told owner_died of,
+              // or a condition variable that a thread may be asleep on; it stays
+  being_constructed, // called by a constructor or destructor that this region runs
+  cannot_attach,     // last_attach_failure() has the reason
+  damaged,           // a process wrote over the directory of names
+};
+[[nodiscard, gnu::visibility("default")]] const char* to_string(destroy_status status) noexcept;
+
+// The outcome of grow().
+enum class grow_status : std::uint32_t {
+  grown,             // the data has the size that was asked for, or more
+  not_open,          // the region is closed
+  too_large,         // more than region_options::largest
+  being_constructed, // called by a constructor or destructor that this region runs
+  cannot_attach,     // last_attach_failure() has the reason
+  descriptor_lost,   // the program closed the region's descriptor: open the region again
+  damaged,           // a process wrote over the header
+  system_error,      // errno says which: ENOSPC, the file system is full
+};
+[[nodiscard, gnu::visibility("default")]] const char* to_string(grow_status status) noexcept;
 
 namespace detail {
 struct open_region;
@@ -97,6 +127,15 @@ constexpr object_kind kind_of() noexcept {
 }
 } // namespace detail
 
+// What a named object is, as the iteration over a region's objects shows it.
+using object_kind = detail::object_kind;
+struct object_info {
+  char name[40];
+  std::size_t offset; // from the start of the data
+  std::size_t size;
+  object_kind kind;
+};
+
 struct region_options {
   std::size_t size; // bytes of the caller's data
   // The most threads that can be members at a time, 1 to 16,382. The table takes a page of
@@ -109,11 +148,15 @@ struct region_options {
   // everybody may create files (sticky, as /tmp and /dev/shm). Files of root and of the
   // directory's owner are always accepted.
   bool any_owner = false;
+  // Bytes of data up to which grow() can go; 0: as `size`. Each process reserves that many
+  // addresses, and no memory.
+  std::size_t largest = 0;
 };
 
 // A handle on a region that is mapped into this process. Opening the same file
-// twice gives two handles on one mapping. A handle is for one thread at a time;
-// the region is for all.
+// twice gives two handles on one mapping. Threads may share a handle: all that is const may be
+// called by several at the same time. What changes the handle itself (moves, assignment, close())
+// may not be called together with anything else.
 //
 // A thread becomes a member at its first lock, or by attach(), and stays one until it exits.
 // That needs neither a privilege nor a descriptor nor /proc once the region is open. Needs
@@ -122,6 +165,7 @@ struct region_options {
 class [[gnu::visibility("default")]] region {
 public:
   static constexpr std::uint32_t most_open = 64;
+  static constexpr std::uint32_t most_names = 4159;
 
   // Creates a file, which gets its name only when it is complete: a creator may be killed at
   // any instruction.
@@ -173,7 +217,12 @@ public:
 
   // The data: zero at first, aligned to a page. nullptr when closed.
   [[nodiscard]] std::byte* data() const noexcept;
+  // Bytes of data now: another process may make it grow.
   [[nodiscard]] std::size_t size() const noexcept;
+  [[nodiscard]] std::size_t largest_size() const noexcept;
+  // Makes the data at least this large, with zeros, for all processes. No address changes. Attaches
+  // the thread. A process may be killed at any instruction of it. There is no way back.
+  [[nodiscard]] grow_status grow(std::size_t size) const noexcept;
   [[nodiscard]] std::uint32_t members() const noexcept;
   // The region's own descriptor; to hand over, use new_descriptor().
   [[nodiscard]] int descriptor() const noexcept;
@@ -194,10 +243,10 @@ public:
   [[nodiscard]] std::chrono::nanoseconds longest_sleep() const noexcept;
 
   // Makes the calling thread a member ahead of its first lock. Blocks signals for its duration.
-  [[nodiscard]] attach_status attach() noexcept;
+  [[nodiscard]] attach_status attach() const noexcept;
   // Ends the calling thread's membership; false when it was no member, or when it cannot
   // be ended now. Locks that it still holds pass on as owner_died.
-  bool detach() noexcept;
+  bool detach() const noexcept;
 
   // A T at this offset of the data, or nullptr if it would not fit or is misaligned.
   template <class T>
@@ -209,10 +258,10 @@ public:
 
   // The object of this name (at most 39 bytes), constructed from `arguments` by the first
   // caller; an object whose constructing process died half-way is constructed anew. nullptr:
-  // last_construct_status() has the reason. Attaches the thread. Named objects fill the data
-  // from its start.
+  // last_construct_status() has the reason. Attaches the thread. Each object gets the first bytes
+  // of the data that no other named object has.
   template <class T, class... Arguments>
-  [[nodiscard]] T* find_or_construct(const char* name, Arguments&&... arguments) {
+  [[nodiscard]] T* find_or_construct(const char* name, Arguments&&... arguments) const {
     static_assert(std::is_standard_layout_v<T>, "other processes must agree on its layout");
     bool fresh = false;
     void* const place = [&] {
@@ -231,6 +280,66 @@ public:
     return object;
   }
 
+  // The object of this name, nullptr if there is none that is complete: last_construct_status() has
+  // the reason. Waits for nobody and attaches nobody.
+  template <class T>
+  [[nodiscard]] T* find(const char* name) const noexcept {
+    static_assert(std::is_standard_layout_v<T>, "other processes must agree on its layout");
+    void* const place = look_up(name, sizeof(T), alignof(T), detail::kind_of<T>());
+    if (place == nullptr) return nullptr;
+    detail::thread_sanitizer_acquires(place);
+    return std::launder(static_cast<T*>(place));
+  }
+
+  // Runs the destructor of the object of this name, and gives its name and its bytes back. As with
+  // `delete`, no thread of any process may use it any more: not even wait for it. The library's own
+  // locks are looked at first, and stay while they are held (in_use); locks inside of structs are
+  // not. If the process dies in the destructor, the next find_or_construct() makes the object anew,
+  // and the next destroy() gives back name and bytes without a destructor. Attaches the thread.
+  template <class T>
+  destroy_status destroy(const char* name) const {
+    static_assert(std::is_standard_layout_v<T>, "other processes must agree on its layout");
+    destroy_status status{};
+    void* const place = begin_destroy(name, sizeof(T), alignof(T), detail::kind_of<T>(), status);
+    if (place == nullptr) return status;
+    std::launder(static_cast<T*>(place))->~T();
+    end_destroy(name);
+    return status;
+  }
+
+  // The complete named objects: `for (const object_info& object : shared.objects())`. One that is
+  // made or destroyed meanwhile may be shown or not. Waits for nobody and attaches nobody.
+  class object_iterator;
+  struct object_range {
+    const region& of;
+    [[nodiscard]] object_iterator begin() const noexcept { return object_iterator{of}; }
+    [[nodiscard]] std::nullptr_t end() const noexcept { return nullptr; }
+  };
+  [[nodiscard]] object_range objects() const noexcept {
+    return {*this};
+  }
+  // One step of it, from position 0 on; false when there are no more.
+  bool next_object(std::uint32_t & position, object_info & info) const noexcept;
+
+  class object_iterator {
+  public:
+    explicit object_iterator(const region& of) noexcept : of_{&of} { ++*this; }
+    object_iterator& operator++() noexcept {
+      if (!of_->next_object(position_, info_)) of_ = nullptr;
+      return *this;
+    }
+    const object_info& operator*() const noexcept { return info_; }
+    const object_info* operator->() const noexcept { return &info_; }
+    friend bool operator==(const object_iterator& one, std::nullptr_t) noexcept {
+      return one.of_ == nullptr;
+    }
+
+  private:
+    const region* of_;
+    std::uint32_t position_ = 0;
+    object_info info_{};
+  };
+
   // Unmaps the region when this was its last handle. No thread may start an operation on
   // its locks, or wait for one; the calling thread is detached first. False when another
   // thread was still in an unlock() after a second: the memory stays mapped then.
@@ -243,7 +352,7 @@ private:
 
   // Ends a construction, as undone when T's constructor throws.
   struct construction {
-    region& in;
+    const region& in;
     const char* name;
     bool made = false;
     ~construction() { in.end_construct(name, made); }
@@ -251,12 +360,74 @@ private:
 
   // With `fresh` set the directory is locked until end_construct().
   void* begin_construct(const char* name, std::size_t size, std::size_t alignment,
-                        detail::object_kind kind, bool& fresh) noexcept;
-  void end_construct(const char* name, bool made) noexcept;
+                        detail::object_kind kind, bool& fresh) const noexcept;
+  void end_construct(const char* name, bool made) const noexcept;
+  void* look_up(const char* name, std::size_t size, std::size_t alignment, detail::object_kind kind)
+      const noexcept;
+  // If it does not return nullptr the directory is locked until end_destroy().
+  void* begin_destroy(const char* name, std::size_t size, std::size_t alignment,
+                      detail::object_kind kind, destroy_status& status) const noexcept;
+  void end_destroy(const char* name) const noexcept;
 
   detail::open_region* mapping_ = nullptr;
   region_status status_ = region_status::closed;
   int error_ = 0;
+};
+
+// A region that is mapped to be read: for a process that may look at the data but not change it, or
+// that may not write the file. It gives out const objects, whose locks do not compile; a lock that
+// is reached all the same returns cannot_attach, with attach_status::read_only. Read what other
+// processes change by atomic operations. It is no user of the region: it has no membership lock
+// and does not keep the file from being replaced.
+class [[gnu::visibility("default")]] read_only_region {
+public:
+  static read_only_region open(const char* path) noexcept;
+  // The caller keeps `descriptor`.
+  static read_only_region open_descriptor(int descriptor) noexcept;
+
+  constexpr read_only_region() noexcept = default;
+
+  explicit operator bool() const noexcept {
+    return static_cast<bool>(region_);
+  }
+  // The rest is as in region.
+  [[nodiscard]] region_status status() const noexcept {
+    return region_.status();
+  }
+  [[nodiscard]] int error() const noexcept {
+    return region_.error();
+  }
+  [[nodiscard]] const std::byte* data() const noexcept {
+    return region_.data();
+  }
+  [[nodiscard]] std::size_t size() const noexcept {
+    return region_.size();
+  }
+  [[nodiscard]] bool is_at(const char* path) const noexcept {
+    return region_.is_at(path);
+  }
+  template <class T>
+  [[nodiscard]] const T* at(std::size_t offset) const noexcept {
+    return region_.at<T>(offset);
+  }
+  template <class T>
+  [[nodiscard]] const T* find(const char* name) const noexcept {
+    return region_.find<T>(name);
+  }
+  [[nodiscard]] region::object_range objects() const noexcept {
+    return region_.objects();
+  }
+  bool next_object(std::uint32_t & position, object_info & info) const noexcept {
+    return region_.next_object(position, info);
+  }
+  bool close() noexcept {
+    return region_.close();
+  }
+
+private:
+  explicit read_only_region(region && opened) noexcept : region_{std::move(opened)} {}
+
+  region region_;
 };
 
 } // namespace deadbolt::inline DEADBOLT_ABI

@@ -84,11 +84,10 @@ deadbolt_told_counting_semaphore_release(struct deadbolt_permit* permits, size_t
 /* A thread that finds an object sees what its constructing thread wrote. The library compares
  * names by libc functions that the sanitizer sees, under a lock that it does not see: so it
  * is told to ignore the call. */
-static inline void* deadbolt_told_region_find_or_begin_construct(struct deadbolt_region* region,
-                                                                 const char* name, size_t size,
-                                                                 size_t alignment,
-                                                                 enum deadbolt_object_kind kind,
-                                                                 bool* fresh) {
+static inline void*
+deadbolt_told_region_find_or_begin_construct(const struct deadbolt_region* region, const char* name,
+                                             size_t size, size_t alignment,
+                                             enum deadbolt_object_kind kind, bool* fresh) {
   __tsan_ignore_thread_begin();
   void* object =
       deadbolt_region_find_or_begin_construct(region, name, size, alignment, kind, fresh);
@@ -96,10 +95,17 @@ static inline void* deadbolt_told_region_find_or_begin_construct(struct deadbolt
   __tsan_acquire(region->mapping);
   return object;
 }
-static inline void deadbolt_told_region_end_construct(struct deadbolt_region* region,
+static inline void deadbolt_told_region_end_construct(const struct deadbolt_region* region,
                                                       const char* name, bool made) {
   __tsan_release(region->mapping);
   deadbolt_region_end_construct(region, name, made);
+}
+static inline void* deadbolt_told_region_find(const struct deadbolt_region* region,
+                                              const char* name, size_t size, size_t alignment,
+                                              enum deadbolt_object_kind kind) {
+  void* object = deadbolt_region_find(region, name, size, alignment, kind);
+  __tsan_acquire(region->mapping);
+  return object;
 }
 
 #define deadbolt_mutex_lock deadbolt_told_mutex_lock
@@ -123,5 +129,6 @@ static inline void deadbolt_told_region_end_construct(struct deadbolt_region* re
 #define deadbolt_counting_semaphore_release deadbolt_told_counting_semaphore_release
 #define deadbolt_region_find_or_begin_construct deadbolt_told_region_find_or_begin_construct
 #define deadbolt_region_end_construct deadbolt_told_region_end_construct
+#define deadbolt_region_find deadbolt_told_region_find
 
 #endif

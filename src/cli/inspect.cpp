@@ -73,8 +73,12 @@ std::string sentence_about(const inspect::lock& lock) {
 }
 
 void print_text(const inspect_options& wanted, const inspect::view& seen) {
-  fmt::print("{}: {} bytes of data, {} of {} slots in use\n", printable(wanted.path),
-             seen.data_bytes, seen.members.size(), seen.slots);
+  fmt::print("{}: {} bytes of data{}, {} of {} slots in use\n", printable(wanted.path),
+             seen.data_bytes,
+             seen.largest_data_bytes > seen.data_bytes
+                 ? fmt::format(" (which can grow to {})", seen.largest_data_bytes)
+                 : "",
+             seen.members.size(), seen.slots);
   if (!seen.members.empty()) {
     fmt::print("\n{:>6}  {:<9}  {:>8}  {:>8}  {}\n", "slot", "state", "pid", "tid", "since");
     for (const inspect::member& member : seen.members) {

@@ -21,7 +21,11 @@ using base::at_time;
 // The numbers are equal, so a cast translates.
 static_assert(DEADBOLT_REGION_SYSTEM_ERROR == static_cast<int>(region_status::system_error));
 static_assert(DEADBOLT_REGION_WRONG_PAGE_SIZE == static_cast<int>(region_status::wrong_page_size));
-static_assert(DEADBOLT_CONSTRUCT_DAMAGED == static_cast<int>(construct_status::damaged));
+static_assert(DEADBOLT_CONSTRUCT_SYSTEM_ERROR == static_cast<int>(construct_status::system_error));
+static_assert(DEADBOLT_DESTROY_DAMAGED == static_cast<int>(destroy_status::damaged));
+static_assert(DEADBOLT_GROW_SYSTEM_ERROR == static_cast<int>(grow_status::system_error));
+static_assert(DEADBOLT_ATTACH_READ_ONLY == static_cast<int>(attach_status::read_only));
+static_assert(offsetof(deadbolt_object_info, kind) == offsetof(object_info, kind));
 static_assert(DEADBOLT_CANNOT_ATTACH == static_cast<int>(lock_status::cannot_attach));
 static_assert(DEADBOLT_REGION_FORMER_BOOT == static_cast<int>(region_status::former_boot));
 static_assert(DEADBOLT_ATTACH_SYSTEM_ERROR == static_cast<int>(attach_status::system_error));
@@ -42,6 +46,18 @@ region& as_cpp(deadbolt_region* handle) noexcept {
 }
 const region& as_cpp(const deadbolt_region* handle) noexcept {
   return as<const region>(handle);
+}
+read_only_region& as_cpp(deadbolt_read_only_region* handle) noexcept {
+  return as<read_only_region>(handle);
+}
+const read_only_region& as_cpp(const deadbolt_read_only_region* handle) noexcept {
+  return as<const read_only_region>(handle);
+}
+object_info& as_cpp(deadbolt_object_info* info) noexcept {
+  return as<object_info>(info);
+}
+detail::object_kind as_cpp(deadbolt_object_kind kind) noexcept {
+  return static_cast<detail::object_kind>(kind);
 }
 mutex& as_cpp(deadbolt_mutex* lock) noexcept {
   return as<mutex>(lock);
@@ -69,6 +85,7 @@ region_options as_cpp(const deadbolt_region_options* options) noexcept {
   const std::uint32_t mode = options->mode & ~DEADBOLT_REGION_ANY_OWNER;
   if (mode != 0) made.mode = mode;
   made.any_owner = (options->mode & DEADBOLT_REGION_ANY_OWNER) != 0;
+  made.largest = options->largest;
   return made;
 }
 
@@ -81,6 +98,11 @@ deadbolt_owner_state keep(lock_owner owner, pid_t* pid, pid_t* tid) noexcept {
   if (pid != nullptr) *pid = owner.pid;
   if (tid != nullptr) *tid = owner.tid;
   return static_cast<deadbolt_owner_state>(owner.state);
+}
+
+deadbolt_region_status keep(deadbolt_read_only_region* handle, read_only_region&& made) noexcept {
+  as_cpp(handle) = std::move(made);
+  return static_cast<deadbolt_region_status>(handle->status);
 }
 
 // Calls lock(time point) with the time on its clock.
@@ -109,6 +131,13 @@ const char* deadbolt_lock_status_name(deadbolt_lock_status status) {
 
 const char* deadbolt_construct_status_name(deadbolt_construct_status status) {
   return to_string(static_cast<deadbolt::construct_status>(status));
+}
+
+const char* deadbolt_destroy_status_name(deadbolt_destroy_status status) {
+  return to_string(static_cast<deadbolt::destroy_status>(status));
+}
+const char* deadbolt_grow_status_name(deadbolt_grow_status status) {
+  return to_string(static_cast<deadbolt::grow_status>(status));
 }
 
 deadbolt_region_status deadbolt_region_create(deadbolt_region* region, const char* path,
@@ -147,6 +176,12 @@ void* deadbolt_region_data(const deadbolt_region* region) {
 size_t deadbolt_region_size(const deadbolt_region* region) {
   return as_cpp(region).size();
 }
+size_t deadbolt_region_largest_size(const deadbolt_region* region) {
+  return as_cpp(region).largest_size();
+}
+deadbolt_grow_status deadbolt_region_grow(const deadbolt_region* region, size_t size) {
+  return static_cast<deadbolt_grow_status>(as_cpp(region).grow(size));
+}
 uint32_t deadbolt_region_members(const deadbolt_region* region) {
   return as_cpp(region).members();
 }
@@ -165,10 +200,10 @@ bool deadbolt_region_set_longest_sleep(deadbolt_region* region, int64_t nanoseco
 int64_t deadbolt_region_longest_sleep(const deadbolt_region* region) {
   return as_cpp(region).longest_sleep().count();
 }
-deadbolt_attach_status deadbolt_region_attach(deadbolt_region* region) {
+deadbolt_attach_status deadbolt_region_attach(const deadbolt_region* region) {
   return static_cast<deadbolt_attach_status>(as_cpp(region).attach());
 }
-bool deadbolt_region_detach(deadbolt_region* region) {
+bool deadbolt_region_detach(const deadbolt_region* region) {
   return as_cpp(region).detach();
 }
 
@@ -181,15 +216,59 @@ deadbolt_construct_status deadbolt_last_construct_status() {
   return static_cast<deadbolt_construct_status>(deadbolt::last_construct_status());
 }
 
-void* deadbolt_region_find_or_begin_construct(deadbolt_region* region, const char* name,
+void* deadbolt_region_find_or_begin_construct(const deadbolt_region* region, const char* name,
                                               size_t size, size_t alignment,
                                               deadbolt_object_kind kind, bool* fresh) {
   return deadbolt::region_access::begin_construct(as_cpp(region), name, size, alignment,
-                                                  static_cast<deadbolt::detail::object_kind>(kind),
-                                                  *fresh);
+                                                  as_cpp(kind), *fresh);
 }
-void deadbolt_region_end_construct(deadbolt_region* region, const char* name, bool made) {
+void deadbolt_region_end_construct(const deadbolt_region* region, const char* name, bool made) {
   deadbolt::region_access::end_construct(as_cpp(region), name, made);
+}
+void* deadbolt_region_find(const deadbolt_region* region, const char* name, size_t size,
+                           size_t alignment, deadbolt_object_kind kind) {
+  return deadbolt::region_access::look_up(as_cpp(region), name, size, alignment, as_cpp(kind));
+}
+deadbolt_destroy_status deadbolt_region_destroy(const deadbolt_region* region, const char* name,
+                                                size_t size, size_t alignment,
+                                                deadbolt_object_kind kind) {
+  return static_cast<deadbolt_destroy_status>(
+      deadbolt::region_access::destroy(as_cpp(region), name, size, alignment, as_cpp(kind)));
+}
+bool deadbolt_region_next_object(const deadbolt_region* region, uint32_t* position,
+                                 deadbolt_object_info* info) {
+  return as_cpp(region).next_object(*position, as_cpp(info));
+}
+
+deadbolt_region_status deadbolt_read_only_region_open(deadbolt_read_only_region* region,
+                                                      const char* path) {
+  return deadbolt::keep(region, deadbolt::read_only_region::open(path));
+}
+deadbolt_region_status deadbolt_read_only_region_open_descriptor(deadbolt_read_only_region* region,
+                                                                 int descriptor) {
+  return deadbolt::keep(region, deadbolt::read_only_region::open_descriptor(descriptor));
+}
+bool deadbolt_read_only_region_close(deadbolt_read_only_region* region) {
+  return as_cpp(region).close();
+}
+const void* deadbolt_read_only_region_data(const deadbolt_read_only_region* region) {
+  return as_cpp(region).data();
+}
+size_t deadbolt_read_only_region_size(const deadbolt_read_only_region* region) {
+  return as_cpp(region).size();
+}
+bool deadbolt_read_only_region_is_at(const deadbolt_read_only_region* region, const char* path) {
+  return as_cpp(region).is_at(path);
+}
+const void* deadbolt_read_only_region_find(const deadbolt_read_only_region* region,
+                                           const char* name, size_t size, size_t alignment,
+                                           deadbolt_object_kind kind) {
+  return deadbolt::region_access::look_up(deadbolt::as<const deadbolt::region>(region), name, size,
+                                          alignment, as_cpp(kind));
+}
+bool deadbolt_read_only_region_next_object(const deadbolt_read_only_region* region,
+                                           uint32_t* position, deadbolt_object_info* info) {
+  return as_cpp(region).next_object(*position, as_cpp(info));
 }
 
 deadbolt_lock_status deadbolt_mutex_lock(deadbolt_mutex* mutex) {

@@ -17,14 +17,18 @@ namespace deadbolt::regions {
 inline constexpr std::size_t slot_bytes = 4096; // of a slot's struct, at the end of its page
 inline constexpr std::uint32_t least_page_bytes = 4096;
 inline constexpr std::uint32_t most_page_bytes = 65536;
-inline constexpr std::uint32_t format_version = 4;
+inline constexpr std::uint32_t format_version = 5;
 // Formats from this one on show by membership locks whether anybody uses the file.
 inline constexpr std::uint32_t first_version_with_locks = 4;
 inline constexpr std::uint32_t default_members = 1024;
 inline constexpr std::uint32_t most_members =
     0x3ffe; // slot + 1 has 14 bits; the last is not_recoverable
 inline constexpr std::uint64_t most_data_bytes = std::uint64_t{1} << 40;
-inline constexpr std::uint32_t named_objects = 63;
+// Entries of the directory of named objects: in the header, and in a part of its own behind the
+// slots, which takes memory only when it is needed.
+inline constexpr std::uint32_t named_objects_in_header = 63;
+inline constexpr std::uint64_t directory_bytes = 262144; // a multiple of every page size
+inline constexpr std::uint32_t named_objects = named_objects_in_header + directory_bytes / 64;
 inline constexpr std::uint32_t most_holds = 256; // shared_mutex::most_shared_holds
 
 // Chosen at random.
@@ -40,12 +44,13 @@ struct fixed_header {
   std::uint32_t page_bytes; // the creator's page size: a power of two, 4096 to 65536
   std::uint64_t slots_offset;
   std::uint64_t data_offset;
-  std::uint64_t data_bytes;
-  std::uint64_t total_bytes;
+  std::uint64_t data_bytes;  // when it was created
+  std::uint64_t total_bytes; // of the file when it was created
   unsigned char nonce[16];
-  std::uint64_t checksum; // FNV-1a of the bytes before it
+  std::uint64_t largest_data_bytes; // up to which the data can grow
+  std::uint64_t checksum;           // FNV-1a of the bytes before it
 };
-static_assert(sizeof(fixed_header) == 88 && offsetof(fixed_header, slots_offset) == 32);
+static_assert(sizeof(fixed_header) == 96 && offsetof(fixed_header, slots_offset) == 32);
 
 // Where the file was last opened while no other process used it. If it is elsewhere now, this is
 // another boot or a copy, and open() cannot judge members without a membership lock.
@@ -55,36 +60,50 @@ struct home {
   std::atomic<std::uint64_t> inode;
 };
 
-// An object that has a name (region::find_or_construct). Changed under the directory's lock.
+// An object that has a name (region::find_or_construct). Changed under the directory's lock, read
+// without it too: bits 2 to 31 of `state` count how often the entry went from unused to another
+// object, so that a reader who finds the same `state` before and after has read one object.
+//   unused              the entry and, if it had any, the bytes at `offset` are free
+//   under_construction  until its constructor, or from its destructor on; also left by a dead one
+//   complete
 enum class object_state : std::uint32_t { unused = 0, under_construction = 1, complete = 2 };
+inline constexpr std::uint32_t object_state_mask = 3;
+inline constexpr std::uint32_t object_reuse = 4; // one reuse, in `state`
 struct named_object {
   char name[40];
   std::uint64_t offset; // from the start of the data
   std::uint64_t size;
-  std::uint32_t state; // object_state
+  std::uint32_t state; // object_state and reuses
   std::uint32_t kind;  // detail::object_kind of its type, for tools
 };
 static_assert(sizeof(named_object) == 64);
+inline constexpr object_state state_of(std::uint32_t state) noexcept {
+  return static_cast<object_state>(state & object_state_mask);
+}
 
 // The first 8192 bytes.
 struct region_header {
   fixed_header fixed;
-  unsigned char unused[40];
+  unsigned char unused[32];
   // Slots below this have been taken at least once, and have memory; it only grows. A writer
   // that looks for readers goes no further.
   std::atomic<std::uint32_t> slots_used;
-  std::uint32_t unused_too[15];
+  // The same for entries of the directory.
+  std::atomic<std::uint32_t> names_used;
+  // Bytes of data now; it only grows, and the file is that long before it does.
+  std::atomic<std::uint64_t> data_bytes;
+  std::uint32_t unused_too[12];
   home last_home;
   unsigned char unused_as_well[1824];
   // Bit n: slot n was in use when a thread last looked. A hint that saves attaching threads a
   // search; any value is harmless.
   std::atomic<std::uint64_t> slots_in_use[256];
   alignas(64) std::uint64_t directory_lock[2]; // a deadbolt::mutex
-  std::uint64_t data_used;                     // bytes given to named objects
-  std::uint64_t unused_at_last[5];
-  named_object objects[named_objects];
+  std::uint64_t unused_at_last[6];
+  named_object objects[named_objects_in_header];
 };
 static_assert(offsetof(region_header, slots_used) == 128);
+static_assert(offsetof(region_header, data_bytes) == 136);
 static_assert(offsetof(region_header, last_home) == 192);
 static_assert(offsetof(region_header, slots_in_use) == 2048);
 static_assert(offsetof(region_header, directory_lock) == 4096);

@@ -357,6 +357,8 @@ attach_status attach_thread(open_region& region, int& error) noexcept {
   attach_status status = attach_status::system_error;
   if (process == nullptr) {
     error = ENOMEM;
+  } else if (region.read_only) {
+    status = attach_status::read_only;
   } else if (status = find_list(head); status == attach_status::attached) {
     base::signals_blocked blocked;
     if (attachment_to(region) == nullptr && !come_back(*process, region)) {
@@ -488,6 +490,8 @@ const char* DEADBOLT_ABI::to_string(attach_status status) noexcept {
     return "not_open";
   case attach_status::system_error:
     return "system_error";
+  case attach_status::read_only:
+    return "read_only";
   }
   return "unknown";
 }

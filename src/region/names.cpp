@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: MIT
-// Named objects. A mutex of the region's own protects the directory: a thread that dies in a
-// construction leaves an entry that is under construction, and the next caller constructs the
-// object anew.
+// Named objects. A mutex of the region's own protects the directory. The bytes of an object belong
+// to its entry: an entry that is not unused occupies them, and nothing else says what is free. So
+// one store of `state` makes an object or ends it, and a death at any other instruction loses
+// nothing. What a dead maker or destroyer leaves is under construction: find_or_construct() makes
+// it anew, destroy() frees it.
 #include <deadbolt/mutex.hpp>
 #include <deadbolt/region.hpp>
 
+#include <errno.h>
+#include <region/directory_lock.hpp>
+#include <region/lock_use.hpp>
 #include <region/open_region.hpp>
+#include <region/slots.hpp>
 #include <string.h>
 
 namespace deadbolt {
+
+namespace regions {
 namespace {
 
-using regions::named_object;
-
-constexpr auto under_construction =
-    static_cast<std::uint32_t>(regions::object_state::under_construction);
-constexpr auto complete = static_cast<std::uint32_t>(regions::object_state::complete);
-
-mutex& directory_lock(detail::open_region& region) noexcept {
+mutex& mutex_of(open_region& region) noexcept {
   return *reinterpret_cast<mutex*>(&region.header()->directory_lock[0]);
 }
-
-[[gnu::tls_model("initial-exec")]] constinit thread_local construct_status last_status =
-    construct_status::found;
 
 // Repairs nothing after an owner's death: an entry's state is written last.
 construct_status enter(mutex& lock) noexcept {
@@ -41,92 +40,323 @@ construct_status enter(mutex& lock) noexcept {
   }
 }
 
-named_object* find(regions::region_header& header, const char* name) noexcept {
-  for (named_object& object : header.objects) {
-    if (object.state != 0 && strncmp(object.name, name, sizeof object.name) == 0) return &object;
+} // namespace
+
+directory_lock::directory_lock(open_region& region) noexcept
+    : region_{region}, status_{enter(mutex_of(region))} {}
+
+void directory_lock::release(open_region& region) noexcept {
+  static_cast<void>(mutex_of(region).unlock());
+}
+
+} // namespace regions
+
+namespace {
+
+using regions::named_object;
+using regions::object_state;
+
+[[gnu::tls_model("initial-exec")]] constinit thread_local construct_status last_status =
+    construct_status::found;
+
+object_state state_of(const named_object& object) noexcept {
+  return regions::state_of(__atomic_load_n(&object.state, __ATOMIC_RELAXED));
+}
+
+// order: release; a thread that finds the state finds what was stored before it.
+void set_state(named_object& object, object_state state, std::uint32_t reuses = 0) noexcept {
+  const std::uint32_t counted = object.state & ~regions::object_state_mask;
+  __atomic_store_n(&object.state, (counted + reuses) | static_cast<std::uint32_t>(state),
+                   __ATOMIC_RELEASE);
+}
+
+bool is_name(const char* name) noexcept {
+  return *name != 0 && strlen(name) < sizeof named_object::name;
+}
+
+// ---- with the directory locked ----
+
+named_object* find_named(detail::open_region& region, const char* name) noexcept {
+  const std::uint32_t used = region.names_used();
+  for (std::uint32_t number = 0; number < used; ++number) {
+    named_object& object = region.object(number);
+    if (state_of(object) != object_state::unused &&
+        strncmp(object.name, name, sizeof object.name) == 0) {
+      return &object;
+    }
   }
   return nullptr;
+}
+
+// The first bytes of the data that no object occupies. An entry that is not within the data is
+// corrupted or hostile memory: it occupies nothing.
+bool find_room(detail::open_region& region, std::size_t size, std::size_t alignment,
+               std::uint64_t& offset) noexcept {
+  const std::uint64_t end = region.data_bytes();
+  const std::uint32_t used = region.names_used();
+  if (size > end) return false;
+  offset = 0;
+  // Two rounds where the entries are in the order of their offsets; in any order, each round but
+  // the last gets past the bytes of one more entry.
+  for (std::uint32_t rounds = 0; rounds <= used + 1; ++rounds) {
+    bool moved = false;
+    for (std::uint32_t number = 0; number < used; ++number) {
+      const named_object& object = region.object(number);
+      if (state_of(object) == object_state::unused) continue;
+      const std::uint64_t begin = __atomic_load_n(&object.offset, __ATOMIC_RELAXED);
+      const std::uint64_t length = __atomic_load_n(&object.size, __ATOMIC_RELAXED);
+      if (begin > end || length > end - begin || begin + length <= offset ||
+          offset + size <= begin) {
+        continue;
+      }
+      offset = (begin + length + alignment - 1) / alignment * alignment;
+      if (offset > end || size > end - offset) return false;
+      moved = true;
+    }
+    if (!moved) return true;
+  }
+  return false;
+}
+
+// An entry that is unused, with memory.
+construct_status find_entry(detail::open_region& region, named_object*& entry) noexcept {
+  const std::uint32_t used = region.names_used();
+  for (std::uint32_t number = 0; number < used; ++number) {
+    entry = &region.object(number);
+    if (state_of(*entry) == object_state::unused) return construct_status::constructed;
+  }
+  if (used == regions::named_objects) return construct_status::too_many_names;
+  const std::uint64_t offset = region.object_offset(used);
+  if (used >= regions::named_objects_in_header) {
+    const int error =
+        regions::back_with_memory(region, offset & ~(std::uint64_t{regions::slot_bytes} - 1),
+                                  offset + offsetof(named_object, kind));
+    if (error != 0) {
+      errno = error;
+      return construct_status::system_error;
+    }
+  }
+  // death order: memory first, then the number that makes other threads look at the entry.
+  regions::raise(region.header()->names_used, used + 1);
+  entry = &region.object(used);
+  return construct_status::constructed;
 }
 
 construct_status add(detail::open_region& region, const char* name, std::size_t size,
                      std::size_t alignment, detail::object_kind kind,
                      named_object*& added) noexcept {
-  regions::region_header& header = *region.header();
-  const std::uint64_t used = header.data_used;
-  if (used > region.data_bytes) return construct_status::damaged;
-  const std::uint64_t offset = (used + alignment - 1) / alignment * alignment;
-  if (offset > region.data_bytes || size > region.data_bytes - offset) {
-    return construct_status::no_room;
+  std::uint64_t offset = 0;
+  if (!find_room(region, size, alignment, offset)) return construct_status::no_room;
+  named_object* entry = nullptr;
+  if (const construct_status status = find_entry(region, entry);
+      status != construct_status::constructed) {
+    return status;
   }
-  for (named_object& object : header.objects) {
-    if (object.state != 0) continue;
-    memset(object.name, 0, sizeof object.name);
-    memcpy(object.name, name, strlen(name));
-    object.offset = offset;
-    object.size = size;
-    object.kind = static_cast<std::uint32_t>(kind);
-    // death order: room first, then the entry that names it; a death in between loses
-    // the room, never gives it twice.
-    __atomic_store_n(&header.data_used, offset + size, __ATOMIC_RELEASE);
-    __atomic_store_n(&object.state, under_construction, __ATOMIC_RELEASE);
-    added = &object;
-    return construct_status::constructed;
+  // order: pairs with the fence in read_entry(): a reader who sees one of these stores sees
+  // `unused`, too.
+  __atomic_thread_fence(__ATOMIC_RELEASE);
+  char padded[sizeof entry->name]{};
+  memcpy(padded, name, strlen(name));
+  for (std::size_t i = 0; i < sizeof padded; ++i) {
+    __atomic_store_n(&entry->name[i], padded[i], __ATOMIC_RELAXED);
   }
-  return construct_status::too_many_names;
+  __atomic_store_n(&entry->offset, offset, __ATOMIC_RELAXED);
+  __atomic_store_n(&entry->size, std::uint64_t{size}, __ATOMIC_RELAXED);
+  __atomic_store_n(&entry->kind, static_cast<std::uint32_t>(kind), __ATOMIC_RELAXED);
+  // death order: before this one store nothing is taken, after it all is.
+  set_state(*entry, object_state::under_construction, regions::object_reuse);
+  added = entry;
+  return construct_status::constructed;
+}
+
+// ---- with and without the lock ----
+
+// What an entry was at one moment.
+struct entry_copy {
+  object_state state;
+  char name[sizeof named_object::name];
+  std::uint64_t offset;
+  std::uint64_t size;
+  detail::object_kind kind;
+};
+
+entry_copy read_entry(const named_object& entry) noexcept {
+  // Again after each change of this entry by another thread. One that changes all the time is
+  // corrupted or hostile memory: treated as unused.
+  entry_copy copy;
+  for (int tries = 1000; tries > 0; --tries) {
+    const std::uint32_t before = __atomic_load_n(&entry.state, __ATOMIC_ACQUIRE);
+    copy.state = regions::state_of(before);
+    if (copy.state == object_state::unused) return copy;
+    for (std::size_t i = 0; i < sizeof copy.name; ++i) {
+      copy.name[i] = __atomic_load_n(&entry.name[i], __ATOMIC_RELAXED);
+    }
+    copy.name[sizeof copy.name - 1] = 0;
+    copy.offset = __atomic_load_n(&entry.offset, __ATOMIC_RELAXED);
+    copy.size = __atomic_load_n(&entry.size, __ATOMIC_RELAXED);
+    copy.kind = static_cast<detail::object_kind>(__atomic_load_n(&entry.kind, __ATOMIC_RELAXED));
+    // order: pairs with the fence in add().
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    const std::uint32_t after = __atomic_load_n(&entry.state, __ATOMIC_RELAXED);
+    if (after == before) return copy;
+  }
+  copy.state = object_state::unused;
+  return copy;
+}
+
+bool is_within(detail::open_region& region, std::uint64_t offset, std::uint64_t size) noexcept {
+  const std::uint64_t data = region.data_bytes();
+  return offset <= data && size <= data - offset;
 }
 
 // Where the entry's object is, if it is an object of this size and kind within the data.
-construct_status place_of(const detail::open_region& region, const named_object& object,
-                          std::size_t size, std::size_t alignment, detail::object_kind kind,
-                          void*& place) noexcept {
-  const std::uint64_t offset = __atomic_load_n(&object.offset, __ATOMIC_RELAXED);
-  if (object.size != size || object.kind != static_cast<std::uint32_t>(kind)) {
-    return construct_status::other_kind;
-  }
-  if (offset % alignment != 0 || offset > region.data_bytes || size > region.data_bytes - offset) {
+construct_status place_of(detail::open_region& region, const entry_copy& object, std::size_t size,
+                          std::size_t alignment, detail::object_kind kind, void*& place) noexcept {
+  if (object.size != size || object.kind != kind) return construct_status::other_kind;
+  if (alignment == 0 || object.offset % alignment != 0 || !is_within(region, object.offset, size)) {
     return construct_status::damaged;
   }
-  place = region.data() + offset;
-  return object.state == complete ? construct_status::found : construct_status::constructed;
+  place = region.data() + object.offset;
+  return object.state == object_state::complete ? construct_status::found
+                                                : construct_status::constructed;
+}
+
+destroy_status as_destroy_status(construct_status status) noexcept {
+  switch (status) {
+  case construct_status::being_constructed:
+    return destroy_status::being_constructed;
+  case construct_status::cannot_attach:
+    return destroy_status::cannot_attach;
+  case construct_status::other_kind:
+    return destroy_status::other_kind;
+  default:
+    return destroy_status::damaged;
+  }
 }
 
 } // namespace
 
 void* region::begin_construct(const char* name, std::size_t size, std::size_t alignment,
-                              detail::object_kind kind, bool& fresh) noexcept {
+                              detail::object_kind kind, bool& fresh) const noexcept {
   fresh = false;
   if (mapping_ == nullptr) {
     last_status = construct_status::not_open;
     return nullptr;
   }
-  if (*name == 0 || strlen(name) >= sizeof named_object::name || alignment == 0 ||
-      (alignment & (alignment - 1)) != 0 || alignment > regions::least_page_bytes) {
+  if (!is_name(name) || alignment == 0 || (alignment & (alignment - 1)) != 0 ||
+      alignment > regions::least_page_bytes) {
     last_status = construct_status::invalid_name;
     return nullptr;
   }
-  mutex& lock = directory_lock(*mapping_);
-  last_status = enter(lock);
+  regions::directory_lock lock{*mapping_};
+  last_status = lock.status();
   if (last_status != construct_status::found) return nullptr;
   void* place = nullptr;
-  named_object* object = find(*mapping_->header(), name);
+  named_object* object = find_named(*mapping_, name);
   if (object == nullptr) last_status = add(*mapping_, name, size, alignment, kind, object);
-  if (object != nullptr) last_status = place_of(*mapping_, *object, size, alignment, kind, place);
-  fresh = last_status == construct_status::constructed && place != nullptr;
-  if (!fresh) {
-    static_cast<void>(lock.unlock());
-    return place;
+  if (object != nullptr) {
+    last_status = place_of(*mapping_, read_entry(*object), size, alignment, kind, place);
   }
+  fresh = last_status == construct_status::constructed && place != nullptr;
+  if (!fresh) return place;
+  lock.keep();
   memset(place, 0, size);
   return place;
 }
 
-void region::end_construct(const char* name, bool made) noexcept {
+void region::end_construct(const char* name, bool made) const noexcept {
   if (made) {
-    named_object* object = find(*mapping_->header(), name);
-    // order: release; a thread that finds the state complete finds the object complete.
-    if (object != nullptr) __atomic_store_n(&object->state, complete, __ATOMIC_RELEASE);
+    named_object* object = find_named(*mapping_, name);
+    if (object != nullptr) set_state(*object, object_state::complete);
   }
-  static_cast<void>(directory_lock(*mapping_).unlock());
+  regions::directory_lock::release(*mapping_);
+}
+
+void* region::look_up(const char* name, std::size_t size, std::size_t alignment,
+                      detail::object_kind kind) const noexcept {
+  last_status = construct_status::not_found;
+  if (mapping_ == nullptr) {
+    last_status = construct_status::not_open;
+    return nullptr;
+  }
+  if (!is_name(name)) {
+    last_status = construct_status::invalid_name;
+    return nullptr;
+  }
+  const std::uint32_t used = mapping_->names_used();
+  for (std::uint32_t number = 0; number < used; ++number) {
+    const entry_copy copy = read_entry(mapping_->object(number));
+    if (copy.state != object_state::complete || strcmp(copy.name, name) != 0) continue;
+    void* place = nullptr;
+    last_status = place_of(*mapping_, copy, size, alignment, kind, place);
+    return place;
+  }
+  return nullptr;
+}
+
+bool region::next_object(std::uint32_t& position, object_info& info) const noexcept {
+  if (mapping_ == nullptr) return false;
+  const std::uint32_t used = mapping_->names_used();
+  while (position < used) {
+    const entry_copy copy = read_entry(mapping_->object(position++));
+    if (copy.state != object_state::complete || !is_within(*mapping_, copy.offset, copy.size)) {
+      continue;
+    }
+    memcpy(info.name, copy.name, sizeof info.name);
+    info.offset = static_cast<std::size_t>(copy.offset);
+    info.size = static_cast<std::size_t>(copy.size);
+    info.kind = copy.kind;
+    return true;
+  }
+  return false;
+}
+
+void* region::begin_destroy(const char* name, std::size_t size, std::size_t alignment,
+                            detail::object_kind kind, destroy_status& status) const noexcept {
+  if (mapping_ == nullptr) {
+    status = destroy_status::not_open;
+    return nullptr;
+  }
+  regions::directory_lock lock{*mapping_};
+  if (lock.status() != construct_status::found) {
+    status = as_destroy_status(lock.status());
+    return nullptr;
+  }
+  named_object* object = find_named(*mapping_, name);
+  if (object == nullptr) {
+    status = destroy_status::not_found;
+    return nullptr;
+  }
+  void* place = nullptr;
+  const construct_status found =
+      place_of(*mapping_, read_entry(*object), size, alignment, kind, place);
+  switch (found) {
+  case construct_status::constructed:
+    // What a dead maker or destroyer left is no object: no destructor runs.
+    set_state(*object, object_state::unused);
+    status = destroy_status::destroyed;
+    return nullptr;
+  case construct_status::found:
+    break;
+  default:
+    status = as_destroy_status(found);
+    return nullptr;
+  }
+  if (regions::is_in_use(*mapping_, place, size, kind)) {
+    status = destroy_status::in_use;
+    return nullptr;
+  }
+  // death order: from here on it is no object: the destructor may have begun.
+  set_state(*object, object_state::under_construction);
+  lock.keep();
+  status = destroy_status::destroyed;
+  return place;
+}
+
+void region::end_destroy(const char* name) const noexcept {
+  named_object* object = find_named(*mapping_, name);
+  if (object != nullptr) set_state(*object, object_state::unused);
+  regions::directory_lock::release(*mapping_);
 }
 
 construct_status DEADBOLT_ABI::last_construct_status() noexcept {
@@ -154,6 +384,32 @@ const char* DEADBOLT_ABI::to_string(construct_status status) noexcept {
   case construct_status::cannot_attach:
     return "cannot_attach";
   case construct_status::damaged:
+    return "damaged";
+  case construct_status::not_found:
+    return "not_found";
+  case construct_status::system_error:
+    return "system_error";
+  }
+  return "unknown";
+}
+
+const char* DEADBOLT_ABI::to_string(destroy_status status) noexcept {
+  switch (status) {
+  case destroy_status::destroyed:
+    return "destroyed";
+  case destroy_status::not_open:
+    return "not_open";
+  case destroy_status::not_found:
+    return "not_found";
+  case destroy_status::other_kind:
+    return "other_kind";
+  case destroy_status::in_use:
+    return "in_use";
+  case destroy_status::being_constructed:
+    return "being_constructed";
+  case destroy_status::cannot_attach:
+    return "cannot_attach";
+  case destroy_status::damaged:
     return "damaged";
   }
   return "unknown";

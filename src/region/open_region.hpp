@@ -24,13 +24,17 @@ struct file_handle {
 // Geometry as it was read and checked at open; shared memory is not asked again.
 struct deadbolt::detail::open_region {
   std::atomic<std::byte*> base; // nullptr: this entry is unused
-  std::size_t length;
+  std::size_t length;           // of the mapping, to the end of what the data can grow to
   regions::file_handle file;
+  bool read_only;
   std::uint32_t members;
   std::uint32_t page_bytes;
   std::uint64_t slots_offset;
+  std::uint64_t directory_offset;
   std::uint64_t data_offset;
-  std::uint64_t data_bytes;
+  std::uint64_t largest_data_bytes;
+  // Bytes of data that the file has been seen to have: see data_bytes().
+  std::atomic<std::uint64_t> seen_data_bytes;
   std::uint32_t references;
   // A description for the child of a fork that is under way, or -1.
   int spare_description = -1;
@@ -66,6 +70,26 @@ struct deadbolt::detail::open_region {
   [[nodiscard]] std::byte* data() const noexcept {
     return base.load(std::memory_order_relaxed) + data_offset;
   }
+  // Bytes of data now. Any process may have made the data grow, and a hostile one may say that it
+  // has: what the header says counts when the file is that long.
+  [[nodiscard]] std::uint64_t data_bytes() noexcept;
+
+  // From the start of the file to an entry of the directory of named objects.
+  [[nodiscard]] std::uint64_t object_offset(std::uint32_t number) const noexcept {
+    const std::uint32_t in_header = regions::named_objects_in_header;
+    return number < in_header
+               ? offsetof(regions::region_header, objects) + number * sizeof(regions::named_object)
+               : directory_offset + (number - in_header) * sizeof(regions::named_object);
+  }
+  [[nodiscard]] regions::named_object& object(std::uint32_t number) const noexcept {
+    return *reinterpret_cast<regions::named_object*>(base.load(std::memory_order_relaxed) +
+                                                     object_offset(number));
+  }
+  // Entries below this have been used at least once. The others may have no memory.
+  [[nodiscard]] std::uint32_t names_used() const noexcept {
+    const std::uint32_t used = header()->names_used.load(std::memory_order_acquire);
+    return used < regions::named_objects ? used : regions::named_objects;
+  }
 };
 
 namespace deadbolt::regions {
@@ -91,13 +115,23 @@ struct region_access {
   static region make(detail::open_region* mapping, region_status status, int error) noexcept {
     return {mapping, status, error};
   }
-  static void* begin_construct(region& in, const char* name, std::size_t size,
+  static void* begin_construct(const region& in, const char* name, std::size_t size,
                                std::size_t alignment, detail::object_kind kind,
                                bool& fresh) noexcept {
     return in.begin_construct(name, size, alignment, kind, fresh);
   }
-  static void end_construct(region& in, const char* name, bool made) noexcept {
+  static void end_construct(const region& in, const char* name, bool made) noexcept {
     in.end_construct(name, made);
+  }
+  static void* look_up(const region& in, const char* name, std::size_t size, std::size_t alignment,
+                       detail::object_kind kind) noexcept {
+    return in.look_up(name, size, alignment, kind);
+  }
+  static destroy_status destroy(const region& in, const char* name, std::size_t size,
+                                std::size_t alignment, detail::object_kind kind) noexcept {
+    destroy_status status{};
+    if (in.begin_destroy(name, size, alignment, kind, status) != nullptr) in.end_destroy(name);
+    return status;
   }
 };
 

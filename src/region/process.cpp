@@ -63,7 +63,7 @@ void before_fork() noexcept {
   take(&state->lock);
   __atomic_store_n(&state->forking_thread, own_tid(), __ATOMIC_RELAXED);
   for (open_region& region : process_regions) {
-    if (region.base.load(std::memory_order_relaxed) == nullptr) continue;
+    if (region.base.load(std::memory_order_relaxed) == nullptr || region.read_only) continue;
     region.spare_description = open_description(region.file);
   }
 }
@@ -84,7 +84,7 @@ void after_fork_in_child() noexcept {
   if (state == nullptr) return;
   process_locked locked{*state};
   for (open_region& region : process_regions) {
-    if (region.base.load(std::memory_order_relaxed) == nullptr) continue;
+    if (region.base.load(std::memory_order_relaxed) == nullptr || region.read_only) continue;
     ensure_membership_lock(*state, region);
   }
 }
@@ -199,7 +199,7 @@ void drop_unused_membership_locks(process_state& process) noexcept {
     if (!lock.is_used()) continue;
     bool used = false;
     for (const open_region& region : process_regions) {
-      used = used || (region.base.load(std::memory_order_relaxed) != nullptr &&
+      used = used || (region.base.load(std::memory_order_relaxed) != nullptr && !region.read_only &&
                       region.file.identity == lock.file);
     }
     for (const attachment* one = process.attachments; one != nullptr && !used;

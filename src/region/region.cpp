@@ -55,31 +55,64 @@ int second_description(int descriptor, const char* path) noexcept {
   return made >= 0 || path == nullptr ? made : base::open_file(path, O_RDWR | O_NOCTTY);
 }
 
-// With the process lock held, for a file that is not mapped: fills the entry.
-region_status map_new(process_state& process, open_region& unused, base::descriptor& file,
-                      int own_description, const fixed_header& header, int& error) noexcept {
+// With the process lock held, for a file that is not mapped so: fills the entry.
+region_status map_into(open_region& unused, int descriptor, bool read_only,
+                       const fixed_header& header, int& error) noexcept {
   error = ENOMEM;
-  if (header.total_bytes > SIZE_MAX) return region_status::system_error;
-  const auto length = static_cast<std::size_t>(header.total_bytes);
-  void* base = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+  // To where the data may grow: behind the file's end there are addresses and no memory.
+  const std::uint64_t whole =
+      header.data_offset +
+      (header.largest_data_bytes + header.page_bytes - 1) / header.page_bytes * header.page_bytes;
+  if (whole > SIZE_MAX) return region_status::system_error;
+  const auto length = static_cast<std::size_t>(whole);
+  void* base = mmap(nullptr, length, read_only ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED,
+                    descriptor, 0);
   if (base == MAP_FAILED) {
     error = errno;
     return region_status::system_error;
   }
   unused.length = length;
-  unused.file = {file.get(), identity_of(file.get())};
+  unused.file = {descriptor, identity_of(descriptor)};
+  unused.read_only = read_only;
   unused.members = header.members;
   unused.page_bytes = header.page_bytes;
   unused.slots_offset = header.slots_offset;
+  unused.directory_offset = header.data_offset - directory_bytes;
   unused.data_offset = header.data_offset;
-  unused.data_bytes = header.data_bytes;
+  unused.largest_data_bytes = header.largest_data_bytes;
+  unused.seen_data_bytes.store(header.data_bytes, std::memory_order_relaxed);
   unused.spare_description = -1;
   unused.attaches_until_search = 0;
   unused.longest_sleep = first_sleep;
   unused.references = 1;
   // order: release; region_at() reads the rest only when it sees this.
   unused.base.store(static_cast<std::byte*>(base), std::memory_order_release);
+  error = 0;
+  return region_status::open;
+}
 
+// After a power cut, or in a copy, parts of the header can be older than what they tell of.
+int correct_used_parts(open_region& region, const fixed_header& header, bool copied) noexcept {
+  const used_parts used = find_used_parts(region.file.descriptor, header);
+  // cp(1) leaves holes where pages were zero.
+  if (copied) {
+    if (const int error = allocate_used_parts(region.file.descriptor, header, used); error != 0)
+      return error;
+  }
+  raise(region.header()->slots_used, used.slots);
+  raise(region.header()->names_used, used.names);
+  raise(region.header()->data_bytes, used.data_bytes);
+  return 0;
+}
+
+// With the process lock held.
+region_status map_new(process_state& process, open_region& unused, base::descriptor& file,
+                      int own_description, const fixed_header& header, int& error) noexcept {
+  if (const region_status status = map_into(unused, file.get(), false, header, error);
+      status != region_status::open) {
+    return status;
+  }
+  std::byte* base = unused.base.load(std::memory_order_relaxed);
   bool alone = false;
   // With membership locks, every look finds an owner that is gone, so that waiters need not look
   // often.
@@ -91,14 +124,13 @@ region_status map_new(process_state& process, open_region& unused, base::descrip
   // of former users, of an earlier boot, or of the file that this one was copied from.
   const region_status home = compare_home(unused);
   error = 0;
-  // cp(1) leaves holes where pages were zero.
-  if (alone && home == region_status::copied) {
-    error = allocate_used_parts(unused.file.descriptor, header, unused.slots_used());
+  if (home != region_status::open) {
+    error = correct_used_parts(unused, header, home == region_status::copied);
   }
   const bool unprovable = alone && home != region_status::open && has_unprovable_members(unused);
   if (error != 0 || unprovable) {
     unused.base.store(nullptr, std::memory_order_release);
-    munmap(base, length);
+    munmap(base, unused.length);
     base::close_file(unused.file.descriptor);
     drop_unused_membership_locks(process);
     return error != 0 ? region_status::system_error : home;
@@ -113,7 +145,7 @@ region_status map_new(process_state& process, open_region& unused, base::descrip
 
 // Takes the descriptors over. Without an own description it opens one, by the path if it must.
 region map_file(base::descriptor& file, base::descriptor& own, const char* path,
-                const fixed_header& header) noexcept {
+                const fixed_header& header, bool read_only = false) noexcept {
   process_state* process = this_process();
   if (process == nullptr) return refused(region_status::system_error, ENOMEM);
   base::signals_blocked blocked;
@@ -123,7 +155,7 @@ region map_file(base::descriptor& file, base::descriptor& own, const char* path,
   for (open_region& entry : process_regions) {
     if (entry.base.load(std::memory_order_relaxed) == nullptr) {
       if (unused == nullptr) unused = &entry;
-    } else if (entry.file.identity == identity) {
+    } else if (entry.file.identity == identity && entry.read_only == read_only) {
       // One mapping a file: a thread must not be two members of one region.
       // The program may have closed the descriptor; then the new one may have its number.
       if (file.get() == entry.file.descriptor || !base::names(entry.file.descriptor, identity)) {
@@ -135,10 +167,16 @@ region map_file(base::descriptor& file, base::descriptor& own, const char* path,
     }
   }
   if (unused == nullptr) return refused(region_status::too_many);
+  int error = 0;
+  if (read_only) {
+    const region_status status = map_into(*unused, file.get(), true, header, error);
+    if (status != region_status::open) return refused(status, error);
+    static_cast<void>(file.release());
+    return region_access::make(unused, status, 0);
+  }
   // With the process lock held, so that no fork leaves the description to a child as well: its
   // lock would outlive this process.
   if (!own) own = base::descriptor{second_description(file.get(), path)};
-  int error = 0;
   const region_status status = map_new(*process, *unused, file, own.release(), header, error);
   return status == region_status::open ? region_access::make(unused, status, 0)
                                        : refused(status, error);
@@ -168,13 +206,14 @@ region finish(const file_outcome& made, const char* path, const fixed_header& he
 }
 
 // Takes both descriptors over.
-region open_file(int descriptor, base::descriptor& own, const char* path) noexcept {
+region open_file(int descriptor, base::descriptor& own, const char* path,
+                 bool read_only = false) noexcept {
   base::descriptor file{descriptor};
   fixed_header header;
   int error = 0;
   const region_status status = judge_file(file.get(), header, error);
   if (status != region_status::open) return refused(status, error);
-  return map_file(file, own, path, header);
+  return map_file(file, own, path, header, read_only);
 }
 
 // Whether another process is about to give the file's name to another file.
@@ -182,9 +221,11 @@ bool is_being_replaced(int descriptor) noexcept {
   return base::look_for_lock(descriptor, replacement_lock, 1) == base::lock_state::held;
 }
 
-region open_path(const char* path, bool checks_owner) noexcept {
+region open_path(const char* path, bool checks_owner, bool read_only = false) noexcept {
   for (int starts = most_starts;;) {
-    const int descriptor = base::open_file(path, O_RDWR | O_NOCTTY);
+    // Not blocked by a FIFO of that name.
+    const int descriptor =
+        base::open_file(path, (read_only ? O_RDONLY | O_NONBLOCK : O_RDWR) | O_NOCTTY);
     if (descriptor == -ENOENT) return refused(region_status::not_found);
     if (descriptor == -EISDIR) return refused(region_status::not_a_region);
     if (descriptor < 0) return refused(region_status::system_error, -descriptor);
@@ -194,7 +235,7 @@ region open_path(const char* path, bool checks_owner) noexcept {
     }
     const base::file_identity identity = identity_of(descriptor);
     base::descriptor own;
-    region opened = open_file(descriptor, own, path);
+    region opened = open_file(descriptor, own, path, read_only);
     if (opened.status() != region_status::open) return opened;
     // order: the membership lock was taken; from here on no process replaces the file. If one
     // did before, the name leads to another file by now, or soon.
@@ -336,27 +377,41 @@ region region::open_descriptor(int descriptor, int own_description) noexcept {
 }
 
 int region::new_descriptor() const noexcept {
-  if (mapping_ == nullptr || !base::names(mapping_->file.descriptor, mapping_->file.identity)) {
-    return -EBADF;
-  }
-  return base::open_file(base::descriptor_path{mapping_->file.descriptor}.get(), O_RDWR | O_NOCTTY);
+  const int own = descriptor();
+  if (mapping_ == nullptr || !base::names(own, mapping_->file.identity)) return -EBADF;
+  return base::open_file(base::descriptor_path{own}.get(), O_RDWR | O_NOCTTY);
 }
 
 bool region::is_at(const char* path) const noexcept {
   return mapping_ != nullptr && regions::leads_to(path, mapping_->file.identity);
 }
 
+read_only_region read_only_region::open(const char* path) noexcept {
+  return read_only_region{regions::open_path(path, false, true)};
+}
+
+read_only_region read_only_region::open_descriptor(int descriptor) noexcept {
+  if (descriptor < 0) {
+    return read_only_region{regions::refused(region_status::system_error, EBADF)};
+  }
+  const int own = base::duplicate(descriptor);
+  if (own < 0) return read_only_region{regions::refused(region_status::system_error, -own)};
+  base::descriptor none;
+  return read_only_region{regions::open_file(own, none, nullptr, true)};
+}
+
 std::byte* region::data() const noexcept {
   return mapping_ == nullptr ? nullptr : mapping_->data();
 }
 std::size_t region::size() const noexcept {
-  return mapping_ == nullptr ? 0 : static_cast<std::size_t>(mapping_->data_bytes);
+  return mapping_ == nullptr ? 0 : static_cast<std::size_t>(mapping_->data_bytes());
 }
 std::uint32_t region::members() const noexcept {
   return mapping_ == nullptr ? 0 : mapping_->members;
 }
 int region::descriptor() const noexcept {
-  return mapping_ == nullptr ? -1 : mapping_->file.descriptor;
+  // An open in another thread replaces a lost one.
+  return mapping_ == nullptr ? -1 : __atomic_load_n(&mapping_->file.descriptor, __ATOMIC_RELAXED);
 }
 
 std::chrono::nanoseconds region::longest_sleep() const noexcept {
@@ -370,7 +425,7 @@ bool region::set_longest_sleep(std::chrono::nanoseconds time) noexcept {
   return true;
 }
 
-attach_status region::attach() noexcept {
+attach_status region::attach() const noexcept {
   if (mapping_ == nullptr) return attach_status::not_open;
   const int before = errno;
   int error = 0;
@@ -379,7 +434,7 @@ attach_status region::attach() noexcept {
   return status;
 }
 
-bool region::detach() noexcept {
+bool region::detach() const noexcept {
   return mapping_ != nullptr && regions::detach_thread(*mapping_);
 }
 

@@ -66,23 +66,35 @@ std::uint64_t checksum_of(const fixed_header& header) noexcept {
   return hash;
 }
 
-bool make_header(const region_options& options, std::uint32_t page_bytes,
-                 fixed_header& header) noexcept {
-  if (options.size == 0 || options.size > most_data_bytes || options.members == 0 ||
-      options.members > most_members) {
+namespace {
+
+// Not by region_options: a 32-bit process also judges what a 64-bit one has made.
+bool make_header(std::uint64_t size, std::uint64_t largest, std::uint32_t members,
+                 std::uint32_t page_bytes, fixed_header& header) noexcept {
+  if (size == 0 || largest < size || largest > most_data_bytes || members == 0 ||
+      members > most_members) {
     return false;
   }
   header = {};
   memcpy(header.magic, region_magic, sizeof region_magic);
   header.version = format_version;
   header.header_bytes = sizeof(fixed_header);
-  header.members = options.members;
+  header.members = members;
   header.page_bytes = page_bytes;
   header.slots_offset = whole_pages(sizeof(region_header), page_bytes);
-  header.data_offset = header.slots_offset + std::uint64_t{options.members} * page_bytes;
-  header.data_bytes = options.size;
-  header.total_bytes = header.data_offset + whole_pages(options.size, page_bytes);
+  header.data_offset = header.slots_offset + std::uint64_t{members} * page_bytes + directory_bytes;
+  header.data_bytes = size;
+  header.largest_data_bytes = largest;
+  header.total_bytes = header.data_offset + whole_pages(size, page_bytes);
   return true;
+}
+
+} // namespace
+
+bool make_header(const region_options& options, std::uint32_t page_bytes,
+                 fixed_header& header) noexcept {
+  return make_header(options.size, options.largest != 0 ? options.largest : options.size,
+                     options.members, page_bytes, header);
 }
 
 region_status judge_header(const fixed_header& header, std::uint64_t file_bytes) noexcept {
@@ -94,15 +106,15 @@ region_status judge_header(const fixed_header& header, std::uint64_t file_bytes)
   // Anybody can compute the checksum: what it covers is checked all the same.
   const std::uint32_t page = header.page_bytes;
   if (page < least_page_bytes || page > most_page_bytes || (page & (page - 1)) != 0 ||
-      header.data_bytes > most_data_bytes) {
+      header.data_bytes > most_data_bytes || header.largest_data_bytes > most_data_bytes) {
     return region_status::damaged;
   }
   fixed_header right;
-  if (!make_header({.size = static_cast<std::size_t>(header.data_bytes), .members = header.members},
-                   page, right) ||
-      right.data_bytes != header.data_bytes || header.header_bytes != right.header_bytes ||
-      header.slots_offset != right.slots_offset || header.data_offset != right.data_offset ||
-      header.total_bytes != right.total_bytes) {
+  if (!make_header(header.data_bytes, header.largest_data_bytes, header.members, page, right) ||
+      right.data_bytes != header.data_bytes ||
+      right.largest_data_bytes != header.largest_data_bytes ||
+      header.header_bytes != right.header_bytes || header.slots_offset != right.slots_offset ||
+      header.data_offset != right.data_offset || header.total_bytes != right.total_bytes) {
     return region_status::damaged;
   }
   if (file_bytes < header.total_bytes) return region_status::truncated;
@@ -161,9 +173,15 @@ int fill(int descriptor, fixed_header& header) noexcept {
   // a fast timer.
   base::signals_blocked blocked;
   if (ftruncate(descriptor, static_cast<off_t>(header.total_bytes)) != 0) return errno;
-  if (const int error = allocate_used_parts(descriptor, header, slots_with_memory); error != 0)
+  if (const int error = allocate_used_parts(descriptor, header, {0, 0, header.data_bytes});
+      error != 0)
     return error;
-  if (pwrite(descriptor, &header, sizeof header, 0) != sizeof header) return errno ? errno : EIO;
+  constexpr off_t grown = offsetof(region_header, data_bytes);
+  if (pwrite(descriptor, &header, sizeof header, 0) != sizeof header ||
+      pwrite(descriptor, &header.data_bytes, sizeof header.data_bytes, grown) !=
+          sizeof header.data_bytes) {
+    return errno ? errno : EIO;
+  }
   return 0;
 }
 
@@ -226,12 +244,11 @@ void remove_abandoned(const char* path) noexcept {
   while (const dirent* entry = readdir(entries)) {
     if (!is_temporary_name(entry->d_name, own_name)) continue;
     char name[PATH_MAX];
-    const int length = snprintf(name, sizeof name, "%.*s%s",
-                                static_cast<int>(slash == nullptr ? 0 : slash + 1 - path), path,
-                                entry->d_name);
+    const int length =
+        snprintf(name, sizeof name, "%.*s%s",
+                 static_cast<int>(slash == nullptr ? 0 : slash + 1 - path), path, entry->d_name);
     if (length < 0 || static_cast<std::size_t>(length) >= sizeof name) continue;
-    const base::descriptor file{
-        base::open_file(name, O_RDWR | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK)};
+    const base::descriptor file{base::open_file(name, O_RDWR | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK)};
     if (file && base::try_lock_byte(file.get(), creation_lock) == 0 &&
         leads_to(name, identity_of(file.get()))) {
       unlink(name);
@@ -269,16 +286,65 @@ long give_name(int descriptor, const char* path, char (&temporary)[PATH_MAX],
 
 } // namespace
 
-int allocate_used_parts(int descriptor, const fixed_header& header, std::uint32_t slots) noexcept {
+int allocate_used_parts(int descriptor, const fixed_header& header,
+                        const used_parts& used) noexcept {
+  std::uint32_t slots = used.slots > slots_with_memory ? used.slots : slots_with_memory;
   if (slots > header.members) slots = header.members;
   long error =
       base::allocate(descriptor, 0, header.slots_offset + std::uint64_t{slots} * header.page_bytes);
-  if (error == 0) {
-    error = base::allocate(descriptor, header.data_offset, header.total_bytes - header.data_offset);
+  if (error == 0 && used.names > named_objects_in_header) {
+    error = base::allocate(descriptor, header.data_offset - directory_bytes,
+                           (used.names - named_objects_in_header) * sizeof(named_object));
   }
+  const std::uint64_t data = whole_pages(used.data_bytes, header.page_bytes);
+  if (error == 0) error = base::allocate(descriptor, header.data_offset, data);
   if (error != -EOPNOTSUPP) return static_cast<int>(-error);
   // A file system without fallocate(2): the libc writes to each block.
-  return posix_fallocate(descriptor, 0, static_cast<off_t>(header.total_bytes));
+  return posix_fallocate(descriptor, 0, static_cast<off_t>(header.data_offset + data));
+}
+
+used_parts find_used_parts(int descriptor, const fixed_header& header) noexcept {
+  used_parts found{0, 0, header.data_bytes};
+  const auto read_at = [&](auto& value, std::uint64_t offset) {
+    return pread(descriptor, &value, sizeof value, static_cast<off_t>(offset)) == sizeof value;
+  };
+  read_at(found.slots, offsetof(region_header, slots_used));
+  if (found.slots > header.members) found.slots = header.members;
+  for (std::uint32_t number = header.members; number > found.slots; --number) {
+    // Every member has stored its process's number, and a slot that is claimed has a claim.
+    std::uint64_t words[sizeof(member_slot) / 64] = {};
+    read_at(words, header.slots_offset + std::uint64_t{number} * header.page_bytes - slot_bytes);
+    std::uint64_t any = 0;
+    for (const std::uint64_t word : words) any |= word;
+    if (any != 0) found.slots = number;
+  }
+  read_at(found.names, offsetof(region_header, names_used));
+  if (found.names > named_objects) found.names = named_objects;
+  // From the last part of the directory to the first.
+  struct part {
+    named_object objects[64];
+  };
+  for (std::uint32_t end = named_objects; end > found.names;) {
+    const bool is_header = end <= named_objects_in_header;
+    const std::uint32_t begin = is_header ? 0 : end - 64;
+    part there{};
+    read_at(there, is_header ? offsetof(region_header, objects)
+                             : header.data_offset - directory_bytes +
+                                   (begin - named_objects_in_header) * sizeof(named_object));
+    for (std::uint32_t number = begin; number < end; ++number) {
+      if (there.objects[number - begin].state != 0 && number >= found.names) {
+        found.names = number + 1;
+      }
+    }
+    end = begin;
+  }
+  std::uint64_t said = 0;
+  read_at(said, offsetof(region_header, data_bytes));
+  if (said > found.data_bytes && said <= header.largest_data_bytes) found.data_bytes = said;
+  std::uint64_t there = data_in_file(header, length_of(descriptor));
+  if (there > header.largest_data_bytes) there = header.largest_data_bytes;
+  if (there > whole_pages(found.data_bytes, header.page_bytes)) found.data_bytes = there;
+  return found;
 }
 
 file_outcome create_file(const char* path, const region_options& options, bool replaces,
@@ -335,8 +401,9 @@ file_outcome create_memfd(const char* name, const region_options& options,
       arch::raw_syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING)))};
   if (file.get() < 0) return failed(-file.get());
   if (const int error = fill(file.get(), header); error != 0) return failed(error);
-  constexpr int add_seals = 1033;                  // F_ADD_SEALS
-  constexpr int no_other_length = 0x1 | 0x2 | 0x4; // SEAL, SHRINK, GROW
+  constexpr int add_seals = 1033; // F_ADD_SEALS
+  const int grows = header.largest_data_bytes > header.data_bytes ? 0 : 0x4;
+  const int no_other_length = 0x1 | 0x2 | grows; // SEAL, SHRINK, GROW
   if (fcntl(file.get(), add_seals, no_other_length) != 0) return failed(errno);
   return {region_status::open, 0, file.release()};
 }
@@ -360,7 +427,23 @@ region_status judge_file(int descriptor, fixed_header& header, int& error) noexc
                        memcmp(header.magic, region_magic, sizeof region_magic) == 0;
     return begun ? region_status::truncated : region_status::not_a_region;
   }
-  return judge_header(header, static_cast<std::uint64_t>(status.st_size));
+  const auto file_bytes = static_cast<std::uint64_t>(status.st_size);
+  const region_status judged = judge_header(header, file_bytes);
+  if (judged != region_status::open) return judged;
+  std::uint64_t data_bytes = 0;
+  if (pread(descriptor, &data_bytes, sizeof data_bytes, offsetof(region_header, data_bytes)) !=
+      sizeof data_bytes) {
+    error = errno;
+    return region_status::system_error;
+  }
+  if (data_bytes > header.largest_data_bytes) return region_status::damaged;
+  return data_in_file(header, file_bytes) < data_bytes ? region_status::truncated
+                                                       : region_status::open;
+}
+
+std::uint64_t length_of(int descriptor) noexcept {
+  struct stat status;
+  return fstat(descriptor, &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
 }
 
 base::file_identity identity_of(int descriptor) noexcept {

@@ -36,9 +36,28 @@ file_outcome create_file(const char* path, const region_options& options, bool r
 file_outcome create_memfd(const char* name, const region_options& options,
                           fixed_header& header) noexcept;
 
-// Gives memory to the header, to the first slots (a few at least) and to the data, so that a full
-// file system is an error here and not a SIGBUS in a lock later. 0 or an errno value.
-int allocate_used_parts(int descriptor, const fixed_header& header, std::uint32_t slots) noexcept;
+// What of a file is used, and has memory.
+struct used_parts {
+  std::uint32_t slots;
+  std::uint32_t names;
+  std::uint64_t data_bytes;
+};
+// Gives memory to the header, to these slots (a few at least) and names and to the data, so that a
+// full file system is an error here and not a SIGBUS in a lock later. 0 or an errno value.
+int allocate_used_parts(int descriptor, const fixed_header& header,
+                        const used_parts& used) noexcept;
+// What the header of a file says, and what the rest of it shows: after a power cut, or in a copy
+// of a file that was used meanwhile, a page of the header can be older than the pages that it
+// tells of.
+used_parts find_used_parts(int descriptor, const fixed_header& header) noexcept;
+
+// Bytes of data at the end of a file of `file_bytes` bytes.
+constexpr std::uint64_t data_in_file(const fixed_header& header,
+                                     std::uint64_t file_bytes) noexcept {
+  return file_bytes < header.data_offset ? 0 : file_bytes - header.data_offset;
+}
+// 0 where the file cannot be looked at.
+std::uint64_t length_of(int descriptor) noexcept;
 
 // Judges an open file; `descriptor` stays the caller's.
 region_status judge_file(int descriptor, fixed_header& header, int& error) noexcept;

@@ -159,35 +159,6 @@ bool search(open_region& region, slot_claim& claim, pass pass, taken_slot& taken
   return false;
 }
 
-// Gives memory to a slot that may have none: the file is sparse, and a first touch would end the
-// process (SIGBUS) on a full file system. 0 or an errno value.
-int back_with_memory(const open_region& region, std::uint32_t number) noexcept {
-  const bool has_descriptor = base::names(region.file.descriptor, region.file.identity);
-  if (has_descriptor) {
-    const long result =
-        base::allocate(region.file.descriptor, region.slot_offset(number), slot_bytes);
-    if (result != -EOPNOTSUPP) return static_cast<int>(-result);
-  }
-  // Linux 5.14: touches the pages, and returns an error where a touch would raise a signal.
-  constexpr int populate_write = 23;
-  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
-  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(region.slot(number)) & ~(page - 1);
-  if (arch::raw_syscall(SYS_madvise, begin, page, populate_write) == 0) return 0;
-  if (!has_descriptor) return EBADF;
-  // A write beside anything that a member uses: another thread may be about to take the slot.
-  const char nothing = 0;
-  const auto offset =
-      static_cast<off_t>(region.slot_offset(number) + offsetof(member_slot, unused));
-  return pwrite(region.file.descriptor, &nothing, 1, offset) == 1 ? 0 : errno;
-}
-
-// Before the member is alive, so that a thread that looks for its holds looks far enough.
-void raise_slots_used(std::atomic<std::uint32_t>& used, std::uint32_t least) noexcept {
-  std::uint32_t seen = used.load(std::memory_order_relaxed);
-  while (seen < least && !used.compare_exchange_weak(seen, least, std::memory_order_seq_cst)) {
-  }
-}
-
 std::atomic<std::uint64_t>& in_use_bits(open_region& region, std::uint32_t number) noexcept {
   return region.header()->slots_in_use[number / 64];
 }
@@ -208,6 +179,25 @@ std::uint32_t next_shown_free(open_region& region, std::uint32_t number,
 }
 
 } // namespace
+
+int back_with_memory(const open_region& region, std::uint64_t offset,
+                     std::uint64_t spare) noexcept {
+  const bool has_descriptor = base::names(region.file.descriptor, region.file.identity);
+  if (has_descriptor) {
+    const long result = base::allocate(region.file.descriptor, offset, slot_bytes);
+    if (result != -EOPNOTSUPP) return static_cast<int>(-result);
+  }
+  // Linux 5.14: touches the pages, and returns an error where a touch would raise a signal.
+  constexpr int populate_write = 23;
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const std::uintptr_t begin =
+      (reinterpret_cast<std::uintptr_t>(region.base.load(std::memory_order_relaxed)) + offset) &
+      ~(page - 1);
+  if (arch::raw_syscall(SYS_madvise, begin, page, populate_write) == 0) return 0;
+  if (!has_descriptor) return EBADF;
+  const char nothing = 0;
+  return pwrite(region.file.descriptor, &nothing, 1, static_cast<off_t>(spare)) == 1 ? 0 : errno;
+}
 
 attach_status take_slot(open_region& region, slot_claim& claim, taken_slot& taken,
                         int& error) noexcept {
@@ -234,9 +224,12 @@ attach_status take_slot(open_region& region, slot_claim& claim, taken_slot& take
   }
   error = 0;
   for (std::uint32_t number = used; number < region.members && error == 0; ++number) {
-    error = back_with_memory(region, number);
+    // Another thread may be about to take the slot.
+    error = back_with_memory(region, region.slot_offset(number),
+                             region.slot_offset(number) + offsetof(member_slot, unused));
     if (error != 0) break;
-    raise_slots_used(region.header()->slots_used, number + 1);
+    // Before the member is alive, so that a thread that looks for its holds looks far enough.
+    raise(region.header()->slots_used, number + 1);
     if (try_slot(region, claim, number, pass::marked_only, taken)) return found();
   }
   // Before the attach fails, use every evidence of death there is.

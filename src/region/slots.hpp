@@ -65,6 +65,20 @@ struct taken_slot {
 attach_status take_slot(open_region& region, slot_claim& claim, taken_slot& taken,
                         int& error) noexcept;
 
+// Gives memory to the 4096 bytes of the file at `offset`, which may have none: the file is sparse,
+// and a first touch would end the process (SIGBUS) on a full file system. `spare` is the offset of
+// a byte among them that nobody uses. 0 or an errno value; EBADF: the descriptor is lost, and the
+// kernel (before 5.14) cannot do it without.
+int back_with_memory(const open_region& region, std::uint64_t offset, std::uint64_t spare) noexcept;
+
+// For a number that only grows.
+template <class Number>
+void raise(std::atomic<Number>& number, Number least) noexcept {
+  Number seen = number.load(std::memory_order_relaxed);
+  while (seen < least && !number.compare_exchange_weak(seen, least, std::memory_order_seq_cst)) {
+  }
+}
+
 // Frees a slot whose liveness word holds the token and is on no list.
 void free_slot(member_slot& slot) noexcept;
 void show_as_free(open_region& region, std::uint32_t number) noexcept;

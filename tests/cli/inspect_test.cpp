@@ -19,6 +19,7 @@
 #include <linux/futex.h>
 #include <nlohmann/json.hpp>
 #include <region/format.hpp>
+#include <region/open_region.hpp>
 #include <string>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -215,9 +216,31 @@ TEST_F(inspect, whether_anybody_may_sleep_on_a_condition_variable) {
   EXPECT_EQ(arrived_object()["waiters"], false);
 }
 
+TEST_F(inspect, names_beyond_the_headers_own_and_the_size_to_which_it_can_grow) {
+  region large =
+      region::create_anonymous("deadbolt-inspect", {.size = 8192, .members = 2, .largest = 65536});
+  for (int i = 0; i < 200; ++i)
+    ASSERT_NE(large.find_or_construct<int>(("n" + std::to_string(i)).c_str()), nullptr);
+  ASSERT_STREQ(to_string(large.destroy<int>("n7")), "destroyed");
+  path = "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(large.descriptor());
+  const json before = look();
+  EXPECT_EQ(before["objects"].size(), 199u);
+  EXPECT_EQ(before["objects"][198]["name"], "n199");
+  EXPECT_EQ(before["data_bytes"], 8192);
+  EXPECT_EQ(before["largest_data_bytes"], 65536);
+  ASSERT_STREQ(to_string(large.grow(40000)), "grown");
+  EXPECT_EQ(look()["data_bytes"], 40000);
+  const std::string text = run_command(DEADBOLT_COMMAND " inspect " + path).text;
+  EXPECT_NE(text.find("40000 bytes of data (which can grow to 65536)"), std::string::npos) << text;
+  // What the header says is not believed.
+  deadbolt::regions::region_at(large.data())->header()->data_bytes = 65536;
+  EXPECT_EQ(look()["data_bytes"], 40960);
+}
+
 TEST_F(inspect, looking_changes_nothing) {
   ASSERT_NE(shared.find_or_construct<deadbolt::mutex>("lock"), nullptr);
-  constexpr std::size_t table = 2ul * 4096 + 8ul * 4096; // the header's pages and the slots'
+  // The header's pages, the slots' and the directory's.
+  constexpr std::size_t table = 2ul * 4096 + 8ul * 4096 + deadbolt::regions::directory_bytes;
   const auto whole = [&] {
     return std::string(reinterpret_cast<const char*>(shared.data() - table), table + 2ul * 4096);
   };
@@ -270,9 +293,9 @@ TEST(inspect_errors, unusable_file_on_an_overlay_file_system_may_be_in_use) {
                   run_command(DEADBOLT_COMMAND " inspect " + file + " 2>&1");
               CHILD_EXPECT(result.status == 1);
               CHILD_EXPECT(statfs(file.c_str(), &where) == 0);
-              CHILD_EXPECT(result.text.find(where.f_type == tmpfs ? "processes use it"
-                                                                  : "on overlayfs it cannot") !=
-                           std::string::npos);
+              CHILD_EXPECT(result.text.find(where.f_type == tmpfs
+                                                ? "processes use it"
+                                                : "on overlayfs it cannot") != std::string::npos);
             }),
             exited(0));
   rmdir(directory.c_str());
@@ -362,10 +385,12 @@ constexpr const char* limit_memory = "ulimit -v 4000000; ";
 TEST_F(inspect, holds_of_a_hostile_region_are_cut_off) {
   region large = region::create_anonymous("deadbolt-inspect", {.size = 4096, .members = 4096});
   ASSERT_TRUE(large) << to_string(large.status());
-  auto* header = reinterpret_cast<deadbolt::regions::region_header*>(large.data() - 8192 -
-                                                                     4096 * std::size_t{4096});
+  constexpr std::size_t table =
+      8192 + 4096 * std::size_t{4096} + deadbolt::regions::directory_bytes;
+  auto* header = reinterpret_cast<deadbolt::regions::region_header*>(large.data() - table);
   header->slots_used = 4096;
-  const std::uint64_t lock = 8192 + 4096 * std::uint64_t{4096};
+  header->names_used = deadbolt::regions::named_objects;
+  const std::uint64_t lock = table;
   for (std::size_t i = 0; i < 4096; ++i) {
     auto* slot = reinterpret_cast<deadbolt::regions::member_slot*>(
         reinterpret_cast<std::byte*>(header) + 8192 + 4096 * i);
@@ -373,9 +398,9 @@ TEST_F(inspect, holds_of_a_hostile_region_are_cut_off) {
     slot->holds_bound = deadbolt::regions::most_holds;
     for (auto& hold : slot->holds) hold = lock;
   }
-  for (std::size_t i = 0; i < std::size(header->objects); ++i) {
-    deadbolt::regions::named_object& entry = header->objects[i];
-    std::snprintf(entry.name, sizeof entry.name, "n%zu", i);
+  for (std::uint32_t i = 0; i < deadbolt::regions::named_objects; ++i) {
+    deadbolt::regions::named_object& entry = deadbolt::regions::region_at(large.data())->object(i);
+    std::snprintf(entry.name, sizeof entry.name, "n%u", i);
     entry.size = 16;
     entry.kind = 2;
     entry.state = 2;

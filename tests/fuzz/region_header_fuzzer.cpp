@@ -37,7 +37,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require(header.page_bytes >= sizeof(member_slot));
   require(header.slots_offset >= sizeof(region_header));
   require(header.data_offset - header.slots_offset ==
-          std::uint64_t{header.members} * header.page_bytes);
+          std::uint64_t{header.members} * header.page_bytes + directory_bytes);
+  require(header.largest_data_bytes >= header.data_bytes &&
+          header.largest_data_bytes <= most_data_bytes);
   require(header.data_bytes >= 1 && header.data_bytes <= file_bytes);
   require(header.data_offset <= file_bytes - header.data_bytes);
   require(header.total_bytes <= file_bytes);

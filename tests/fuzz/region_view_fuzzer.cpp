@@ -34,13 +34,14 @@ struct whole_region {
   whole_region() {
     regions::fixed_header header{};
     const regions::file_outcome made =
-        regions::create_memfd("fuzz", {.size = 4096, .members = 3}, header);
+        regions::create_memfd("fuzz", {.size = 4096, .members = 3, .largest = 65536}, header);
     require(made.status == region_status::open);
     descriptor = made.descriptor;
     path = "/proc/self/fd/" + std::to_string(descriptor);
     bytes.resize(header.total_bytes);
     require(pread(descriptor, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
     reinterpret_cast<regions::region_header*>(bytes.data())->slots_used = 3;
+    reinterpret_cast<regions::region_header*>(bytes.data())->names_used = 128;
     // This thread is a live member whose robust list can be read.
     auto* slot = reinterpret_cast<regions::member_slot*>(bytes.data() + header.slots_offset);
     slot->pid = static_cast<std::uint32_t>(getpid());
@@ -54,12 +55,12 @@ std::vector<char> patched(const std::vector<char>& whole, const std::uint8_t* da
                           std::size_t size) {
   std::vector<char> made = whole;
   constexpr std::size_t first = sizeof(regions::fixed_header); // the rest has its own fuzzer
-  while (size > 3) {
-    const std::size_t at = first + (data[0] | data[1] << 8) % (made.size() - first);
-    const std::size_t length = std::min({std::size_t{data[2]}, size - 3, made.size() - at});
-    std::memcpy(made.data() + at, data + 3, length);
-    data += 3 + length;
-    size -= 3 + length;
+  while (size > 4) {
+    const std::size_t at = first + (data[0] | data[1] << 8 | data[2] << 16) % (made.size() - first);
+    const std::size_t length = std::min({std::size_t{data[3]}, size - 4, made.size() - at});
+    std::memcpy(made.data() + at, data + 4, length);
+    data += 4 + length;
+    size -= 4 + length;
   }
   return made;
 }

@@ -22,7 +22,8 @@ public:
   void add(std::size_t at, const Value& value) {
     at -= sizeof(fixed_header);
     bytes_ += static_cast<char>(at & 0xff);
-    bytes_ += static_cast<char>(at >> 8);
+    bytes_ += static_cast<char>(at >> 8 & 0xff);
+    bytes_ += static_cast<char>(at >> 16);
     bytes_ += static_cast<char>(sizeof value);
     bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
   }
@@ -37,7 +38,8 @@ private:
 int main(int argc, char** argv) {
   if (argc != 2) return 2;
   constexpr std::size_t slots = sizeof(region_header);
-  constexpr std::size_t data = slots + 3 * sizeof(member_slot);
+  constexpr std::size_t directory = slots + 3 * sizeof(member_slot);
+  constexpr std::size_t data = directory + directory_bytes;
   const std::string names[] = {"lock", "qu\"ote", "\x1b[2J", "\xff\xfe", "c2\xc2"};
   const std::size_t sizes[] = {100, sizeof(deadbolt::mutex), sizeof(deadbolt::shared_mutex),
                                sizeof(deadbolt::condition_variable),
@@ -51,6 +53,7 @@ int main(int argc, char** argv) {
     entry.state = static_cast<std::uint32_t>(object_state::complete);
     entry.kind = kind;
     made.add(offsetof(region_header, objects) + kind * sizeof entry, entry);
+    made.add(directory + kind * sizeof entry, entry);
     // A word that names slot 0, and a hold of that slot.
     made.add(data + std::uint64_t{64} * kind, owner_id(0, 0));
     made.add(slots + offsetof(member_slot, holds_bound), std::uint32_t{2});

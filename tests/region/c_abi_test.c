@@ -81,6 +81,64 @@ static void named_objects(struct deadbolt_region* region) {
   CHECK(deadbolt_region_find_or_zero(region, "zeroed", sizeof *zeroed, 8, 0) == zeroed);
   CHECK(*zeroed == 9);
   CHECK(deadbolt_region_find_or_zero(region, "zeroed", sizeof *zeroed, 3, 0) == NULL);
+  CHECK(deadbolt_region_find(region, "number", sizeof *first, _Alignof(unsigned long),
+                             DEADBOLT_OBJECT_OTHER) == first);
+  CHECK(deadbolt_region_find(region, "none", 8, 8, DEADBOLT_OBJECT_OTHER) == NULL);
+  CHECK(deadbolt_last_construct_status() == DEADBOLT_CONSTRUCT_NOT_FOUND);
+  unsigned shown = 0;
+  uint32_t position = 0;
+  struct deadbolt_object_info info;
+  while (deadbolt_region_next_object(region, &position, &info)) {
+    ++shown;
+    if (strcmp(info.name, "number") != 0) continue;
+    CHECK(info.size == sizeof *first && info.kind == DEADBOLT_OBJECT_OTHER);
+    CHECK((char*)deadbolt_region_data(region) + info.offset == (char*)first);
+  }
+  CHECK(shown == 3); /* and the board, and "zeroed" */
+  CHECK(deadbolt_region_destroy(region, "number", sizeof *first, 8, DEADBOLT_OBJECT_MUTEX) ==
+        DEADBOLT_DESTROY_OTHER_KIND);
+  CHECK(deadbolt_region_destroy(region, "number", sizeof *first, 8, DEADBOLT_OBJECT_OTHER) ==
+        DEADBOLT_DESTROYED);
+  CHECK(deadbolt_region_destroy(region, "number", sizeof *first, 8, DEADBOLT_OBJECT_OTHER) ==
+        DEADBOLT_DESTROY_NOT_FOUND);
+  CHECK(strcmp(deadbolt_destroy_status_name(DEADBOLT_DESTROY_IN_USE), "in_use") == 0);
+}
+
+static void growth_and_reading(const char* path) {
+  struct deadbolt_region region = DEADBOLT_REGION_INIT;
+  struct deadbolt_read_only_region seen = DEADBOLT_READ_ONLY_REGION_INIT;
+  const struct deadbolt_region_options options = {.size = 64, .members = 2, .largest = 65536};
+  CHECK(deadbolt_read_only_region_open(&seen, path) == DEADBOLT_REGION_NOT_FOUND);
+  CHECK(deadbolt_region_create(&region, path, &options) == DEADBOLT_REGION_OPEN);
+  CHECK(deadbolt_region_largest_size(&region) == 65536 && deadbolt_region_size(&region) == 64);
+  bool fresh = false;
+  struct deadbolt_mutex* lock = deadbolt_region_find_or_begin_construct(
+      &region, "lock", sizeof *lock, 8, DEADBOLT_OBJECT_MUTEX, &fresh);
+  CHECK(lock != NULL && fresh);
+  deadbolt_region_end_construct(&region, "lock", true);
+  CHECK(deadbolt_read_only_region_open(&seen, path) == DEADBOLT_REGION_OPEN);
+  CHECK(deadbolt_read_only_region_size(&seen) == 64);
+  CHECK(deadbolt_region_grow(&region, 65537) == DEADBOLT_GROW_TOO_LARGE);
+  CHECK(deadbolt_region_grow(&region, 40000) == DEADBOLT_GROWN);
+  CHECK(strcmp(deadbolt_grow_status_name(DEADBOLT_GROW_TOO_LARGE), "too_large") == 0);
+  CHECK(deadbolt_read_only_region_size(&seen) == 40000);
+  ((char*)deadbolt_region_data(&region))[39999] = 'x';
+  CHECK(((const char*)deadbolt_read_only_region_data(&seen))[39999] == 'x');
+  CHECK(deadbolt_read_only_region_is_at(&seen, path));
+  const struct deadbolt_mutex* read =
+      deadbolt_read_only_region_find(&seen, "lock", sizeof *lock, 8, DEADBOLT_OBJECT_MUTEX);
+  CHECK(read != NULL && read != lock);
+  CHECK(deadbolt_mutex_lock((struct deadbolt_mutex*)read) == DEADBOLT_CANNOT_ATTACH);
+  CHECK(deadbolt_last_attach_failure(NULL) == DEADBOLT_ATTACH_READ_ONLY);
+  uint32_t position = 0;
+  struct deadbolt_object_info info;
+  CHECK(deadbolt_read_only_region_next_object(&seen, &position, &info));
+  CHECK(strcmp(info.name, "lock") == 0 && info.kind == DEADBOLT_OBJECT_MUTEX);
+  CHECK(!deadbolt_read_only_region_next_object(&seen, &position, &info));
+  CHECK(deadbolt_read_only_region_open_descriptor(&seen, deadbolt_region_descriptor(&region)) ==
+        DEADBOLT_REGION_OPEN);
+  CHECK(deadbolt_read_only_region_close(&seen) && seen.mapping == NULL);
+  CHECK(deadbolt_region_close(&region));
 }
 
 static void mutex(struct board* board) {
@@ -188,6 +246,8 @@ int main(void) {
   char path[64];
   snprintf(path, sizeof path, "/dev/shm/deadbolt-c-abi-%d", (int)getpid());
   files(path);
+  CHECK(unlink(path) == 0);
+  growth_and_reading(path);
   CHECK(unlink(path) == 0);
 
   struct deadbolt_region region = DEADBOLT_REGION_INIT;

@@ -235,6 +235,11 @@ TEST_F(region_file, forged_geometry_with_a_right_checksum_is_refused) {
       forge(&fixed_header::slots_offset, value);
       forge(&fixed_header::data_offset, value);
       forge(&fixed_header::total_bytes, value);
+      // The file need not be as long as the one of these; the other needs no more than one page.
+      if (value < whole.data_bytes || value > regions::most_data_bytes) {
+        forge(&fixed_header::largest_data_bytes, value);
+      }
+      if (value == 0 || value > whole.largest_data_bytes) forge(&fixed_header::data_bytes, value);
     }
   }
 }

@@ -40,12 +40,17 @@ protected:
 
   // All of the region, as one number.
   [[nodiscard]] std::uint64_t everything() {
-    const auto* words = reinterpret_cast<const std::uint64_t*>(shared.handle().data()) -
-                        3 * regions::slot_bytes / sizeof(std::uint64_t);
     std::uint64_t state = 0;
-    for (std::size_t i = 0; i < 4 * regions::slot_bytes / sizeof(std::uint64_t); ++i) {
-      state = (state ^ words[i]) * 0x100000001b3 + (state >> 32);
-    }
+    const auto add = [&](const void* from, std::size_t bytes) {
+      const auto* words = static_cast<const std::uint64_t*>(from);
+      for (std::size_t i = 0; i < bytes / sizeof *words; ++i) {
+        state = (state ^ words[i]) * 0x100000001b3 + (state >> 32);
+      }
+    };
+    const regions::open_region& mapping = *regions::region_at(shared.handle().data());
+    add(mapping.header(), sizeof(regions::region_header));
+    add(mapping.slot(0), sizeof(regions::member_slot));
+    add(shared.handle().data(), regions::slot_bytes);
     return state;
   }
 

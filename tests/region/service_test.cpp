@@ -471,63 +471,6 @@ TEST_F(region_service, fork_handlers_of_the_program_may_lock) {
 
 // ---- names and creation ----
 
-TEST_F(region_service, construction_says_why_it_failed) {
-  region shared = region::create(path.c_str(), {.size = 8192, .members = 2});
-  const auto reason = [] { return std::string{to_string(last_construct_status())}; };
-  struct part {
-    std::uint64_t value[2];
-  };
-  EXPECT_NE(shared.find_or_construct<deadbolt::mutex>("lock"), nullptr);
-  EXPECT_EQ(reason(), "constructed");
-  EXPECT_NE(shared.find_or_construct<deadbolt::mutex>("lock"), nullptr);
-  EXPECT_EQ(reason(), "found");
-  EXPECT_EQ(shared.find_or_construct<deadbolt::shared_mutex>("lock"), nullptr) << "the same size";
-  EXPECT_EQ(reason(), "other_kind");
-  EXPECT_EQ(shared.find_or_construct<part>(""), nullptr);
-  EXPECT_EQ(reason(), "invalid_name");
-  struct large {
-    std::byte bytes[8192];
-  };
-  EXPECT_EQ(shared.find_or_construct<large>("large"), nullptr);
-  EXPECT_EQ(reason(), "no_room");
-  int made = 0;
-  while (shared.find_or_construct<part>(("n" + std::to_string(made)).c_str()) != nullptr) ++made;
-  EXPECT_EQ(made, 62);
-  EXPECT_EQ(reason(), "too_many_names");
-  // Both slots are taken: this thread's, and one of a thread that stays.
-  gate attached;
-  gate end;
-  std::thread keeper{[&] {
-    EXPECT_EQ(name(shared.attach()), "attached");
-    attached.open();
-    end.pass("the end");
-  }};
-  attached.pass("the keeper");
-  std::thread{[&] {
-    EXPECT_EQ(shared.find_or_construct<deadbolt::mutex>("lock"), nullptr);
-    EXPECT_EQ(reason(), "cannot_attach");
-    EXPECT_EQ(name(last_attach_failure().status), "table_full");
-  }}.join();
-  end.open();
-  keeper.join();
-  region closed;
-  EXPECT_EQ(closed.find_or_construct<part>("n"), nullptr);
-  EXPECT_EQ(reason(), "not_open");
-}
-
-TEST_F(region_service, inner_construction_is_refused_by_name) {
-  region shared = create();
-  static construct_status inner;
-  struct whole {
-    explicit whole(region& in) {
-      EXPECT_EQ(in.find_or_construct<int>("part"), nullptr);
-      inner = last_construct_status();
-    }
-  };
-  EXPECT_NE(shared.find_or_construct<whole>("whole", shared), nullptr);
-  EXPECT_STREQ(to_string(inner), "being_constructed");
-}
-
 TEST_F(region_service, dangling_symbolic_link_is_an_error_at_once) {
   ASSERT_EQ(symlink("/nonexistent/deadbolt", path.c_str()), 0);
   // Were it allocated again and again, this would take minutes.

@@ -43,6 +43,7 @@ nlohmann::ordered_json json_of(const lock& lock) {
 nlohmann::ordered_json json_of(const std::string& path, const view& seen) {
   nlohmann::ordered_json json{{"path", path},
                               {"data_bytes", seen.data_bytes},
+                              {"largest_data_bytes", seen.largest_data_bytes},
                               {"slots", seen.slots},
                               {"whole_data_searched", seen.whole_data_searched},
                               {"members", nlohmann::ordered_json::array()},

@@ -176,8 +176,7 @@ region_file::region_file(std::string path)
   const region_status status = regions::judge_file(descriptor_, header, error);
   if (status != region_status::open) {
     error_ = failure{status,
-                     fmt::format("{}: {}{}{}", shown_path_,
-                                 advice(status, descriptor_),
+                     fmt::format("{}: {}{}{}", shown_path_, advice(status, descriptor_),
                                  error == 0 ? "" : ": ", error == 0 ? "" : std::strerror(error))};
     return;
   }
@@ -185,7 +184,8 @@ region_file::region_file(std::string path)
   page_bytes_ = header.page_bytes;
   slots_offset_ = header.slots_offset;
   data_offset_ = header.data_offset;
-  data_bytes_ = header.data_bytes;
+  least_data_bytes_ = header.data_bytes;
+  largest_data_bytes_ = header.largest_data_bytes;
 }
 
 region_file::~region_file() {
@@ -250,18 +250,38 @@ std::vector<member> region_file::read_members(std::uint32_t used,
   return members;
 }
 
+std::vector<regions::named_object>
+region_file::read_objects(const regions::region_header& header) const {
+  std::vector<regions::named_object> objects(std::begin(header.objects), std::end(header.objects));
+  const std::uint32_t used = std::min(header.names_used.load(), regions::named_objects);
+  if (used > objects.size()) {
+    std::vector<regions::named_object> more(used - objects.size());
+    read(more.data(), more.size() * sizeof more[0], data_offset_ - regions::directory_bytes);
+    objects.insert(objects.end(), more.begin(), more.end());
+  }
+  objects.resize(used);
+  return objects;
+}
+
 view region_file::look(const std::vector<std::uint64_t>& offsets) const {
-  view seen{.data_bytes = data_bytes_,
+  const auto header = std::make_unique<regions::region_header>();
+  read(header.get(), sizeof *header, 0);
+  // Every user of the file can write what the header says of the size: it can be any number.
+  const std::uint64_t file_bytes = regions::length_of(descriptor_);
+  const std::uint64_t in_file = file_bytes < data_offset_ ? 0 : file_bytes - data_offset_;
+  const std::uint64_t data_bytes = std::max(
+      least_data_bytes_, std::min({header->data_bytes.load(), largest_data_bytes_, in_file}));
+  view seen{.data_bytes = data_bytes,
+            .largest_data_bytes = largest_data_bytes_,
             .slots = slots_,
             .members = {},
             .objects = {},
             .locks = {},
-            .whole_data_searched = data_bytes_ <= most_searched};
+            .whole_data_searched = data_bytes <= most_searched};
   // Words before members: an owner that attached after its word was read cannot be missed.
-  const std::uint64_t searched = std::min(data_bytes_, most_searched) / sizeof(std::uint64_t);
+  const std::uint64_t searched = std::min(data_bytes, most_searched) / sizeof(std::uint64_t);
   std::vector<std::uint64_t> words(searched);
   if (searched != 0) read(words.data(), searched * sizeof(std::uint64_t), data_offset_);
-  const auto header = std::make_unique<regions::region_header>();
   read(header.get(), sizeof *header, 0);
   std::vector<shared_hold> holds;
   seen.members = read_members(header->slots_used, holds);
@@ -279,22 +299,23 @@ view region_file::look(const std::vector<std::uint64_t>& offsets) const {
     return word;
   };
   const auto show_mutex = [&](std::string name, std::uint64_t offset) {
-    if (offset % sizeof(std::uint64_t) != 0 || data_bytes_ < sizeof(std::uint64_t) ||
-        offset > data_bytes_ - sizeof(std::uint64_t)) {
+    if (offset % sizeof(std::uint64_t) != 0 || data_bytes < sizeof(std::uint64_t) ||
+        offset > data_bytes - sizeof(std::uint64_t)) {
       throw std::runtime_error(
           fmt::format("{}: no lock can be at offset {}: it must be a multiple of 8 below {}",
-                      shown_path_, offset, data_bytes_));
+                      shown_path_, offset, data_bytes));
     }
     const std::uint64_t word = word_at(offset);
     std::uint32_t waiting = 0;
-    if (offset + sizeof(mutex) <= data_bytes_)
+    if (offset + sizeof(mutex) <= data_bytes)
       read(&waiting, sizeof waiting, data_offset_ + offset + sizeof word);
     seen.locks.push_back(read_mutex(std::move(name), offset, word, waiting, seen.members));
   };
-  for (const regions::named_object& entry : header->objects) {
-    if (entry.state == static_cast<std::uint32_t>(regions::object_state::unused)) continue;
+  for (const regions::named_object& entry : read_objects(*header)) {
+    const regions::object_state state = regions::state_of(entry.state);
+    if (state == regions::object_state::unused) continue;
     std::string name(entry.name, strnlen(entry.name, sizeof entry.name));
-    const bool in_data = entry.offset <= data_bytes_ && entry.size <= data_bytes_ - entry.offset;
+    const bool in_data = entry.offset <= data_bytes && entry.size <= data_bytes - entry.offset;
     const bool has_words = in_data && entry.offset % sizeof(std::uint64_t) == 0;
     const auto kind = static_cast<detail::object_kind>(entry.kind);
     if (kind == detail::object_kind::mutex && has_words && entry.size == sizeof(mutex)) {
@@ -330,13 +351,12 @@ view region_file::look(const std::vector<std::uint64_t>& offsets) const {
                               entry.size == sizeof(condition_variable);
     std::uint32_t condition = 0;
     if (is_condition) read(&condition, sizeof condition, data_offset_ + entry.offset);
-    seen.objects.push_back(
-        {.name = std::move(name),
-         .kind = is_condition ? "condition_variable" : "other",
-         .offset = entry.offset,
-         .size = entry.size,
-         .complete = entry.state == static_cast<std::uint32_t>(regions::object_state::complete),
-         .has_waiters = (condition & 1) != 0});
+    seen.objects.push_back({.name = std::move(name),
+                            .kind = is_condition ? "condition_variable" : "other",
+                            .offset = entry.offset,
+                            .size = entry.size,
+                            .complete = state == regions::object_state::complete,
+                            .has_waiters = (condition & 1) != 0});
   }
   for (const std::uint64_t offset : offsets) {
     show_mutex({}, offset);

@@ -15,6 +15,8 @@
 
 namespace deadbolt::regions {
 struct member_slot;
+struct named_object;
+struct region_header;
 }
 
 namespace deadbolt::inspect {
@@ -73,6 +75,7 @@ struct object {
 
 struct view {
   std::uint64_t data_bytes;
+  std::uint64_t largest_data_bytes; // up to which the data can grow
   std::uint32_t slots;
   std::vector<member> members; // of slots in use, by slot
   std::vector<object> objects;
@@ -114,13 +117,16 @@ private:
   std::uint32_t page_bytes_ = 0;
   std::uint64_t slots_offset_ = 0;
   std::uint64_t data_offset_ = 0;
-  std::uint64_t data_bytes_ = 0;
+  std::uint64_t least_data_bytes_ = 0; // when it was created
+  std::uint64_t largest_data_bytes_ = 0;
 
   void read(void* to, std::size_t bytes, std::uint64_t from) const;
   [[nodiscard]] member_state state_of(const regions::member_slot& slot,
                                       const std::atomic<std::uint32_t>& word) const;
   [[nodiscard]] std::vector<member> read_members(std::uint32_t used,
                                                  std::vector<shared_hold>& holds) const;
+  [[nodiscard]] std::vector<regions::named_object>
+  read_objects(const regions::region_header& header) const;
 };
 
 const char* to_string(member_state state) noexcept;

@@ -66,7 +66,7 @@ static PyObject* make_region(PyTypeObject* type, enum opening how, const char* t
   region_object* self = (region_object*)PyType_GenericAlloc(type, 0);
   if (self == NULL) return NULL;
   self->handle = (struct deadbolt_region)DEADBOLT_REGION_INIT;
-  const struct deadbolt_region_options options = {(size_t)size, members, mode};
+  const struct deadbolt_region_options options = {(size_t)size, members, mode, 0};
   enum deadbolt_region_status status = DEADBOLT_REGION_CLOSED;
   Py_BEGIN_ALLOW_THREADS
     switch (how) {

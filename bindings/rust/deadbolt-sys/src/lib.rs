@@ -45,6 +45,7 @@ pub const DEADBOLT_ATTACH_DESCRIPTOR_LOST: deadbolt_attach_status = 3;
 pub const DEADBOLT_ATTACH_NO_ROBUST_LIST: deadbolt_attach_status = 4;
 pub const DEADBOLT_ATTACH_NOT_OPEN: deadbolt_attach_status = 5;
 pub const DEADBOLT_ATTACH_SYSTEM_ERROR: deadbolt_attach_status = 6;
+pub const DEADBOLT_ATTACH_READ_ONLY: deadbolt_attach_status = 7;
 
 pub type deadbolt_construct_status = u32;
 pub const DEADBOLT_CONSTRUCT_FOUND: deadbolt_construct_status = 0;
@@ -57,6 +58,8 @@ pub const DEADBOLT_CONSTRUCT_TOO_MANY_NAMES: deadbolt_construct_status = 6;
 pub const DEADBOLT_CONSTRUCT_BEING_CONSTRUCTED: deadbolt_construct_status = 7;
 pub const DEADBOLT_CONSTRUCT_CANNOT_ATTACH: deadbolt_construct_status = 8;
 pub const DEADBOLT_CONSTRUCT_DAMAGED: deadbolt_construct_status = 9;
+pub const DEADBOLT_CONSTRUCT_NOT_FOUND: deadbolt_construct_status = 10;
+pub const DEADBOLT_CONSTRUCT_SYSTEM_ERROR: deadbolt_construct_status = 11;
 
 pub type deadbolt_lock_status = u32;
 pub const DEADBOLT_ACQUIRED: deadbolt_lock_status = 0;
@@ -104,12 +107,50 @@ pub type clockid_t = c_int;
 pub const CLOCK_REALTIME: clockid_t = 0;
 pub const CLOCK_MONOTONIC: clockid_t = 1;
 
+pub type deadbolt_destroy_status = u32;
+pub const DEADBOLT_DESTROYED: deadbolt_destroy_status = 0;
+pub const DEADBOLT_DESTROY_NOT_OPEN: deadbolt_destroy_status = 1;
+pub const DEADBOLT_DESTROY_NOT_FOUND: deadbolt_destroy_status = 2;
+pub const DEADBOLT_DESTROY_OTHER_KIND: deadbolt_destroy_status = 3;
+pub const DEADBOLT_DESTROY_IN_USE: deadbolt_destroy_status = 4;
+pub const DEADBOLT_DESTROY_BEING_CONSTRUCTED: deadbolt_destroy_status = 5;
+pub const DEADBOLT_DESTROY_CANNOT_ATTACH: deadbolt_destroy_status = 6;
+pub const DEADBOLT_DESTROY_DAMAGED: deadbolt_destroy_status = 7;
+
+pub type deadbolt_grow_status = u32;
+pub const DEADBOLT_GROWN: deadbolt_grow_status = 0;
+pub const DEADBOLT_GROW_NOT_OPEN: deadbolt_grow_status = 1;
+pub const DEADBOLT_GROW_TOO_LARGE: deadbolt_grow_status = 2;
+pub const DEADBOLT_GROW_BEING_CONSTRUCTED: deadbolt_grow_status = 3;
+pub const DEADBOLT_GROW_CANNOT_ATTACH: deadbolt_grow_status = 4;
+pub const DEADBOLT_GROW_DESCRIPTOR_LOST: deadbolt_grow_status = 5;
+pub const DEADBOLT_GROW_DAMAGED: deadbolt_grow_status = 6;
+pub const DEADBOLT_GROW_SYSTEM_ERROR: deadbolt_grow_status = 7;
+
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct deadbolt_region_options {
     pub size: usize,
     pub members: u32,
     pub mode: u32,
+    pub largest: usize,
+}
+
+#[repr(C)]
+#[derive(Debug)]
+pub struct deadbolt_read_only_region {
+    pub mapping: *mut u8,
+    pub status: u32,
+    pub error: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct deadbolt_object_info {
+    pub name: [c_char; 40],
+    pub offset: usize,
+    pub size: usize,
+    pub kind: u32,
 }
 
 #[repr(C)]
@@ -207,10 +248,10 @@ extern "C" {
         nanoseconds: i64,
     ) -> bool;
     pub fn deadbolt_region_longest_sleep(region: *const deadbolt_region) -> i64;
-    pub fn deadbolt_region_attach(region: *mut deadbolt_region) -> deadbolt_attach_status;
-    pub fn deadbolt_region_detach(region: *mut deadbolt_region) -> bool;
+    pub fn deadbolt_region_attach(region: *const deadbolt_region) -> deadbolt_attach_status;
+    pub fn deadbolt_region_detach(region: *const deadbolt_region) -> bool;
     pub fn deadbolt_region_find_or_begin_construct(
-        region: *mut deadbolt_region,
+        region: *const deadbolt_region,
         name: *const c_char,
         size: usize,
         alignment: usize,
@@ -218,10 +259,64 @@ extern "C" {
         fresh: *mut bool,
     ) -> *mut u8;
     pub fn deadbolt_region_end_construct(
-        region: *mut deadbolt_region,
+        region: *const deadbolt_region,
         name: *const c_char,
         made: bool,
     );
+    pub fn deadbolt_region_find(
+        region: *const deadbolt_region,
+        name: *const c_char,
+        size: usize,
+        alignment: usize,
+        kind: deadbolt_object_kind,
+    ) -> *mut u8;
+    pub fn deadbolt_region_destroy(
+        region: *const deadbolt_region,
+        name: *const c_char,
+        size: usize,
+        alignment: usize,
+        kind: deadbolt_object_kind,
+    ) -> deadbolt_destroy_status;
+    pub fn deadbolt_destroy_status_name(status: deadbolt_destroy_status) -> *const c_char;
+    pub fn deadbolt_region_next_object(
+        region: *const deadbolt_region,
+        position: *mut u32,
+        info: *mut deadbolt_object_info,
+    ) -> bool;
+    pub fn deadbolt_region_largest_size(region: *const deadbolt_region) -> usize;
+    pub fn deadbolt_region_grow(
+        region: *const deadbolt_region,
+        size: usize,
+    ) -> deadbolt_grow_status;
+    pub fn deadbolt_grow_status_name(status: deadbolt_grow_status) -> *const c_char;
+
+    pub fn deadbolt_read_only_region_open(
+        region: *mut deadbolt_read_only_region,
+        path: *const c_char,
+    ) -> deadbolt_region_status;
+    pub fn deadbolt_read_only_region_open_descriptor(
+        region: *mut deadbolt_read_only_region,
+        descriptor: c_int,
+    ) -> deadbolt_region_status;
+    pub fn deadbolt_read_only_region_close(region: *mut deadbolt_read_only_region) -> bool;
+    pub fn deadbolt_read_only_region_data(region: *const deadbolt_read_only_region) -> *const u8;
+    pub fn deadbolt_read_only_region_size(region: *const deadbolt_read_only_region) -> usize;
+    pub fn deadbolt_read_only_region_is_at(
+        region: *const deadbolt_read_only_region,
+        path: *const c_char,
+    ) -> bool;
+    pub fn deadbolt_read_only_region_find(
+        region: *const deadbolt_read_only_region,
+        name: *const c_char,
+        size: usize,
+        alignment: usize,
+        kind: deadbolt_object_kind,
+    ) -> *const u8;
+    pub fn deadbolt_read_only_region_next_object(
+        region: *const deadbolt_read_only_region,
+        position: *mut u32,
+        info: *mut deadbolt_object_info,
+    ) -> bool;
 
     pub fn deadbolt_mutex_lock(mutex: *mut deadbolt_mutex) -> deadbolt_lock_status;
     pub fn deadbolt_mutex_try_lock(mutex: *mut deadbolt_mutex) -> deadbolt_lock_status;

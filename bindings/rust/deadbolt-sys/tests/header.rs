@@ -66,8 +66,10 @@ fn constants_and_layouts_are_the_headers() {
         )* };
     }
     layout! {
-        deadbolt_region_options { size, members, mode }
+        deadbolt_region_options { size, members, mode, largest }
         deadbolt_region { mapping, status, error }
+        deadbolt_read_only_region { mapping, status, error }
+        deadbolt_object_info { name, offset, size, kind }
         deadbolt_mutex { word, waiting, spins }
         deadbolt_shared_mutex { writer, readers, state }
         deadbolt_condition_variable { word }

@@ -63,6 +63,7 @@ impl Options {
                 size,
                 members: 0,
                 mode: 0,
+                largest: 0,
             },
         }
     }

@@ -1,0 +1,492 @@
+// SPDX-License-Identifier: MIT
+// Named objects: made once, found, shown, destroyed, and what of them is left by the dead.
+#include <deadbolt/condition_variable.hpp>
+#include <deadbolt/counting_semaphore.hpp>
+#include <deadbolt/shared_mutex.hpp>
+#include <own_directory.hpp>
+#include <region_support.hpp>
+
+#include <base/file.hpp>
+
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <map>
+#include <random>
+#include <set>
+#include <thread>
+#include <vector>
+
+namespace deadbolt::testing {
+namespace {
+
+class region_names : public in_own_directory {
+protected:
+  region_names() : in_own_directory{"region-names"} {}
+
+  region create(const region_options& options) const {
+    region made = region::create(path.c_str(), options);
+    EXPECT_EQ(name(made.status()), "open") << made.error();
+    return made;
+  }
+};
+
+std::string reason() {
+  return to_string(last_construct_status());
+}
+
+std::set<std::string> names_in(const region& shared) {
+  std::set<std::string> names;
+  for (const object_info& object : shared.objects()) {
+    EXPECT_TRUE(names.insert(object.name).second) << object.name << " is shown twice";
+  }
+  return names;
+}
+
+std::string numbered(std::uint32_t number) {
+  return "n" + std::to_string(number);
+}
+
+TEST_F(region_names, construction_says_why_it_failed) {
+  region shared = create({.size = 8192, .members = 2});
+  struct part {
+    std::uint64_t value[2];
+  };
+  EXPECT_NE(shared.find_or_construct<deadbolt::mutex>("lock"), nullptr);
+  EXPECT_EQ(reason(), "constructed");
+  EXPECT_NE(shared.find_or_construct<deadbolt::mutex>("lock"), nullptr);
+  EXPECT_EQ(reason(), "found");
+  EXPECT_EQ(shared.find_or_construct<deadbolt::shared_mutex>("lock"), nullptr) << "the same size";
+  EXPECT_EQ(reason(), "other_kind");
+  EXPECT_EQ(shared.find_or_construct<part>(""), nullptr);
+  EXPECT_EQ(reason(), "invalid_name");
+  struct large {
+    std::byte bytes[8192];
+  };
+  EXPECT_EQ(shared.find_or_construct<large>("large"), nullptr);
+  EXPECT_EQ(reason(), "no_room");
+  // Both slots are taken: this thread's, and one of a thread that stays.
+  gate attached;
+  gate end;
+  std::thread keeper{[&] {
+    EXPECT_EQ(name(shared.attach()), "attached");
+    attached.open();
+    end.pass("the end");
+  }};
+  attached.pass("the keeper");
+  std::thread{[&] {
+    EXPECT_EQ(shared.find_or_construct<deadbolt::mutex>("lock"), nullptr);
+    EXPECT_EQ(reason(), "cannot_attach");
+    EXPECT_EQ(name(last_attach_failure().status), "table_full");
+    EXPECT_STREQ(to_string(shared.destroy<deadbolt::mutex>("lock")), "cannot_attach");
+    EXPECT_NE(shared.find<deadbolt::mutex>("lock"), nullptr) << "that needs no membership";
+  }}.join();
+  end.open();
+  keeper.join();
+  const region closed;
+  EXPECT_EQ(closed.find_or_construct<part>("n"), nullptr);
+  EXPECT_EQ(reason(), "not_open");
+  EXPECT_EQ(closed.find<part>("n"), nullptr);
+  EXPECT_EQ(reason(), "not_open");
+  EXPECT_STREQ(to_string(closed.destroy<part>("n")), "not_open");
+  EXPECT_TRUE(names_in(closed).empty());
+}
+
+TEST_F(region_names, inner_construction_is_refused_by_name) {
+  region shared = create({.size = 4096, .members = 8});
+  static construct_status inner;
+  static destroy_status inner_end;
+  struct whole {
+    explicit whole(const region& in) {
+      EXPECT_EQ(in.find_or_construct<int>("part"), nullptr);
+      inner = last_construct_status();
+      inner_end = in.destroy<int>("part");
+      EXPECT_STREQ(to_string(in.grow(4096)), "grown") << "it is that large";
+    }
+  };
+  EXPECT_NE(shared.find_or_construct<whole>("whole", shared), nullptr);
+  EXPECT_STREQ(to_string(inner), "being_constructed");
+  EXPECT_STREQ(to_string(inner_end), "being_constructed");
+  // The way that works: the parts first.
+  EXPECT_NE(shared.find_or_construct<int>("part"), nullptr);
+}
+
+// Some programs give each of some thousand locks a name, and hold very many.
+TEST_F(region_names, thousands_of_names_and_then_a_reason) {
+  region shared = create({.size = std::size_t{1} << 20, .members = 4});
+  for (std::uint32_t number = 0; number < region::most_names; ++number) {
+    auto* value = shared.find_or_construct<std::uint64_t>(numbered(number).c_str(), number);
+    ASSERT_NE(value, nullptr) << number << ": " << reason();
+    ASSERT_EQ(reason(), "constructed");
+  }
+  EXPECT_EQ(shared.find_or_construct<std::uint64_t>("one more"), nullptr);
+  EXPECT_EQ(reason(), "too_many_names");
+  std::set<const void*> places;
+  for (std::uint32_t number = 0; number < region::most_names; ++number) {
+    const auto* value = shared.find<std::uint64_t>(numbered(number).c_str());
+    ASSERT_NE(value, nullptr) << number;
+    ASSERT_EQ(*value, number);
+    ASSERT_TRUE(places.insert(value).second) << number;
+  }
+  EXPECT_EQ(names_in(shared).size(), region::most_names);
+  shared.close();
+  const region again = region::open(path.c_str());
+  EXPECT_EQ(*again.find<std::uint64_t>(numbered(4000).c_str()), 4000u);
+  EXPECT_STREQ(to_string(again.destroy<std::uint64_t>(numbered(17).c_str())), "destroyed");
+  EXPECT_NE(again.find_or_construct<std::uint64_t>("one more"), nullptr) << reason();
+}
+
+TEST_F(region_names, fifty_thousand_locks_of_one_dead_owner_pass_on) {
+  constexpr std::size_t many = 50'000;
+  region shared = create({.size = many * sizeof(deadbolt::mutex), .members = 16});
+  auto* locks = shared.at<deadbolt::mutex>(0);
+  ASSERT_EQ(run_in_child([&] {
+              for (std::size_t i = 0; i < many; ++i) {
+                CHILD_EXPECT(name(locks[i].lock()) == "acquired");
+              }
+              raise(SIGKILL);
+            }),
+            killed_by(SIGKILL));
+  for (std::size_t i = 0; i < many; ++i) ASSERT_EQ(name(locks[i].try_lock()), "owner_died") << i;
+}
+
+TEST_F(region_names, regions_beyond_the_most_that_can_be_open_are_refused) {
+  std::vector<region> open;
+  for (std::uint32_t i = 0; i < region::most_open; ++i) {
+    open.push_back(region::create_anonymous("deadbolt-test", {.size = 64, .members = 1}));
+    ASSERT_TRUE(open.back()) << i;
+  }
+  region more = region::create_anonymous("deadbolt-test", {.size = 64, .members = 1});
+  EXPECT_EQ(name(more.status()), "too_many");
+  open.pop_back();
+  more = region::create_anonymous("deadbolt-test", {.size = 64, .members = 1});
+  EXPECT_TRUE(more);
+}
+
+TEST_F(region_names, find_finds_what_is_complete_and_makes_nothing) {
+  region shared = create({.size = 4096, .members = 4});
+  EXPECT_EQ(shared.find<int>("it"), nullptr);
+  EXPECT_EQ(reason(), "not_found");
+  struct seen_inside {
+    explicit seen_inside(const region& in) {
+      EXPECT_EQ(in.find<seen_inside>("whole"), nullptr) << "not yet complete";
+    }
+    int value = 5;
+  };
+  auto* made = shared.find_or_construct<seen_inside>("whole", shared);
+  EXPECT_EQ(shared.find<seen_inside>("whole"), made);
+  EXPECT_EQ(reason(), "found");
+  EXPECT_EQ(shared.find<std::uint64_t>("whole"), nullptr);
+  EXPECT_EQ(reason(), "other_kind");
+  EXPECT_EQ(shared.find<int>(std::string(40, 'n').c_str()), nullptr);
+  EXPECT_EQ(reason(), "invalid_name");
+  EXPECT_TRUE(shared.detach()) << "of the construction";
+  EXPECT_EQ(live_members(shared), 0u);
+  EXPECT_EQ(shared.find<seen_inside>("whole"), made);
+  EXPECT_EQ(live_members(shared), 0u) << "find() makes nobody a member";
+}
+
+TEST_F(region_names, iteration_shows_name_place_size_and_kind) {
+  region shared = create({.size = 4096, .members = 4});
+  auto* number = shared.find_or_construct<std::uint32_t>("number", 7u);
+  auto* lock = shared.find_or_construct<deadbolt::mutex>("lock");
+  std::map<std::string, object_info> shown;
+  for (const object_info& object : shared.objects()) shown.emplace(object.name, object);
+  ASSERT_EQ(shown.size(), 2u);
+  EXPECT_EQ(shown["number"].size, 4u);
+  EXPECT_EQ(shown["number"].kind, object_kind::other);
+  EXPECT_EQ(shared.at<std::uint32_t>(shown["number"].offset), number);
+  EXPECT_EQ(shown["lock"].kind, object_kind::mutex);
+  EXPECT_EQ(shared.at<deadbolt::mutex>(shown["lock"].offset), lock);
+}
+
+int destructors = 0;
+struct counted {
+  std::uint64_t value = 1;
+  ~counted() { ++destructors; }
+};
+
+TEST_F(region_names, destroyed_object_gives_its_name_and_its_bytes_back) {
+  region shared = create({.size = 3 * sizeof(counted), .members = 4});
+  destructors = 0;
+  auto* first = shared.find_or_construct<counted>("first");
+  auto* second = shared.find_or_construct<counted>("second");
+  auto* third = shared.find_or_construct<counted>("third");
+  EXPECT_EQ(shared.find_or_construct<counted>("fourth"), nullptr);
+  EXPECT_STREQ(to_string(shared.destroy<counted>("none")), "not_found");
+  EXPECT_STREQ(to_string(shared.destroy<std::uint32_t>("second")), "other_kind");
+  EXPECT_STREQ(to_string(shared.destroy<deadbolt::mutex>("second")), "other_kind");
+  EXPECT_EQ(destructors, 0);
+  second->value = 9;
+  EXPECT_STREQ(to_string(shared.destroy<counted>("second")), "destroyed");
+  EXPECT_EQ(destructors, 1);
+  EXPECT_STREQ(to_string(shared.destroy<counted>("second")), "not_found");
+  EXPECT_EQ(shared.find<counted>("second"), nullptr);
+  EXPECT_EQ(names_in(shared), (std::set<std::string>{"first", "third"}));
+  auto* fourth = shared.find_or_construct<counted>("fourth");
+  EXPECT_EQ(fourth, second) << "the room of the one that was destroyed";
+  EXPECT_EQ(fourth->value, 1u);
+  // Two neighbours make room for one that is twice as large.
+  EXPECT_STREQ(to_string(shared.destroy<counted>("first")), "destroyed");
+  EXPECT_STREQ(to_string(shared.destroy<counted>("fourth")), "destroyed");
+  struct twice {
+    std::uint64_t values[2];
+  };
+  EXPECT_EQ(static_cast<void*>(shared.find_or_construct<twice>("twice")), first);
+  EXPECT_EQ(shared.find<counted>("third"), third);
+}
+
+// No two objects overlap, whatever was made and destroyed before.
+TEST_F(region_names, objects_never_overlap) {
+  const auto seed = static_cast<unsigned>(std::random_device{}());
+  std::printf("seed %u\n", seed);
+  std::mt19937 random{seed};
+  region shared = create({.size = 4096, .members = 4});
+  std::map<std::string, std::pair<std::byte*, std::size_t>> there;
+  const auto make = [&]<std::size_t size, std::size_t alignment>(const std::string& name) {
+    struct alignas(alignment) block {
+      std::byte bytes[size];
+    };
+    auto* made = shared.find_or_construct<block>(name.c_str());
+    if (made == nullptr) return;
+    ASSERT_EQ(reinterpret_cast<std::uintptr_t>(made) % alignment, 0u);
+    auto* bytes = reinterpret_cast<std::byte*>(made);
+    for (const auto& [other, place] : there) {
+      ASSERT_TRUE(bytes + size <= place.first || place.first + place.second <= bytes)
+          << name << " overlaps " << other;
+    }
+    ASSERT_LE(static_cast<std::size_t>(bytes - shared.data()) + size, shared.size());
+    there[name] = {bytes, size};
+  };
+  for (int round = 0; round < 3000 && !HasFatalFailure(); ++round) {
+    const std::string name = numbered(random() % 40);
+    if (const auto found = there.find(name); found != there.end()) {
+      const auto end = [&]<std::size_t size, std::size_t alignment>() {
+        struct alignas(alignment) block {
+          std::byte bytes[size];
+        };
+        return shared.destroy<block>(name.c_str());
+      };
+      const destroy_status status = found->second.second == 8     ? end.operator()<8, 8>()
+                                    : found->second.second == 100 ? end.operator()<100, 1>()
+                                    : found->second.second == 256 ? end.operator()<256, 256>()
+                                                                  : end.operator()<64, 64>();
+      ASSERT_STREQ(to_string(status), "destroyed");
+      there.erase(found);
+      continue;
+    }
+    switch (random() % 4) {
+    case 0:
+      make.operator()<8, 8>(name);
+      break;
+    case 1:
+      make.operator()<100, 1>(name);
+      break;
+    case 2:
+      make.operator()<256, 256>(name);
+      break;
+    default:
+      make.operator()<64, 64>(name);
+    }
+  }
+}
+
+TEST_F(region_names, lock_that_is_in_use_is_not_destroyed) {
+  region shared = create({.size = 4096, .members = 8});
+  auto* lock = shared.find_or_construct<deadbolt::mutex>("mutex");
+  auto* table = shared.find_or_construct<deadbolt::shared_mutex>("table");
+  auto* permits = shared.find_or_construct<deadbolt::counting_semaphore<3>>("permits", 2);
+  auto* condition = shared.find_or_construct<deadbolt::condition_variable>("condition");
+  const auto end_mutex = [&] {
+    return std::string{to_string(shared.destroy<deadbolt::mutex>("mutex"))};
+  };
+  ASSERT_EQ(name(lock->lock()), "acquired");
+  EXPECT_EQ(end_mutex(), "in_use");
+  // A condition variable of which a waiter has not been told anything yet.
+  static_cast<void>(condition->wait_for(*lock, std::chrono::milliseconds{1}).status());
+  EXPECT_STREQ(to_string(shared.destroy<deadbolt::condition_variable>("condition")), "in_use");
+  condition->notify_all();
+  EXPECT_STREQ(to_string(shared.destroy<deadbolt::condition_variable>("condition")), "destroyed");
+  ASSERT_EQ(name(lock->unlock()), "released");
+  // Its next owner has yet to be told.
+  ASSERT_EQ(run_in_child([&] {
+              CHILD_EXPECT(name(lock->lock()) == "acquired");
+              raise(SIGKILL);
+            }),
+            killed_by(SIGKILL));
+  EXPECT_EQ(end_mutex(), "in_use");
+  ASSERT_EQ(name(lock->lock()), "owner_died");
+  ASSERT_EQ(name(lock->unlock()), "released");
+  EXPECT_EQ(end_mutex(), "destroyed") << "one that is not recoverable is nobody's";
+
+  const auto end_table = [&] {
+    return std::string{to_string(shared.destroy<deadbolt::shared_mutex>("table"))};
+  };
+  ASSERT_EQ(name(table->lock_shared()), "acquired");
+  EXPECT_EQ(end_table(), "in_use");
+  ASSERT_EQ(name(table->unlock_shared()), "released");
+  ASSERT_EQ(name(table->lock()), "acquired");
+  EXPECT_EQ(end_table(), "in_use");
+  ASSERT_EQ(name(table->unlock()), "released");
+  ASSERT_EQ(run_in_child([&] {
+              CHILD_EXPECT(name(table->lock_shared()) == "acquired");
+              raise(SIGKILL);
+            }),
+            killed_by(SIGKILL));
+  EXPECT_EQ(end_table(), "destroyed") << "a dead reader holds nothing";
+
+  ASSERT_EQ(name(permits->acquire()), "acquired");
+  EXPECT_STREQ(to_string(shared.destroy<deadbolt::counting_semaphore<3>>("permits")), "in_use");
+  ASSERT_EQ(name(permits->release()), "released");
+  EXPECT_STREQ(to_string(shared.destroy<deadbolt::counting_semaphore<3>>("permits")), "destroyed");
+  EXPECT_TRUE(names_in(shared).empty());
+}
+
+TEST_F(region_names, destroyer_that_dies_in_a_destructor_leaves_no_object) {
+  region shared = create({.size = 4096, .members = 4});
+  struct fragile {
+    bool die = false;
+    std::uint64_t value = 3;
+    ~fragile() {
+      if (die) raise(SIGKILL);
+    }
+  };
+  for (const bool again : {false, true}) {
+    shared.find_or_construct<fragile>("it")->die = true;
+    EXPECT_EQ(run_in_child([&] { shared.destroy<fragile>("it"); }), killed_by(SIGKILL));
+    EXPECT_EQ(shared.find<fragile>("it"), nullptr);
+    EXPECT_TRUE(names_in(shared).empty());
+    if (again) {
+      auto* anew = shared.find_or_construct<fragile>("it");
+      EXPECT_EQ(reason(), "constructed");
+      EXPECT_EQ(anew->value, 3u);
+    }
+    EXPECT_STREQ(to_string(shared.destroy<fragile>("it")), "destroyed")
+        << "without the destructor, which would kill this process";
+    EXPECT_STREQ(to_string(shared.destroy<fragile>("it")), "not_found");
+  }
+}
+
+// Readers take no lock: what they see of an entry is one object, never half of two.
+TEST_F(region_names, readers_see_whole_entries_while_others_are_made_and_destroyed) {
+  region shared = create({.size = 65536, .members = 8});
+  struct small_block {
+    std::uint64_t value = 8;
+  };
+  struct large_block {
+    std::uint64_t values[40];
+  };
+  std::atomic<bool> over{false};
+  std::atomic<std::uint64_t> seen{0};
+  const auto changes = [&](int first) {
+    while (!over) {
+      for (int i = first; i < first + 3; ++i) {
+        const std::string small_name = "small" + std::to_string(i);
+        const std::string large_name = "large-" + std::to_string(i);
+        EXPECT_NE(shared.find_or_construct<small_block>(small_name.c_str()), nullptr);
+        EXPECT_NE(shared.find_or_construct<large_block>(large_name.c_str()), nullptr);
+        EXPECT_STREQ(to_string(shared.destroy<small_block>(small_name.c_str())), "destroyed");
+        EXPECT_STREQ(to_string(shared.destroy<large_block>(large_name.c_str())), "destroyed");
+      }
+    }
+  };
+  const auto reads = [&] {
+    while (!over) {
+      for (const object_info& object : shared.objects()) {
+        const bool is_small = std::strncmp(object.name, "small", 5) == 0;
+        EXPECT_EQ(object.size, is_small ? sizeof(small_block) : sizeof(large_block));
+        EXPECT_EQ(std::strlen(object.name), is_small ? 6u : 7u) << object.name;
+        ++seen;
+      }
+      static_cast<void>(shared.find<large_block>("large-1"));
+      EXPECT_TRUE(reason() == "found" || reason() == "not_found") << reason();
+    }
+  };
+  std::vector<std::thread> threads;
+  threads.emplace_back(changes, 0);
+  threads.emplace_back(changes, 3);
+  threads.emplace_back(reads);
+  threads.emplace_back(reads);
+  await("the readers", [&] { return seen > 2000; });
+  over = true;
+  for (std::thread& thread : threads) thread.join();
+}
+
+// One handle, all that is const, many threads.
+TEST_F(region_names, threads_share_a_handle) {
+  region shared = create({.size = 4096, .members = 16, .largest = 1 << 20});
+  std::atomic<bool> over{false};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&shared, &over, own = numbered(static_cast<std::uint32_t>(i)), this] {
+      std::size_t size = shared.size();
+      while (!over) {
+        EXPECT_EQ(name(shared.attach()), "attached");
+        EXPECT_NE(shared.find_or_construct<int>(own.c_str()), nullptr);
+        EXPECT_TRUE(shared.is_at(path.c_str()));
+        EXPECT_GE(shared.descriptor(), 3);
+        const int other = shared.new_descriptor();
+        EXPECT_GE(other, 3);
+        close(other);
+        EXPECT_STREQ(to_string(shared.grow(size)), "grown");
+        EXPECT_GE(shared.size(), size);
+        if (size < shared.largest_size()) size += 512;
+        EXPECT_STREQ(to_string(shared.destroy<int>(own.c_str())), "destroyed");
+        EXPECT_TRUE(shared.detach());
+      }
+    });
+  }
+  // Beside them, other handles on the same mapping come and go.
+  for (int round = 0; round < 200; ++round) {
+    const region other = region::open(path.c_str());
+    EXPECT_EQ(other.data(), shared.data());
+  }
+  over = true;
+  for (std::thread& thread : threads) thread.join();
+}
+
+// A copy that was made while the directory changed: pages of it are of different times.
+TEST_F(region_names, names_and_slots_that_the_headers_page_does_not_know_are_found_again) {
+  region shared = create({.size = 4096, .members = 8});
+  for (std::uint32_t number = 0; number < 100; ++number) {
+    ASSERT_NE(shared.find_or_construct<std::uint32_t>(numbered(number).c_str(), number), nullptr);
+  }
+  std::vector<std::thread> members;
+  std::atomic<int> attached{0};
+  gate end;
+  for (int i = 0; i < 4; ++i) {
+    members.emplace_back([&] {
+      EXPECT_EQ(name(shared.attach()), "attached");
+      ++attached;
+      end.pass("the copy");
+    });
+  }
+  await("the members", [&] { return attached == 4; });
+  const std::string copy = directory + "/copy";
+  ASSERT_EQ(std::system(("cp " + path + " " + copy).c_str()), 0);
+  end.open();
+  for (std::thread& member : members) member.join();
+  {
+    const base::descriptor file{base::open_file(copy.c_str(), O_RDWR)};
+    const std::uint32_t older[] = {1, 2}; // slots and names
+    ASSERT_EQ(pwrite(file.get(), older, sizeof older, offsetof(regions::region_header, slots_used)),
+              ssize_t{sizeof older});
+  }
+  region adopted = region::open(copy.c_str());
+  ASSERT_EQ(name(adopted.status()), "open");
+  EXPECT_EQ(live_members(adopted), 0u);
+  const regions::open_region& mapping = *regions::region_at(adopted.data());
+  EXPECT_GE(mapping.slots_used(), 5u);
+  EXPECT_EQ(mapping.names_used(), 100u);
+  EXPECT_EQ(names_in(adopted).size(), 100u);
+  // A new object must not get the bytes of one that the header had forgotten.
+  ASSERT_NE(adopted.find_or_construct<std::uint64_t>("new", ~std::uint64_t{0}), nullptr);
+  for (std::uint32_t number = 0; number < 100; ++number) {
+    const auto* value = adopted.find<std::uint32_t>(numbered(number).c_str());
+    ASSERT_NE(value, nullptr) << number;
+    EXPECT_EQ(*value, number);
+  }
+}
+
+} // namespace
+} // namespace deadbolt::testing
