@@ -330,6 +330,23 @@ bool is_gone_unmarked(const open_region& region, const owner_view& owner,
   return is_gone(region.file, *owner.slot, generation_of(word), *owner.life, owner.liveness_value);
 }
 
+bool is_this_thread(const open_region& region, const owner_view& owner,
+                    std::uint64_t word) noexcept {
+  const process_state* own = this_process();
+  if (own == nullptr || own->own_pid_namespace() == 0) return false;
+  const member_slot& slot = *owner.slot;
+  const auto tid = static_cast<std::uint32_t>(arch::raw_syscall(SYS_gettid));
+  const bool same =
+      slot.pid_namespace.load(std::memory_order_acquire) == own->own_pid_namespace() &&
+      slot.pid.load(std::memory_order_acquire) == own->own_pid() &&
+      slot.tid.load(std::memory_order_acquire) == tid;
+  const process_id process = slot.process.load(std::memory_order_acquire);
+  // order: the fields belong to the owner that the word names if its generation is still there.
+  return same && slot.generation.load(std::memory_order_acquire) == generation_of(word) &&
+         // An unmarked dead process can have had the numbers that this one has now.
+         !is_process_gone(region.file, process);
+}
+
 void pass_on(const owner_view& owner) noexcept {
   if (owner.life->load(std::memory_order_acquire) != owner.liveness_value) {
     base::futex_wake(futex_of(owner.life), INT_MAX);

@@ -117,6 +117,12 @@ owner_view look_at_owner(const open_region& region, std::uint64_t word) noexcept
 bool is_gone_unmarked(const open_region& region, const owner_view& owner,
                       std::uint64_t word) noexcept;
 
+// Whether a live owner that is not this thread's own membership is this thread all the same: by
+// another copy of the library in the process (two plugins that were each linked with it), which has
+// a membership of its own.
+bool is_this_thread(const open_region& region, const owner_view& owner,
+                    std::uint64_t word) noexcept;
+
 // Call this after every sleep on an owner's liveness word. When the owner dies the kernel wakes one
 // sleeper; this function wakes the others, which then sleep on the next owner's liveness word.
 void pass_on(const owner_view& owner) noexcept;

@@ -138,6 +138,7 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
       if (take_over(word, seen, self, slept)) return lock_status::owner_died;
       continue;
     }
+    if (!slept && is_this_thread(*self.region, owner, seen)) return lock_status::deadlock;
     // The word must say that somebody waits before this waiter looks at the clock: a waiter
     // that gives up may have been given a wake, and the next unlock learns from the word that
     // other threads sleep.
