@@ -45,11 +45,11 @@ std::uint64_t detail::open_region::data_bytes() noexcept {
 
 grow_status region::grow(std::size_t size) const noexcept {
   if (mapping_ == nullptr) return grow_status::not_open;
-  detail::open_region& region = *mapping_;
-  if (size > region.largest_data_bytes) return grow_status::too_large;
-  if (size <= region.data_bytes()) return grow_status::grown;
+  detail::open_region& mapping = *mapping_;
+  if (size > mapping.largest_data_bytes) return grow_status::too_large;
+  if (size <= mapping.data_bytes()) return grow_status::grown;
   const int before = errno;
-  regions::directory_lock lock{region};
+  regions::directory_lock lock{mapping};
   switch (lock.status()) {
   case construct_status::found:
     break;
@@ -60,15 +60,15 @@ grow_status region::grow(std::size_t size) const noexcept {
   default:
     return grow_status::damaged;
   }
-  const std::uint64_t old_size = region.data_bytes();
+  const std::uint64_t old_size = mapping.data_bytes();
   if (size <= old_size) return grow_status::grown;
-  const int descriptor = region.file.descriptor;
-  if (!base::names(descriptor, region.file.identity)) return grow_status::descriptor_lost;
+  const int descriptor = mapping.file.descriptor;
+  if (!base::names(descriptor, mapping.file.identity)) return grow_status::descriptor_lost;
   const auto whole = [&](std::uint64_t bytes) {
-    return (bytes + region.page_bytes - 1) / region.page_bytes * region.page_bytes;
+    return (bytes + mapping.page_bytes - 1) / mapping.page_bytes * mapping.page_bytes;
   };
-  const std::uint64_t begin = region.data_offset + whole(old_size);
-  const std::uint64_t end = region.data_offset + whole(size);
+  const std::uint64_t begin = mapping.data_offset + whole(old_size);
+  const std::uint64_t end = mapping.data_offset + whole(size);
   long error = 0;
   if (end > begin) {
     // See fill() in region_file.cpp.
@@ -88,8 +88,8 @@ grow_status region::grow(std::size_t size) const noexcept {
   }
   errno = before;
   // death order: the file is as long as what the header says from here on.
-  regions::raise(region.header()->data_bytes, std::uint64_t{size});
-  return region.data_bytes() >= size ? grow_status::grown : grow_status::damaged;
+  regions::raise(mapping.header()->data_bytes, std::uint64_t{size});
+  return mapping.data_bytes() >= size ? grow_status::grown : grow_status::damaged;
 }
 
 std::size_t region::largest_size() const noexcept {
