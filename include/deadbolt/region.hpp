@@ -273,6 +273,8 @@ public:
       detail::thread_sanitizer_acquires(place);
       return std::launder(static_cast<T*>(place));
     }
+    // Its bytes may have been an object that another thread destroyed.
+    detail::thread_sanitizer_acquires(mapping_);
     construction maker{*this, name};
     T* object = ::new (place) T(std::forward<Arguments>(arguments)...);
     maker.made = true;
@@ -300,9 +302,14 @@ public:
   destroy_status destroy(const char* name) const {
     static_assert(std::is_standard_layout_v<T>, "other processes must agree on its layout");
     destroy_status status{};
-    void* const place = begin_destroy(name, sizeof(T), alignof(T), detail::kind_of<T>(), status);
+    void* const place = [&] {
+      [[maybe_unused]] const detail::thread_sanitizer_ignores names;
+      return begin_destroy(name, sizeof(T), alignof(T), detail::kind_of<T>(), status);
+    }();
     if (place == nullptr) return status;
+    detail::thread_sanitizer_acquires(place);
     std::launder(static_cast<T*>(place))->~T();
+    detail::thread_sanitizer_unlocks(mapping_);
     end_destroy(name);
     return status;
   }

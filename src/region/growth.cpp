@@ -80,7 +80,7 @@ grow_status region::grow(std::size_t size) const noexcept {
     }
     // On a disk the length must not be younger than the header that tells of it. Elsewhere this
     // does nothing.
-    if (error == 0) fdatasync(descriptor);
+    if (error == 0) arch::raw_syscall(SYS_fdatasync, descriptor);
   }
   if (error != 0) {
     errno = static_cast<int>(-error);

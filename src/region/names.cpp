@@ -183,7 +183,7 @@ struct entry_copy {
 entry_copy read_entry(const named_object& entry) noexcept {
   // Again after each change of this entry by another thread. One that changes all the time is
   // corrupted or hostile memory: treated as unused.
-  entry_copy copy;
+  entry_copy copy{};
   for (int tries = 1000; tries > 0; --tries) {
     const std::uint32_t before = __atomic_load_n(&entry.state, __ATOMIC_ACQUIRE);
     copy.state = regions::state_of(before);

@@ -12,7 +12,7 @@ int main(int argc, char** argv) {
   for (const std::uint32_t members : {1U, 1024U, most_members}) {
     fixed_header header;
     const std::uint32_t page_bytes = members == 1024U ? 65536U : 4096U;
-    if (!make_header({.size = 4096, .members = members, .largest = members * 64UL}, page_bytes,
+    if (!make_header({.size = 4096, .members = members, .largest = 4096UL * members}, page_bytes,
                      header))
       return 1;
     header.checksum = checksum_of(header);

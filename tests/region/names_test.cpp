@@ -259,7 +259,7 @@ TEST_F(region_names, objects_never_overlap) {
     there[name] = {bytes, size};
   };
   for (int round = 0; round < 3000 && !HasFatalFailure(); ++round) {
-    const std::string name = numbered(random() % 40);
+    const std::string name = numbered(static_cast<std::uint32_t>(random() % 40));
     if (const auto found = there.find(name); found != there.end()) {
       const auto end = [&]<std::size_t size, std::size_t alignment>() {
         struct alignas(alignment) block {

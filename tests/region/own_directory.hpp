@@ -51,11 +51,14 @@ private:
 class in_own_directory : public ::testing::Test {
 protected:
   explicit in_own_directory(const std::string& test)
-      : own{test}, directory{own.name()}, path{own.path()} {}
+      : own_directory_{test}, directory{own_directory_.name()}, path{own_directory_.path()} {}
 
-  own_directory own;
-  std::string directory;
-  std::string path;
+private:
+  own_directory own_directory_;
+
+protected:
+  const std::string directory;
+  const std::string path;
 };
 
 } // namespace deadbolt::testing
