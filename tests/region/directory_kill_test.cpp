@@ -126,6 +126,10 @@ TEST_F(region_directory_kill, growth_killed_anywhere_leaves_the_old_size_or_the_
         const std::size_t now = shared.size();
         EXPECT_TRUE(now == size || now == size + 4096) << now << ", killed after " << instructions;
         if (now != size) ++grown;
+        regions::fixed_header header{};
+        int error = 0;
+        EXPECT_EQ(name(regions::judge_file(shared.descriptor(), header, error)), "open")
+            << "the file is as long as its header says, killed after " << instructions;
         shared.data()[now - 1] = std::byte{1};
         EXPECT_STREQ(to_string(shared.grow(size + 4096)), "grown")
             << "killed after " << instructions;
