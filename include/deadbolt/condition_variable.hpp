@@ -8,6 +8,7 @@
 #include <deadbolt/detail/timed_lock.hpp>
 #include <deadbolt/lock_result.hpp>
 #include <deadbolt/mutex.hpp>
+#include <deadbolt/stop_flag.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -23,10 +24,17 @@ enum class wait_status : std::uint32_t {
   owner_died, // the mutex is held; its last owner died and the data may be half-written
   not_recoverable, // the mutex is not held, and never will be
   not_owner,       // nothing was done: the caller did not hold the mutex
+  interrupted,     // the mutex is held: the wait was told to end (<deadbolt/stop_flag.hpp>)
 };
 [[nodiscard, gnu::visibility("default")]] const char* to_string(wait_status status) noexcept;
 
 namespace detail {
+// Not a std::unique_lock.
+template <class Lock>
+concept bare_lock = !requires(Lock & lock) {
+  lock.owns_lock();
+};
+
 [[noreturn, gnu::visibility("default")]] void abort_unexamined(wait_status status,
                                                                const void* lock) noexcept;
 } // namespace detail
@@ -57,7 +65,8 @@ public:
 
 private:
   static constexpr bool may_be_dropped(wait_status status) noexcept {
-    return status == wait_status::awake || status == wait_status::timed_out;
+    return status == wait_status::awake || status == wait_status::timed_out ||
+           status == wait_status::interrupted;
   }
 
   wait_status status_;
@@ -95,66 +104,95 @@ public:
   // Releases the mutex, sleeps, and takes the mutex again. A caller that was told
   // owner_died calls mark_consistent() first, as before any other unlock. Results: awake,
   // owner_died, not_recoverable, not_owner.
-  wait_result wait(mutex & lock) noexcept {
-    return {wait_once(lock, nullptr), &lock};
+  //
+  // `lock` is a deadbolt::mutex, or another lock of this library that excludes: shared_mutex,
+  // robust_mutex, robust_pi_mutex (which the waiter takes again at its own priority); or a
+  // with_recovery of one, which repairs and throws as its lock() does and never gives owner_died.
+  template <detail::bare_lock Lock>
+  wait_result wait(Lock & lock) {
+    return {wait_once(lock, {}), &lock};
   }
 
   // Results: those of wait(), and timed_out. Times as in mutex.
-  template <class Clock, class Duration>
-  wait_result wait_until(mutex & lock, const std::chrono::time_point<Clock, Duration>& time) {
-    return {status_until(lock, time), &lock};
+  template <detail::bare_lock Lock, class Clock, class Duration>
+  wait_result wait_until(Lock & lock, const std::chrono::time_point<Clock, Duration>& time) {
+    return {status_until(lock, time, {}), &lock};
   }
-  template <class Rep, class Period>
-  wait_result wait_for(mutex & lock, const std::chrono::duration<Rep, Period>& duration) {
+  template <detail::bare_lock Lock, class Rep, class Period>
+  wait_result wait_for(Lock & lock, const std::chrono::duration<Rep, Period>& duration) {
     return wait_until(lock, detail::steady_time_after(duration));
   }
 
   // Waits until the predicate, called with the mutex held, is true. Also returns with
   // owner_died (the predicate is not called on data that may be half-written: repair, mark
   // consistent, wait again), not_recoverable and not_owner.
-  template <class Predicate>
-  wait_result wait(mutex & lock, Predicate predicate) {
-    while (!predicate()) {
-      const wait_status status = wait_once(lock, nullptr);
-      if (status != wait_status::awake) return {status, &lock};
-    }
-    return {wait_status::awake, &lock};
+  template <detail::bare_lock Lock, class Predicate>
+  wait_result wait(Lock & lock, Predicate predicate) {
+    return wait_while([&] { return wait_once(lock, {}); }, &lock, predicate);
   }
-  template <class Clock, class Duration, class Predicate>
-  wait_result wait_until(mutex & lock, const std::chrono::time_point<Clock, Duration>& time,
+  template <detail::bare_lock Lock, class Clock, class Duration, class Predicate>
+  wait_result wait_until(Lock & lock, const std::chrono::time_point<Clock, Duration>& time,
                          Predicate predicate) {
-    while (!predicate()) {
-      const wait_status status = status_until(lock, time);
-      if (status == wait_status::timed_out)
-        return {predicate() ? wait_status::awake : wait_status::timed_out, &lock};
-      if (status != wait_status::awake) return {status, &lock};
-    }
-    return {wait_status::awake, &lock};
+    return wait_while([&] { return status_until(lock, time, {}); }, &lock, predicate);
   }
-  template <class Rep, class Period, class Predicate>
-  wait_result wait_for(mutex & lock, const std::chrono::duration<Rep, Period>& duration,
+  template <detail::bare_lock Lock, class Rep, class Period, class Predicate>
+  wait_result wait_for(Lock & lock, const std::chrono::duration<Rep, Period>& duration,
                        Predicate predicate) {
     return wait_until(lock, detail::steady_time_after(duration), std::move(predicate));
   }
 
-  // The same with a std::unique_lock. After a wait that returns without the mutex
+  // The same, and the sleep ends with `interrupted` when `stop` (nullptr: none) is set or when a
+  // signal handler that was installed without SA_RESTART has run during it. The mutex is then held,
+  // for which the thread may have waited. With a predicate: it is false.
+  template <detail::bare_lock Lock>
+  wait_result wait_interruptible(Lock & lock, const stop_flag* stop) {
+    return {wait_once(lock, interruptible(stop)), &lock};
+  }
+  template <detail::bare_lock Lock, class Predicate>
+  wait_result wait_interruptible(Lock & lock, const stop_flag* stop, Predicate predicate) {
+    return wait_while([&] { return wait_once(lock, interruptible(stop)); }, &lock, predicate);
+  }
+  template <detail::bare_lock Lock, class Clock, class Duration>
+  wait_result wait_interruptible_until(
+      Lock & lock, const std::chrono::time_point<Clock, Duration>& time, const stop_flag* stop) {
+    return {status_until(lock, time, interruptible(stop)), &lock};
+  }
+  template <detail::bare_lock Lock, class Clock, class Duration, class Predicate>
+  wait_result wait_interruptible_until(Lock & lock,
+                                       const std::chrono::time_point<Clock, Duration>& time,
+                                       const stop_flag* stop, Predicate predicate) {
+    return wait_while([&] { return status_until(lock, time, interruptible(stop)); }, &lock,
+                      predicate);
+  }
+
+  // The same with a std::unique_lock. After a wait that returns, or throws, without the mutex
   // (not_recoverable, not_owner) the unique_lock no longer owns it.
-  template <class... Arguments>
-  wait_result wait(std::unique_lock<mutex> & lock, Arguments && ... arguments) {
-    return settle(lock, [&](mutex& m) -> wait_result {
-      return wait(m, std::forward<Arguments>(arguments)...);
+  template <class Lock, class... Arguments>
+  wait_result wait(std::unique_lock<Lock> & lock, Arguments && ... arguments) {
+    return settle(lock,
+                  [&](auto& m) { return wait(m, std::forward<Arguments>(arguments)...).status(); });
+  }
+  template <class Lock, class... Arguments>
+  wait_result wait_until(std::unique_lock<Lock> & lock, Arguments && ... arguments) {
+    return settle(lock, [&](auto& m) {
+      return wait_until(m, std::forward<Arguments>(arguments)...).status();
     });
   }
-  template <class... Arguments>
-  wait_result wait_until(std::unique_lock<mutex> & lock, Arguments && ... arguments) {
-    return settle(lock, [&](mutex& m) -> wait_result {
-      return wait_until(m, std::forward<Arguments>(arguments)...);
+  template <class Lock, class... Arguments>
+  wait_result wait_for(std::unique_lock<Lock> & lock, Arguments && ... arguments) {
+    return settle(
+        lock, [&](auto& m) { return wait_for(m, std::forward<Arguments>(arguments)...).status(); });
+  }
+  template <class Lock, class... Arguments>
+  wait_result wait_interruptible(std::unique_lock<Lock> & lock, Arguments && ... arguments) {
+    return settle(lock, [&](auto& m) {
+      return wait_interruptible(m, std::forward<Arguments>(arguments)...).status();
     });
   }
-  template <class... Arguments>
-  wait_result wait_for(std::unique_lock<mutex> & lock, Arguments && ... arguments) {
-    return settle(lock, [&](mutex& m) -> wait_result {
-      return wait_for(m, std::forward<Arguments>(arguments)...);
+  template <class Lock, class... Arguments>
+  wait_result wait_interruptible_until(std::unique_lock<Lock> & lock, Arguments && ... arguments) {
+    return settle(lock, [&](auto& m) {
+      return wait_interruptible_until(m, std::forward<Arguments>(arguments)...).status();
     });
   }
 
@@ -164,24 +202,47 @@ public:
   }
 
 private:
-  // nullptr: no deadline.
-  wait_status wait_for_notify(mutex & lock, const detail::deadline* deadline) noexcept;
+  // Notes that a thread is about to sleep, with the mutex held; what it then sleeps on.
+  std::uint32_t announce_sleep() noexcept;
+  // Results: awake, timed_out, interrupted.
+  wait_status sleep(std::uint32_t ticket, const detail::wait_limits& limits) const noexcept;
 
-  wait_status wait_once(mutex & lock, const detail::deadline* deadline) noexcept {
-    detail::thread_sanitizer_unlocks(&lock);
-    const wait_status status = wait_for_notify(lock, deadline);
-    if (status != wait_status::not_recoverable && status != wait_status::not_owner)
-      detail::thread_sanitizer_acquires(&lock);
-    return status;
+  static detail::wait_limits interruptible(const stop_flag* stop) noexcept {
+    return {.interruptible = true, .stop = stop};
   }
 
-  template <class Clock, class Duration>
-  wait_status status_until(mutex & lock, const std::chrono::time_point<Clock, Duration>& time) {
+  template <class Lock>
+  DEADBOLT_THREAD_SAFETY(no_thread_safety_analysis)
+  wait_status wait_once(Lock & lock, const detail::wait_limits& limits) {
+    const std::uint32_t ticket = announce_sleep();
+    if constexpr (std::is_void_v<decltype(lock.unlock())>) {
+      lock.unlock();
+      const wait_status end = sleep(ticket, limits);
+      lock.lock();
+      return end;
+    } else {
+      if (lock.unlock() != unlock_status::released) return wait_status::not_owner;
+      const wait_status end = sleep(ticket, limits);
+      switch (lock.lock().status()) {
+      case lock_status::acquired:
+        return end;
+      case lock_status::owner_died:
+        return wait_status::owner_died;
+      default:
+        return wait_status::not_recoverable;
+      }
+    }
+  }
+
+  template <class Lock, class Clock, class Duration>
+  wait_status status_until(Lock & lock, const std::chrono::time_point<Clock, Duration>& time,
+                           detail::wait_limits limits) {
     using namespace std::chrono;
     if constexpr (std::is_same_v<Clock, steady_clock> || std::is_same_v<Clock, system_clock>) {
       const detail::deadline deadline{std::is_same_v<Clock, system_clock>,
                                       detail::clamped_nanoseconds(time.time_since_epoch())};
-      return wait_once(lock, &deadline);
+      limits.until = &deadline;
+      return wait_once(lock, limits);
     } else {
       // A clock that no futex can sleep by is read again after each sleep.
       const auto left = [&] {
@@ -190,29 +251,59 @@ private:
       };
       const detail::deadline deadline{
           false, detail::clamped_nanoseconds(detail::steady_time_after(left()).time_since_epoch())};
-      const wait_status status = wait_once(lock, &deadline);
+      limits.until = &deadline;
+      const wait_status status = wait_once(lock, limits);
       // Not `> 0`: a time that is not a number is over.
       if (status == wait_status::timed_out && left().count() > 0) return wait_status::awake;
       return status;
     }
   }
 
-  template <class Wait>
-  static wait_result settle(std::unique_lock<mutex> & lock, Wait && wait) {
-    if (!lock.owns_lock()) return {wait_status::not_owner, lock.mutex()};
-    mutex* const held = lock.mutex();
-    letting_go guard{lock};
-    const wait_status status = wait(*held).status();
-    guard.still_held = status != wait_status::not_recoverable && status != wait_status::not_owner;
-    return {status, held};
+  template <class Wait, class Predicate>
+  static wait_result wait_while(Wait && wait, const void* lock, Predicate& predicate) {
+    while (!predicate()) {
+      const wait_status status = wait();
+      if (status == wait_status::timed_out || status == wait_status::interrupted)
+        return {predicate() ? wait_status::awake : status, lock};
+      if (status != wait_status::awake) return {status, lock};
+    }
+    return {wait_status::awake, lock};
   }
-  struct letting_go {
-    std::unique_lock<mutex>& lock;
-    bool still_held = true; // also when a predicate throws
-    ~letting_go() {
-      if (!still_held) static_cast<void>(lock.release());
+
+  // A lock that knows whether it is held, also when taking it again throws.
+  template <class Lock>
+  struct watched_lock {
+    std::unique_lock<Lock>& owner;
+    Lock& lock_;
+    bool held = true;
+
+    explicit watched_lock(std::unique_lock<Lock>& of) noexcept : owner{of}, lock_{*of.mutex()} {}
+    watched_lock(const watched_lock&) = delete;
+    watched_lock& operator=(const watched_lock&) = delete;
+    ~watched_lock() {
+      if (!held) static_cast<void>(owner.release());
+    }
+    DEADBOLT_THREAD_SAFETY(no_thread_safety_analysis) decltype(auto) unlock() {
+      held = false;
+      return lock_.unlock();
+    }
+    DEADBOLT_THREAD_SAFETY(no_thread_safety_analysis) decltype(auto) lock() {
+      if constexpr (std::is_void_v<decltype(lock_.lock())>) {
+        lock_.lock();
+        held = true;
+      } else {
+        auto result = lock_.lock();
+        held = result;
+        return result;
+      }
     }
   };
+  template <class Lock, class Wait>
+  static wait_result settle(std::unique_lock<Lock> & lock, Wait && wait) {
+    if (!lock.owns_lock()) return {wait_status::not_owner, lock.mutex()};
+    watched_lock<Lock> held{lock};
+    return {wait(held), &held.lock_};
+  }
 
   std::uint32_t word_ = 0; // bit 0: a waiter may be asleep; the rest counts notifies
 };

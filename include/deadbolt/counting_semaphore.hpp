@@ -7,6 +7,7 @@
 #include <deadbolt/detail/thread_sanitizer.hpp>
 #include <deadbolt/detail/timed_lock.hpp>
 #include <deadbolt/lock_result.hpp>
+#include <deadbolt/stop_flag.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -15,9 +16,9 @@
 namespace deadbolt::inline DEADBOLT_ABI {
 
 namespace detail {
-// The permits of one semaphore: `count` owner words. nullptr: no deadline.
+// The permits of one semaphore: `count` owner words.
 [[gnu::visibility("default")]] lock_status acquire_permit(std::uint64_t* words, std::size_t count,
-                                                          const deadline* deadline) noexcept;
+                                                          const wait_limits& limits) noexcept;
 [[gnu::visibility("default")]] lock_status try_acquire_permit(std::uint64_t* words,
                                                               std::size_t count) noexcept;
 [[gnu::visibility("default")]] unlock_status release_permit(std::uint64_t* words,
@@ -64,7 +65,7 @@ public:
 
   // Results: acquired; deadlock (the caller itself holds every permit); cannot_attach.
   lock_result acquire() noexcept {
-    return acquired(detail::acquire_permit(words_, static_cast<std::size_t>(LeastMax), nullptr));
+    return acquired(detail::acquire_permit(words_, static_cast<std::size_t>(LeastMax), {}));
   }
 
   // Results: acquired, busy, cannot_attach.
@@ -77,12 +78,31 @@ public:
   template <class Clock, class Duration>
   lock_result try_acquire_until(const std::chrono::time_point<Clock, Duration>& time) {
     return acquired(detail::lock_until(time, [this](detail::deadline d) noexcept {
-      return detail::acquire_permit(words_, static_cast<std::size_t>(LeastMax), &d);
+      return detail::acquire_permit(words_, static_cast<std::size_t>(LeastMax), {.until = &d});
     }));
   }
   template <class Rep, class Period>
   lock_result try_acquire_for(const std::chrono::duration<Rep, Period>& duration) {
     return try_acquire_until(detail::steady_time_after(duration));
+  }
+
+  // Results: those of acquire(), and interrupted; see <deadbolt/stop_flag.hpp>.
+  lock_result acquire_interruptible(const stop_flag* stop = nullptr) noexcept {
+    return acquired(detail::acquire_permit(words_, static_cast<std::size_t>(LeastMax),
+                                           {.interruptible = true, .stop = stop}));
+  }
+  template <class Clock, class Duration>
+  lock_result acquire_interruptible_until(const std::chrono::time_point<Clock, Duration>& time,
+                                          const stop_flag* stop = nullptr) {
+    return acquired(detail::lock_interruptible_until(
+        time, stop, [this](const detail::wait_limits& limits) noexcept {
+          return detail::acquire_permit(words_, static_cast<std::size_t>(LeastMax), limits);
+        }));
+  }
+  template <class Rep, class Period>
+  lock_result acquire_interruptible_for(const std::chrono::duration<Rep, Period>& duration,
+                                        const stop_flag* stop = nullptr) {
+    return acquire_interruptible_until(detail::steady_time_after(duration), stop);
   }
 
   // Releases one of the permits that the calling thread holds. not_owner: it holds none.

@@ -17,7 +17,8 @@ enum deadbolt_lock_status {
   DEADBOLT_TIMED_OUT,
   DEADBOLT_DEADLOCK,
   DEADBOLT_TOO_MANY_HOLDS,
-  DEADBOLT_CANNOT_ATTACH /* of a region's lock: deadbolt_last_attach_failure() has the reason */
+  DEADBOLT_CANNOT_ATTACH, /* of a region's lock: deadbolt_last_attach_failure() has the reason */
+  DEADBOLT_INTERRUPTED    /* not held: an interruptible wait was told to end */
 };
 
 enum deadbolt_unlock_status { DEADBOLT_RELEASED, DEADBOLT_NOT_OWNER };

@@ -21,6 +21,7 @@ enum class lock_status : std::uint32_t {
   too_many_holds,  // not held: the caller has the most shared holds it may have (shared_mutex)
   cannot_attach,   // not held: the caller cannot become a member of the lock's region now;
                    // last_attach_failure() has the reason
+  interrupted,     // not held: the wait was told to end (<deadbolt/stop_flag.hpp>)
 };
 
 enum class unlock_status : std::uint32_t {
@@ -38,7 +39,8 @@ namespace detail {
                                                                const void* lock) noexcept;
 } // namespace detail
 
-// A lock_status that the caller must examine, unless it is acquired, busy or timed_out.
+// A lock_status that the caller must examine, unless it is acquired, busy, timed_out or
+// interrupted.
 //
 // Standard wrappers (std::unique_lock, std::scoped_lock) convert a lock's result to bool or
 // ignore it. For them the conversion means "held". Any other result, owner_died above all,
@@ -73,7 +75,7 @@ public:
 private:
   static constexpr bool may_be_dropped(lock_status status) noexcept {
     return status == lock_status::acquired || status == lock_status::busy ||
-           status == lock_status::timed_out;
+           status == lock_status::timed_out || status == lock_status::interrupted;
   }
 
   lock_status status_;

@@ -7,6 +7,7 @@
 #include <deadbolt/detail/abi.hpp>
 #include <deadbolt/detail/lockable.hpp>
 #include <deadbolt/lock_owner.hpp>
+#include <deadbolt/stop_flag.hpp>
 
 #include <cstdint>
 
@@ -33,10 +34,12 @@ namespace deadbolt::inline DEADBOLT_ABI {
 // the owner's core dump, the owner is alive.
 //
 // lock(), try_lock(), try_lock_until(), try_lock_for() and unlock() are those of
-// <deadbolt/detail/lockable.hpp>. A jump of CLOCK_REALTIME is noticed within
+// <deadbolt/detail/lockable.hpp>; lock_interruptible() and its timed forms are those of
+// <deadbolt/stop_flag.hpp>. A jump of CLOCK_REALTIME is noticed within
 // region::longest_sleep().
 class [[gnu::visibility("default")]] DEADBOLT_CAPABILITY("mutex") mutex
-    : public detail::lockable<mutex> {
+    : public detail::lockable<mutex>,
+      public detail::interruptible_lockable<mutex> {
 public:
   static constexpr std::uint32_t object_kind =
       1; // detail::object_kind, for region::find_or_construct
@@ -61,10 +64,13 @@ public:
   }
 
 private:
+  friend struct wait_access;
   friend lockable;
+  friend interruptible_lockable;
   lock_status acquire() noexcept;
   lock_status try_acquire() noexcept;
   lock_status acquire_until(detail::deadline deadline) noexcept;
+  lock_status acquire_within(const detail::wait_limits& limits) noexcept;
   unlock_status release() noexcept;
 
   // Bits: src/region/format.hpp, docs/region.md.

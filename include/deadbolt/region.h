@@ -253,6 +253,18 @@ const void* deadbolt_read_only_region_find(const struct deadbolt_read_only_regio
 bool deadbolt_read_only_region_next_object(const struct deadbolt_read_only_region* region,
                                            uint32_t* position, struct deadbolt_object_info* info);
 
+/* ---- what ends an interruptible wait; zeroed memory is a flag that is not set ---- */
+
+/* deadbolt/stop_flag.hpp. An interruptible wait gives DEADBOLT_INTERRUPTED when `stop` (NULL: none)
+ * is set, or when a signal handler that was installed without SA_RESTART has run while the thread
+ * slept. `time` is by `clock`, CLOCK_MONOTONIC or CLOCK_REALTIME; NULL: no limit. */
+struct deadbolt_stop_flag {
+  uint32_t word;
+};
+void deadbolt_stop_flag_set(struct deadbolt_stop_flag* stop);
+void deadbolt_stop_flag_clear(struct deadbolt_stop_flag* stop);
+bool deadbolt_stop_flag_is_set(const struct deadbolt_stop_flag* stop);
+
 /* ---- mutexes: anywhere in a region's data; zeroed memory is an unlocked one ----
  *
  * clang's -Wthread-safety takes the lock functions that wait without a limit for successful.
@@ -272,6 +284,10 @@ enum deadbolt_lock_status deadbolt_mutex_try_lock(struct deadbolt_mutex* mutex) 
 enum deadbolt_lock_status
 deadbolt_mutex_lock_until(struct deadbolt_mutex* mutex, clockid_t clock,
                           const struct timespec* time) DEADBOLT_MUST_CHECK;
+enum deadbolt_lock_status
+deadbolt_mutex_lock_interruptible(struct deadbolt_mutex* mutex, clockid_t clock,
+                                  const struct timespec* time,
+                                  const struct deadbolt_stop_flag* stop) DEADBOLT_MUST_CHECK;
 enum deadbolt_unlock_status deadbolt_mutex_unlock(struct deadbolt_mutex* mutex)
     DEADBOLT_RELEASES(*mutex);
 bool deadbolt_mutex_mark_consistent(struct deadbolt_mutex* mutex);
@@ -305,6 +321,10 @@ deadbolt_shared_mutex_try_lock(struct deadbolt_shared_mutex* mutex) DEADBOLT_MUS
 enum deadbolt_lock_status
 deadbolt_shared_mutex_lock_until(struct deadbolt_shared_mutex* mutex, clockid_t clock,
                                  const struct timespec* time) DEADBOLT_MUST_CHECK;
+enum deadbolt_lock_status
+deadbolt_shared_mutex_lock_interruptible(struct deadbolt_shared_mutex* mutex, clockid_t clock,
+                                         const struct timespec* time,
+                                         const struct deadbolt_stop_flag* stop) DEADBOLT_MUST_CHECK;
 enum deadbolt_unlock_status deadbolt_shared_mutex_unlock(struct deadbolt_shared_mutex* mutex)
     DEADBOLT_RELEASES(*mutex);
 enum deadbolt_lock_status deadbolt_shared_mutex_lock_shared(struct deadbolt_shared_mutex* mutex)
@@ -314,6 +334,9 @@ deadbolt_shared_mutex_try_lock_shared(struct deadbolt_shared_mutex* mutex) DEADB
 enum deadbolt_lock_status
 deadbolt_shared_mutex_lock_shared_until(struct deadbolt_shared_mutex* mutex, clockid_t clock,
                                         const struct timespec* time) DEADBOLT_MUST_CHECK;
+enum deadbolt_lock_status deadbolt_shared_mutex_lock_shared_interruptible(
+    struct deadbolt_shared_mutex* mutex, clockid_t clock, const struct timespec* time,
+    const struct deadbolt_stop_flag* stop) DEADBOLT_MUST_CHECK;
 enum deadbolt_unlock_status deadbolt_shared_mutex_unlock_shared(struct deadbolt_shared_mutex* mutex)
     DEADBOLT_RELEASES_ANY(*mutex);
 enum deadbolt_owner_state deadbolt_shared_mutex_owner(const struct deadbolt_shared_mutex* mutex,
@@ -334,7 +357,8 @@ enum deadbolt_wait_status {
   DEADBOLT_WAIT_TIMED_OUT,
   DEADBOLT_WAIT_OWNER_DIED,
   DEADBOLT_WAIT_NOT_RECOVERABLE,
-  DEADBOLT_WAIT_NOT_OWNER
+  DEADBOLT_WAIT_NOT_OWNER,
+  DEADBOLT_WAIT_INTERRUPTED
 };
 const char* deadbolt_wait_status_name(enum deadbolt_wait_status status);
 
@@ -345,6 +369,10 @@ enum deadbolt_wait_status
 deadbolt_condition_variable_wait_until(struct deadbolt_condition_variable* condition,
                                        struct deadbolt_mutex* mutex, clockid_t clock,
                                        const struct timespec* time) DEADBOLT_MUST_CHECK;
+/* The mutex is held after DEADBOLT_WAIT_INTERRUPTED. */
+enum deadbolt_wait_status deadbolt_condition_variable_wait_interruptible(
+    struct deadbolt_condition_variable* condition, struct deadbolt_mutex* mutex, clockid_t clock,
+    const struct timespec* time, const struct deadbolt_stop_flag* stop) DEADBOLT_MUST_CHECK;
 void deadbolt_condition_variable_notify_one(struct deadbolt_condition_variable* condition);
 void deadbolt_condition_variable_notify_all(struct deadbolt_condition_variable* condition);
 
@@ -366,6 +394,9 @@ enum deadbolt_lock_status
 deadbolt_counting_semaphore_acquire_until(struct deadbolt_permit* permits, size_t count,
                                           clockid_t clock,
                                           const struct timespec* time) DEADBOLT_MUST_CHECK;
+enum deadbolt_lock_status deadbolt_counting_semaphore_acquire_interruptible(
+    struct deadbolt_permit* permits, size_t count, clockid_t clock, const struct timespec* time,
+    const struct deadbolt_stop_flag* stop) DEADBOLT_MUST_CHECK;
 enum deadbolt_unlock_status deadbolt_counting_semaphore_release(struct deadbolt_permit* permits,
                                                                 size_t count);
 

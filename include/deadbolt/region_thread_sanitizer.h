@@ -61,6 +61,33 @@ deadbolt_told_condition_variable_wait_until(struct deadbolt_condition_variable* 
                              deadbolt_condition_variable_wait_until(condition, mutex, clock, time));
 }
 
+#define DEADBOLT_TOLD_INTERRUPTIBLE(name, type, told)                                              \
+  DEADBOLT_THREAD_SAFETY(no_thread_safety_analysis)                                                \
+  static inline enum deadbolt_lock_status deadbolt_told_##name(                                    \
+      type* lock, clockid_t clock, const struct timespec* time,                                    \
+      const struct deadbolt_stop_flag* stop) {                                                     \
+    return told(lock, deadbolt_##name(lock, clock, time, stop));                                   \
+  }
+DEADBOLT_TOLD_INTERRUPTIBLE(mutex_lock_interruptible, struct deadbolt_mutex, deadbolt_told_held)
+DEADBOLT_TOLD_INTERRUPTIBLE(shared_mutex_lock_interruptible, struct deadbolt_shared_mutex,
+                            deadbolt_told_written)
+DEADBOLT_TOLD_INTERRUPTIBLE(shared_mutex_lock_shared_interruptible, struct deadbolt_shared_mutex,
+                            deadbolt_told_read)
+#undef DEADBOLT_TOLD_INTERRUPTIBLE
+static inline enum deadbolt_wait_status deadbolt_told_condition_variable_wait_interruptible(
+    struct deadbolt_condition_variable* condition, struct deadbolt_mutex* mutex, clockid_t clock,
+    const struct timespec* time, const struct deadbolt_stop_flag* stop) {
+  __tsan_release(mutex);
+  return deadbolt_told_awake(
+      mutex, deadbolt_condition_variable_wait_interruptible(condition, mutex, clock, time, stop));
+}
+static inline enum deadbolt_lock_status deadbolt_told_counting_semaphore_acquire_interruptible(
+    struct deadbolt_permit* permits, size_t count, clockid_t clock, const struct timespec* time,
+    const struct deadbolt_stop_flag* stop) {
+  return deadbolt_told_held(permits, deadbolt_counting_semaphore_acquire_interruptible(
+                                         permits, count, clock, time, stop));
+}
+
 static inline enum deadbolt_lock_status
 deadbolt_told_counting_semaphore_acquire(struct deadbolt_permit* permits, size_t count) {
   return deadbolt_told_held(permits, deadbolt_counting_semaphore_acquire(permits, count));
@@ -121,6 +148,14 @@ static inline void* deadbolt_told_region_find(const struct deadbolt_region* regi
 #define deadbolt_shared_mutex_lock_shared_until deadbolt_told_shared_mutex_lock_shared_until
 #define deadbolt_shared_mutex_unlock_shared deadbolt_told_shared_mutex_unlock_shared
 #define deadbolt_shared_mutex_mark_consistent deadbolt_told_shared_mutex_mark_consistent
+#define deadbolt_mutex_lock_interruptible deadbolt_told_mutex_lock_interruptible
+#define deadbolt_shared_mutex_lock_interruptible deadbolt_told_shared_mutex_lock_interruptible
+#define deadbolt_shared_mutex_lock_shared_interruptible                                            \
+  deadbolt_told_shared_mutex_lock_shared_interruptible
+#define deadbolt_condition_variable_wait_interruptible                                             \
+  deadbolt_told_condition_variable_wait_interruptible
+#define deadbolt_counting_semaphore_acquire_interruptible                                          \
+  deadbolt_told_counting_semaphore_acquire_interruptible
 #define deadbolt_condition_variable_wait deadbolt_told_condition_variable_wait
 #define deadbolt_condition_variable_wait_until deadbolt_told_condition_variable_wait_until
 #define deadbolt_counting_semaphore_acquire deadbolt_told_counting_semaphore_acquire

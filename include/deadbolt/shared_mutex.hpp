@@ -7,6 +7,7 @@
 #include <deadbolt/detail/abi.hpp>
 #include <deadbolt/detail/lockable.hpp>
 #include <deadbolt/lock_owner.hpp>
+#include <deadbolt/stop_flag.hpp>
 
 #include <cstdint>
 
@@ -34,9 +35,11 @@ struct shared_mutex_words {
 // that follow each other closely can delay readers and each other.
 //
 // The exclusive forms (lock(), try_lock(), ...) and the shared ones (lock_shared(), ...) are
-// those of <deadbolt/detail/lockable.hpp>.
+// those of <deadbolt/detail/lockable.hpp>; the interruptible forms of both are those of
+// <deadbolt/stop_flag.hpp>.
 class [[gnu::visibility("default")]] DEADBOLT_CAPABILITY("shared_mutex") shared_mutex
-    : public detail::shared_lockable<shared_mutex> {
+    : public detail::shared_lockable<shared_mutex>,
+      public detail::interruptible_shared_lockable<shared_mutex> {
 public:
   static constexpr std::uint32_t object_kind =
       2; // detail::object_kind, for region::find_or_construct
@@ -67,14 +70,19 @@ public:
   }
 
 private:
+  friend struct wait_access;
   friend detail::lockable<shared_mutex>;
   friend detail::shared_lockable<shared_mutex>;
+  friend detail::interruptible_lockable<shared_mutex>;
+  friend detail::interruptible_shared_lockable<shared_mutex>;
   lock_status acquire() noexcept;
   lock_status try_acquire() noexcept;
   lock_status acquire_until(detail::deadline deadline) noexcept;
+  lock_status acquire_within(const detail::wait_limits& limits) noexcept;
   lock_status acquire_shared() noexcept;
   lock_status try_acquire_shared() noexcept;
   lock_status acquire_shared_until(detail::deadline deadline) noexcept;
+  lock_status acquire_shared_within(const detail::wait_limits& limits) noexcept;
   unlock_status release() noexcept;
   unlock_status release_shared() noexcept;
   bool mark_writer_consistent() noexcept;

@@ -78,6 +78,7 @@ private:
       return true;
     case lock_status::busy:
     case lock_status::timed_out:
+    case lock_status::interrupted:
       return false;
     case lock_status::owner_died: {
       release_unless_kept held{lock_};

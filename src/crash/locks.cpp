@@ -53,6 +53,7 @@ grant grant_of(lock_status status) noexcept {
   case lock_status::deadlock:
   case lock_status::too_many_holds:
   case lock_status::cannot_attach:
+  case lock_status::interrupted:
     break;
   }
   return grant::failed;
@@ -412,6 +413,8 @@ std::span<const subject* const> all_subjects() {
       "robust_pi_mutex", "deadbolt::robust_pi_mutex, with priority inheritance"};
   static const mutex_subject<mutex, region_subject> in_region{"mutex",
                                                               "deadbolt::mutex, in a region"};
+  static const interruptible_mutex_subject interruptible{
+      "mutex_interruptible", "deadbolt::mutex, locked by lock_interruptible()"};
   static const shared_mutex_subject writers{
       "shared_mutex", "deadbolt::shared_mutex, in a region: a writer dies, the others write",
       side::writer, side::writer};
@@ -433,11 +436,11 @@ std::span<const subject* const> all_subjects() {
   static const semaphore_subject<2> semaphore_pair{
       "counting_semaphore_pair",
       "deadbolt::counting_semaphore, in a region: the second of two permits", 2, 1, true};
-  static const std::array<const subject*, 17> all{
-      &glibc,        &glibc_pi,        &glibc_cond, &preload,   &preload_pi,
-      &preload_cond, &preload_pi_cond, &plain,      &pi,        &in_region,
-      &writers,      &reader,          &readers,    &condition, &condition_late,
-      &semaphore,    &semaphore_pair};
+  static const std::array<const subject*, 18> all{
+      &glibc,        &glibc_pi,        &glibc_cond,   &preload,   &preload_pi,
+      &preload_cond, &preload_pi_cond, &plain,        &pi,        &in_region,
+      &writers,      &reader,          &readers,      &condition, &condition_late,
+      &semaphore,    &semaphore_pair,  &interruptible};
   return all;
 }
 

@@ -7,6 +7,7 @@
 #include "crash/subject.hpp"
 
 #include <deadbolt/counting_semaphore.hpp>
+#include <deadbolt/mutex.hpp>
 #include <memory>
 #include <new>
 #include <span>
@@ -33,7 +34,6 @@ public:
   [[nodiscard]] void* map_memory(std::size_t length) const override;
   void unmap_memory(void* memory, std::size_t length) const override;
 
-protected:
   constexpr explicit region_subject(const subject_facts& facts) : subject{facts} {}
 };
 
@@ -70,6 +70,22 @@ public:
 
 private:
   static Mutex& at(void* lock) noexcept { return *static_cast<Mutex*>(lock); }
+};
+
+// deadbolt::mutex, whose waiters may be told to end, and are not.
+class interruptible_mutex_subject final : public mutex_subject<mutex, region_subject> {
+public:
+  constexpr interruptible_mutex_subject(std::string_view name, std::string_view summary)
+      : mutex_subject{subject_facts{.name = name,
+                                    .summary = summary,
+                                    .engine = "region",
+                                    .protected_by_itself = true,
+                                    .sees_death_by_itself = true,
+                                    .by_name_only = true}} {}
+  grant lock(void* lock) const override {
+    static stop_flag never;
+    return grant_of(static_cast<mutex*>(lock)->lock_interruptible(&never).status());
+  }
 };
 
 enum class side : std::uint8_t { writer, reader };

@@ -26,7 +26,7 @@ static_assert(DEADBOLT_DESTROY_DAMAGED == static_cast<int>(destroy_status::damag
 static_assert(DEADBOLT_GROW_SYSTEM_ERROR == static_cast<int>(grow_status::system_error));
 static_assert(DEADBOLT_ATTACH_READ_ONLY == static_cast<int>(attach_status::read_only));
 static_assert(offsetof(deadbolt_object_info, kind) == offsetof(object_info, kind));
-static_assert(DEADBOLT_CANNOT_ATTACH == static_cast<int>(lock_status::cannot_attach));
+static_assert(DEADBOLT_INTERRUPTED == static_cast<int>(lock_status::interrupted));
 static_assert(DEADBOLT_REGION_FORMER_BOOT == static_cast<int>(region_status::former_boot));
 static_assert(DEADBOLT_ATTACH_SYSTEM_ERROR == static_cast<int>(attach_status::system_error));
 static_assert(DEADBOLT_ATTACH_DESCRIPTOR_LOST == static_cast<int>(attach_status::descriptor_lost));
@@ -39,7 +39,7 @@ static_assert(DEADBOLT_OWNER_ALIVE == static_cast<int>(owner_state::alive));
 static_assert(DEADBOLT_OWNER_UNKNOWN == static_cast<int>(owner_state::unknown));
 static_assert(DEADBOLT_AWAKE == static_cast<int>(wait_status::awake));
 static_assert(DEADBOLT_WAIT_OWNER_DIED == static_cast<int>(wait_status::owner_died));
-static_assert(DEADBOLT_WAIT_NOT_OWNER == static_cast<int>(wait_status::not_owner));
+static_assert(DEADBOLT_WAIT_INTERRUPTED == static_cast<int>(wait_status::interrupted));
 
 region& as_cpp(deadbolt_region* handle) noexcept {
   return as<region>(handle);
@@ -110,6 +110,25 @@ template <class Lock>
 deadbolt_lock_status until(const void* mutex, clockid_t clock, const timespec* time,
                            Lock&& lock) noexcept {
   return at_time(mutex, clock, time, [&](auto at) { return as_c(lock(at)); });
+}
+
+const stop_flag* as_cpp(const deadbolt_stop_flag* stop) noexcept {
+  return stop == nullptr ? nullptr : &as<const stop_flag>(stop);
+}
+
+// Calls lock(limits) for an interruptible wait. `time`: nullptr is no deadline.
+template <class Lock>
+deadbolt_lock_status interruptibly(const void* object, clockid_t clock, const timespec* time,
+                                   const deadbolt_stop_flag* stop, Lock&& lock) noexcept {
+  detail::wait_limits limits{.interruptible = true};
+  limits.stop = as_cpp(stop);
+  if (time == nullptr) return as_c(lock(limits));
+  return at_time(object, clock, time, [&](auto at) {
+    return as_c(detail::lock_until(at, [&](detail::deadline until) noexcept {
+      limits.until = &until;
+      return lock(limits);
+    }));
+  });
 }
 
 } // namespace
@@ -282,6 +301,13 @@ deadbolt_lock_status deadbolt_mutex_lock_until(deadbolt_mutex* mutex, clockid_t 
   return deadbolt::until(mutex, clock, time,
                          [&](auto at) { return as_cpp(mutex).try_lock_until(at).status(); });
 }
+deadbolt_lock_status deadbolt_mutex_lock_interruptible(deadbolt_mutex* mutex, clockid_t clock,
+                                                       const timespec* time,
+                                                       const deadbolt_stop_flag* stop) {
+  return deadbolt::interruptibly(mutex, clock, time, stop, [&](const auto& limits) noexcept {
+    return deadbolt::wait_access::acquire(as_cpp(mutex), limits);
+  });
+}
 deadbolt_unlock_status deadbolt_mutex_unlock(deadbolt_mutex* mutex) {
   return as_c(as_cpp(mutex).unlock());
 }
@@ -311,6 +337,13 @@ deadbolt_lock_status deadbolt_shared_mutex_lock_until(deadbolt_shared_mutex* mut
   return deadbolt::until(mutex, clock, time,
                          [&](auto at) { return as_cpp(mutex).try_lock_until(at).status(); });
 }
+deadbolt_lock_status deadbolt_shared_mutex_lock_interruptible(deadbolt_shared_mutex* mutex,
+                                                              clockid_t clock, const timespec* time,
+                                                              const deadbolt_stop_flag* stop) {
+  return deadbolt::interruptibly(mutex, clock, time, stop, [&](const auto& limits) noexcept {
+    return deadbolt::wait_access::acquire(as_cpp(mutex), limits);
+  });
+}
 deadbolt_unlock_status deadbolt_shared_mutex_unlock(deadbolt_shared_mutex* mutex) {
   return as_c(as_cpp(mutex).unlock());
 }
@@ -325,6 +358,14 @@ deadbolt_lock_status deadbolt_shared_mutex_lock_shared_until(deadbolt_shared_mut
                                                              const timespec* time) {
   return deadbolt::until(mutex, clock, time,
                          [&](auto at) { return as_cpp(mutex).try_lock_shared_until(at).status(); });
+}
+deadbolt_lock_status
+deadbolt_shared_mutex_lock_shared_interruptible(deadbolt_shared_mutex* mutex, clockid_t clock,
+                                                const timespec* time,
+                                                const deadbolt_stop_flag* stop) {
+  return deadbolt::interruptibly(mutex, clock, time, stop, [&](const auto& limits) noexcept {
+    return deadbolt::wait_access::acquire_shared(as_cpp(mutex), limits);
+  });
 }
 deadbolt_unlock_status deadbolt_shared_mutex_unlock_shared(deadbolt_shared_mutex* mutex) {
   return as_c(as_cpp(mutex).unlock_shared());
@@ -349,6 +390,19 @@ deadbolt_wait_status deadbolt_condition_variable_wait_until(deadbolt_condition_v
         as_cpp(condition).wait_until(as_cpp(mutex), at).status());
   });
 }
+deadbolt_wait_status deadbolt_condition_variable_wait_interruptible(
+    deadbolt_condition_variable* condition, deadbolt_mutex* mutex, clockid_t clock,
+    const timespec* time, const deadbolt_stop_flag* stop) {
+  const deadbolt::stop_flag* const flag = deadbolt::as_cpp(stop);
+  if (time == nullptr) {
+    return static_cast<deadbolt_wait_status>(
+        as_cpp(condition).wait_interruptible(as_cpp(mutex), flag).status());
+  }
+  return deadbolt::at_time(condition, clock, time, [&](auto at) {
+    return static_cast<deadbolt_wait_status>(
+        as_cpp(condition).wait_interruptible_until(as_cpp(mutex), at, flag).status());
+  });
+}
 void deadbolt_condition_variable_notify_one(deadbolt_condition_variable* condition) {
   as_cpp(condition).notify_one();
 }
@@ -356,12 +410,22 @@ void deadbolt_condition_variable_notify_all(deadbolt_condition_variable* conditi
   as_cpp(condition).notify_all();
 }
 
+void deadbolt_stop_flag_set(deadbolt_stop_flag* stop) {
+  deadbolt::as<deadbolt::stop_flag>(stop).set();
+}
+void deadbolt_stop_flag_clear(deadbolt_stop_flag* stop) {
+  deadbolt::as<deadbolt::stop_flag>(stop).clear();
+}
+bool deadbolt_stop_flag_is_set(const deadbolt_stop_flag* stop) {
+  return deadbolt::as_cpp(stop)->is_set();
+}
+
 void deadbolt_counting_semaphore_init(deadbolt_permit* permits, size_t count, size_t available) {
   for (size_t i = 0; i < count; ++i) permits[i].word = 0;
   deadbolt::detail::withhold_permits(words_of(permits), count, available);
 }
 deadbolt_lock_status deadbolt_counting_semaphore_acquire(deadbolt_permit* permits, size_t count) {
-  return as_c(deadbolt::detail::acquire_permit(words_of(permits), count, nullptr));
+  return as_c(deadbolt::detail::acquire_permit(words_of(permits), count, {}));
 }
 deadbolt_lock_status deadbolt_counting_semaphore_try_acquire(deadbolt_permit* permits,
                                                              size_t count) {
@@ -372,8 +436,16 @@ deadbolt_lock_status deadbolt_counting_semaphore_acquire_until(deadbolt_permit* 
                                                                const timespec* time) {
   return deadbolt::at_time(permits, clock, time, [&](auto at) {
     return as_c(deadbolt::detail::lock_until(at, [&](deadbolt::detail::deadline deadline) noexcept {
-      return deadbolt::detail::acquire_permit(words_of(permits), count, &deadline);
+      return deadbolt::detail::acquire_permit(words_of(permits), count, {.until = &deadline});
     }));
+  });
+}
+deadbolt_lock_status
+deadbolt_counting_semaphore_acquire_interruptible(deadbolt_permit* permits, size_t count,
+                                                  clockid_t clock, const timespec* time,
+                                                  const deadbolt_stop_flag* stop) {
+  return deadbolt::interruptibly(permits, clock, time, stop, [&](const auto& limits) noexcept {
+    return deadbolt::detail::acquire_permit(words_of(permits), count, limits);
   });
 }
 deadbolt_unlock_status deadbolt_counting_semaphore_release(deadbolt_permit* permits, size_t count) {

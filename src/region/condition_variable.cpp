@@ -6,7 +6,7 @@
 #include <base/message.hpp>
 #include <errno.h>
 #include <limits.h>
-#include <region/membership.hpp>
+#include <region/open_region.hpp>
 #include <region/waiting.hpp>
 
 namespace deadbolt {
@@ -30,35 +30,47 @@ bool change(std::uint32_t& word, std::uint32_t& seen, std::uint32_t to) noexcept
 
 } // namespace
 
-wait_status condition_variable::wait_for_notify(mutex& lock,
-                                                const detail::deadline* deadline) noexcept {
-  const regions::attachment* const self = regions::find_attachment(&lock);
-  if (self == nullptr) return wait_status::not_owner;
-  const std::int64_t longest = self->region->longest_sleep.load(std::memory_order_relaxed);
-  const std::uint32_t ticket = __atomic_fetch_or(&word_, may_sleep, __ATOMIC_RELAXED) | may_sleep;
-  if (lock.unlock() != unlock_status::released) return wait_status::not_owner;
+std::uint32_t condition_variable::announce_sleep() noexcept {
+  return __atomic_fetch_or(&word_, may_sleep, __ATOMIC_RELAXED) | may_sleep;
+}
 
-  // From here on only the kernel reads the word for this thread, to compare it: the memory may
-  // become other data once the thread was notified.
-  // death order: a thread that dies leaves at most a wake undone, and no sleep lasts longer than
-  // longest_sleep.
-  const std::int64_t until = regions::sleep_end(longest, deadline);
-  const long result = base::futex_wait_until(&word_, ticket, {false, until});
+// This thread compares the word, in the kernel, and no more: the memory may become something else
+// once it was notified.
+// death order: whoever dies owes a wake at most, and no sleep is longer than the bound.
+wait_status condition_variable::sleep(std::uint32_t ticket,
+                                      const detail::wait_limits& limits) const noexcept {
+  const detail::open_region* const in = regions::region_at(this);
+  const std::int64_t longest = in == nullptr ? regions::usual_longest_sleep
+                                             : in->longest_sleep.load(std::memory_order_relaxed);
+  const std::int64_t until = regions::sleep_end(longest, limits.until);
+  // Of several words that are woken at the same time, futex_waitv names the last: a notify that
+  // this thread was given must not be taken for a stop.
+  const base::watched_word words[] = {
+      {limits.stop == nullptr ? nullptr : limits.stop->native_handle(), 0}, {&word_, ticket}};
+  long result = -ENOSYS;
+  if (limits.stop != nullptr) {
+    result = base::futex_wait_any(words, 2, until);
+    if (result == 0) return wait_status::interrupted;
+  }
+  const bool refused = result < 0 && result != -EAGAIN && result != -EINTR &&
+                       result != -ETIMEDOUT && result != -EFAULT;
+  if (refused) {
+    // Without a flag, or on an old kernel, or in a sandbox. There
+    // the flag is looked at after each short sleep.
+    const std::int64_t soon = limits.stop == nullptr ? until : base::now() + regions::first_sleep;
+    result = base::futex_wait_until(&word_, ticket, {false, until < soon ? until : soon});
+  }
+  // Woken by a notify, whatever else is over: the caller must look at the data, for another waiter
+  // was not woken in its place.
+  if (result >= 0) return wait_status::awake;
   // EFAULT: unmapped since, as it may be after the notify.
-  if (result < 0 && result != -EAGAIN && result != -EINTR && result != -ETIMEDOUT &&
-      result != -EFAULT) {
+  if (result != -EAGAIN && result != -EINTR && result != -ETIMEDOUT && result != -EFAULT) {
     regions::sleep_a_moment(); // a sandbox, with whatever error it chose
   }
-  const bool over = regions::is_over(deadline);
-
-  switch (lock.lock().status()) {
-  case lock_status::acquired:
-    return over ? wait_status::timed_out : wait_status::awake;
-  case lock_status::owner_died:
-    return wait_status::owner_died;
-  default:
-    return wait_status::not_recoverable;
-  }
+  const auto last =
+      result == -EINTR ? regions::sleep_result::interrupted : regions::sleep_result::woken;
+  if (regions::is_told_to_end(limits, last)) return wait_status::interrupted;
+  return regions::is_over(limits.until) ? wait_status::timed_out : wait_status::awake;
 }
 
 void condition_variable::notify_one() noexcept {
@@ -94,6 +106,8 @@ const char* DEADBOLT_ABI::to_string(wait_status status) noexcept {
     return "not_recoverable";
   case wait_status::not_owner:
     return "not_owner";
+  case wait_status::interrupted:
+    return "interrupted";
   }
   return "not a wait_status";
 }

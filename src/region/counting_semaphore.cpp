@@ -33,8 +33,9 @@ bool take_first(std::uint64_t* words, std::size_t count) noexcept {
                                      false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-// Permits that one sleep watches: each takes two of the kernel's words.
+// Permits that one sleep watches: each takes two of the kernel's words. A stop flag takes one.
 constexpr std::size_t window = base::most_watched_words / 2;
+constexpr std::size_t window_with_stop = window - 1;
 
 class permits {
 public:
@@ -75,21 +76,23 @@ public:
     return true;
   }
 
-  // Sleeps on up to `window` permits and their owners' liveness words. True when it ended
-  // because the time was over.
-  bool sleep(const detail::deadline* deadline) noexcept {
+  // Sleeps on up to `window` permits and their owners' liveness words.
+  sleep_result sleep(const wait_limits& limits) noexcept {
     watched_word words[2 * window];
     owner_view owners[window];
     unsigned used = 0;
     std::uint64_t all_owners = 0;
-    const std::size_t length = watched();
+    const std::size_t most = limits.stop != nullptr ? window_with_stop : window;
+    const std::size_t length = count_ < most ? count_ : most;
     for (std::size_t i = 0; i < length; ++i) {
       const std::uint64_t seen = __atomic_load_n(at(i), __ATOMIC_ACQUIRE);
       owners[i] = {};
       all_owners = all_owners * 0x9e3779b97f4a7c15 + id_of(seen);
       if (!is_own(seen) && !is_not_recoverable(seen)) {
         owners[i] = look_at_owner(*self_.region, seen);
-        if (is_free(seen) || owners[i].dead || (seen & word_waiters) == 0) return false;
+        if (is_free(seen) || owners[i].dead || (seen & word_waiters) == 0) {
+          return sleep_result::woken;
+        }
       }
       // A kernel without futex_waitv watches the first word alone.
       words[used++] = {futex_of(at(i)), static_cast<std::uint32_t>(seen)};
@@ -97,17 +100,18 @@ public:
         words[used++] = {futex_of(owners[i].life), owners[i].liveness_value};
       }
     }
+    if (limits.stop != nullptr) words[used++] = {limits.stop->native_handle(), 0};
     // Where it watches a part of the permits, it may miss that another is released.
-    const std::int64_t longest = count_ > window ? length_.next_unsure() : length_.next(all_owners);
-    const bool timed_out = sleep_on(words, used, sleep_end(longest, deadline), words_);
-    length_.ended(timed_out);
+    const std::int64_t longest = count_ > length ? length_.next_unsure() : length_.next(all_owners);
+    const sleep_result result = sleep_on(words, used, sleep_end(longest, limits.until), words_);
+    length_.ended(result == sleep_result::timed_out);
     for (std::size_t i = 0; i < length; ++i) {
       if (owners[i].life != nullptr) pass_on(owners[i]);
     }
     slept_ = true;
     // The next sleep watches the next part.
-    if (count_ > window) start_ = (start_ + window) % count_;
-    return timed_out;
+    if (count_ > length) start_ = (start_ + length) % count_;
+    return result;
   }
 
   // One waiter can receive the wakes of several releases, and can be the only one that watches an
@@ -121,9 +125,9 @@ public:
   // A released permit's word may be anything by now: only its address is used.
   static void wake_for(const std::uint64_t* words, std::size_t count,
                        const std::uint64_t* word) noexcept {
-    // A sleeper watches `window` permits in a row, so one of these is among them.
+    // A sleeper watches at least so many permits in a row, so one of these is among them.
     const auto first = static_cast<std::size_t>(word - words);
-    for (std::size_t step = 0; step < count; step += window) {
+    for (std::size_t step = 0; step < count; step += window_with_stop) {
       if (base::futex_wake(futex_of(words + (first + step) % count), 1) > 0) return;
     }
   }
@@ -133,7 +137,6 @@ private:
     const std::size_t index = start_ + i;
     return words_ + (index < count_ ? index : index - count_);
   }
-  [[nodiscard]] std::size_t watched() const noexcept { return count_ < window ? count_ : window; }
   [[nodiscard]] bool is_own(std::uint64_t word) const noexcept { return id_of(word) == self_.id; }
 
   [[nodiscard]] bool can_be_had(std::uint64_t seen, bool ask) const noexcept {
@@ -168,17 +171,17 @@ namespace deadbolt::inline DEADBOLT_ABI::detail {
 using regions::permits;
 
 lock_status acquire_permit(std::uint64_t* words, std::size_t count,
-                           const deadline* deadline) noexcept {
+                           const wait_limits& limits) noexcept {
   if (regions::take_first(words, count)) [[likely]]
     return lock_status::acquired;
   const regions::attachment* member = regions::find_or_attach(words);
   if (member == nullptr) return lock_status::cannot_attach;
   permits all{words, count, *member};
-  bool doubtful = false;   // nobody woke us for the whole of a sleep
+  regions::sleep_result last = regions::sleep_result::woken;
   std::uint32_t spins = 0; // not remembered: the semaphore has no room for it
   base::spinner spinner{spins};
   for (;;) {
-    const permits::outcome found = all.try_all(doubtful);
+    const permits::outcome found = all.try_all(last == regions::sleep_result::timed_out);
     if (found == permits::outcome::acquired) return lock_status::acquired;
     if (found == permits::outcome::all_own) {
       all.leave();
@@ -186,11 +189,12 @@ lock_status acquire_permit(std::uint64_t* words, std::size_t count,
     }
     if (spinner.again()) continue;
     if (!all.ask_for_wakes()) continue;
-    if (regions::is_over(deadline)) {
+    const bool told = regions::is_told_to_end(limits, last);
+    if (told || regions::is_over(limits.until)) {
       all.leave();
-      return lock_status::timed_out;
+      return told ? lock_status::interrupted : lock_status::timed_out;
     }
-    doubtful = all.sleep(deadline);
+    last = all.sleep(limits);
   }
 }
 

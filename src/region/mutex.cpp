@@ -35,7 +35,7 @@ inline bool take(std::uint64_t& word, const std::uint32_t& waiting) noexcept {
 lock_status mutex::acquire() noexcept {
   if (take(word_, waiting_)) [[likely]]
     return lock_status::acquired;
-  return regions::lock_contended(&word_, &waiting_, spins_, nullptr);
+  return regions::lock_contended(&word_, &waiting_, spins_, {});
 }
 
 lock_status mutex::try_acquire() noexcept {
@@ -47,7 +47,13 @@ lock_status mutex::try_acquire() noexcept {
 lock_status mutex::acquire_until(detail::deadline deadline) noexcept {
   if (take(word_, waiting_)) [[likely]]
     return lock_status::acquired;
-  return regions::lock_contended(&word_, &waiting_, spins_, &deadline);
+  return regions::lock_contended(&word_, &waiting_, spins_, {.until = &deadline});
+}
+
+lock_status mutex::acquire_within(const detail::wait_limits& limits) noexcept {
+  if (take(word_, waiting_)) [[likely]]
+    return lock_status::acquired;
+  return regions::lock_contended(&word_, &waiting_, spins_, limits);
 }
 
 unlock_status mutex::release() noexcept {

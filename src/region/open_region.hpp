@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deadbolt/region.hpp>
+#include <deadbolt/stop_flag.hpp>
 #include <region/format.hpp>
 
 namespace deadbolt::regions {
@@ -109,6 +110,18 @@ open_region* region_at(const void* address) noexcept;
 } // namespace deadbolt::regions
 
 namespace deadbolt::inline DEADBOLT_ABI {
+
+// What the C interface may do with a lock.
+struct wait_access {
+  template <class Lock>
+  static lock_status acquire(Lock& lock, const detail::wait_limits& limits) noexcept {
+    return lock.acquire_within(limits);
+  }
+  template <class Lock>
+  static lock_status acquire_shared(Lock& lock, const detail::wait_limits& limits) noexcept {
+    return lock.acquire_shared_within(limits);
+  }
+};
 
 // What the library itself may do with a handle.
 struct region_access {

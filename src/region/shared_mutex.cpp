@@ -18,10 +18,10 @@ static_assert(shared_mutex::most_shared_holds == most_holds);
 
 using detail::shared_mutex_words;
 
-// How long an operation may take: one try, until a time, or without a limit.
+// How long an operation may take: one try, or as long as the limits say.
 struct patience {
   bool waits;
-  const detail::deadline* deadline; // nullptr: none
+  wait_limits limits;
 };
 
 // ---- the caller's own holds ----
@@ -102,10 +102,11 @@ void drop_hold(hold_entry& entry, std::uint64_t seen) noexcept {
 // look: only reads. drop: also removes dead readers' holds, for which the writer word must be held.
 enum class scan : std::uint8_t { look, drop };
 
-// Returns `acquired` when the member holds the lock no longer; else busy or timed_out.
+// Returns `acquired` when the member holds the lock no longer; else busy, timed_out or interrupted.
 lock_status wait_for_reader(open_region& region, member_slot& slot, std::uint64_t name, scan scan,
                             const patience& patience) noexcept {
-  bool doubtful = !patience.waits; // the last sleep lasted its whole bound
+  const wait_limits& limits = patience.limits;
+  sleep_result last = patience.waits ? sleep_result::woken : sleep_result::timed_out;
   sleep_length length{region};
   std::uint32_t spins = 0; // not remembered: the lock has no room for it
   base::spinner spinner{spins};
@@ -119,24 +120,28 @@ lock_status wait_for_reader(open_region& region, member_slot& slot, std::uint64_
     const std::atomic<std::uint32_t>* life =
         liveness_word(&slot, slot.kind.load(std::memory_order_acquire));
     const std::uint32_t value = life == nullptr ? 0 : life->load(std::memory_order_acquire);
-    if (!is_alive(value) || (doubtful && is_gone(region.file, slot, generation, *life, value))) {
+    if (!is_alive(value) ||
+        (last == sleep_result::timed_out && is_gone(region.file, slot, generation, *life, value))) {
       if (scan == scan::look) return lock_status::acquired;
       drop_hold(*entry, seen);
       continue;
     }
     if (!patience.waits) return lock_status::busy;
     if (spinner.again()) continue;
-    if (is_over(patience.deadline)) return lock_status::timed_out;
+    if (is_told_to_end(limits, last)) return lock_status::interrupted;
+    if (is_over(limits.until)) return lock_status::timed_out;
     if ((seen & hold_awaited) == 0) {
       if (!entry->compare_exchange_strong(seen, seen | hold_awaited, std::memory_order_acq_rel)) {
         continue;
       }
       seen |= hold_awaited;
     }
-    const watched_word words[] = {{futex_of(*entry), static_cast<std::uint32_t>(seen)},
-                                  {futex_of(life), value}};
-    doubtful = sleep_on(words, 2, sleep_end(length.next(generation), patience.deadline), entry);
-    length.ended(doubtful);
+    watched_word words[3] = {{futex_of(*entry), static_cast<std::uint32_t>(seen)},
+                             {futex_of(life), value}};
+    if (limits.stop != nullptr) words[2] = {limits.stop->native_handle(), 0};
+    const unsigned count = limits.stop != nullptr ? 3 : 2;
+    last = sleep_on(words, count, sleep_end(length.next(generation), limits.until), entry);
+    length.ended(last == sleep_result::timed_out);
     pass_on({false, &slot, life, value});
   }
 }
@@ -169,7 +174,7 @@ lock_status held_already(const patience& patience) noexcept {
 
 lock_status take_writer_word(shared_mutex_words& words, const patience& patience) noexcept {
   std::uint32_t spins = 0;
-  return patience.waits ? lock_contended(&words.writer, nullptr, spins, patience.deadline)
+  return patience.waits ? lock_contended(&words.writer, nullptr, spins, patience.limits)
                         : try_lock_contended(&words.writer);
 }
 
@@ -349,22 +354,28 @@ namespace deadbolt {
 using regions::attachment;
 
 lock_status shared_mutex::acquire() noexcept {
-  return regions::lock_exclusive(words_, {true, nullptr});
+  return regions::lock_exclusive(words_, {true, {}});
 }
 lock_status shared_mutex::try_acquire() noexcept {
-  return regions::lock_exclusive(words_, {false, nullptr});
+  return regions::lock_exclusive(words_, {false, {}});
 }
 lock_status shared_mutex::acquire_until(detail::deadline deadline) noexcept {
-  return regions::lock_exclusive(words_, {true, &deadline});
+  return regions::lock_exclusive(words_, {true, {.until = &deadline}});
+}
+lock_status shared_mutex::acquire_within(const detail::wait_limits& limits) noexcept {
+  return regions::lock_exclusive(words_, {true, limits});
 }
 lock_status shared_mutex::acquire_shared() noexcept {
-  return regions::lock_shared(words_, {true, nullptr});
+  return regions::lock_shared(words_, {true, {}});
 }
 lock_status shared_mutex::try_acquire_shared() noexcept {
-  return regions::lock_shared(words_, {false, nullptr});
+  return regions::lock_shared(words_, {false, {}});
 }
 lock_status shared_mutex::acquire_shared_until(detail::deadline deadline) noexcept {
-  return regions::lock_shared(words_, {true, &deadline});
+  return regions::lock_shared(words_, {true, {.until = &deadline}});
+}
+lock_status shared_mutex::acquire_shared_within(const detail::wait_limits& limits) noexcept {
+  return regions::lock_shared(words_, {true, limits});
 }
 
 unlock_status shared_mutex::release() noexcept {

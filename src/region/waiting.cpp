@@ -8,6 +8,7 @@
 #include <base/message.hpp>
 #include <base/spin.hpp>
 #include <errno.h>
+#include <limits.h>
 #include <region/membership.hpp>
 #include <region/slots.hpp>
 
@@ -18,6 +19,20 @@ namespace {
 constinit bool no_waitv = false;
 
 } // namespace
+
+} // namespace deadbolt::regions
+
+namespace deadbolt {
+
+void stop_flag::set() noexcept {
+  // order: release, pairs with the acquire in is_set().
+  __atomic_store_n(&word_, 1, __ATOMIC_RELEASE);
+  base::futex_wake(&word_, INT_MAX);
+}
+
+} // namespace deadbolt
+
+namespace deadbolt::regions {
 
 std::int64_t sleep_end(std::int64_t longest, const detail::deadline* deadline) noexcept {
   const std::int64_t now = base::now();
@@ -37,8 +52,8 @@ void sleep_a_moment() noexcept {
   arch::raw_syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &time, nullptr);
 }
 
-bool sleep_on(const watched_word* words, unsigned count, std::int64_t until,
-              const void* lock) noexcept {
+sleep_result sleep_on(const watched_word* words, unsigned count, std::int64_t until,
+                      const void* lock) noexcept {
   const auto slept = [](long result) {
     return result >= 0 || result == -EAGAIN || result == -EINTR || result == -ETIMEDOUT;
   };
@@ -63,9 +78,10 @@ bool sleep_on(const watched_word* words, unsigned count, std::int64_t until,
   }
   if (!slept(result)) {
     sleep_a_moment();
-    return base::now() >= until;
+    return base::now() >= until ? sleep_result::timed_out : sleep_result::woken;
   }
-  return result == -ETIMEDOUT;
+  if (result == -EINTR) return sleep_result::interrupted;
+  return result == -ETIMEDOUT ? sleep_result::timed_out : sleep_result::woken;
 }
 
 namespace {
@@ -90,29 +106,32 @@ bool take_over(std::uint64_t* word, std::uint64_t& seen, const attachment& self,
   return __atomic_compare_exchange_n(word, &seen, mine, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
 }
 
-// Sleeps while the lock word, its owner's liveness word, and `waiting` where there is one, stay
-// as they are. True when it ended because the time was over.
-bool sleep_for(const std::uint64_t* word, std::uint64_t seen, const std::uint32_t* waiting,
-               const owner_view& owner, std::int64_t until) noexcept {
-  const watched_word lock{futex_of(word), static_cast<std::uint32_t>(seen)};
-  const watched_word life{futex_of(owner.life), owner.liveness_value};
-  const watched_word plain[] = {lock, {waiting, 1}, life};
-  const watched_word other[] = {lock, life};
-  const bool timed_out =
-      waiting != nullptr ? sleep_on(plain, 3, until, word) : sleep_on(other, 2, until, word);
+// Sleeps while the lock word, its owner's liveness word, and `waiting` and `stop` where they are,
+// stay as they are.
+sleep_result sleep_for(const std::uint64_t* word, std::uint64_t seen, const std::uint32_t* waiting,
+                       const owner_view& owner, const stop_flag* stop,
+                       std::int64_t until) noexcept {
+  watched_word words[4];
+  unsigned count = 0;
+  // The first one is for kernels that can watch no more.
+  words[count++] = {futex_of(word), static_cast<std::uint32_t>(seen)};
+  words[count++] = {futex_of(owner.life), owner.liveness_value};
+  if (waiting != nullptr) words[count++] = {waiting, 1};
+  if (stop != nullptr) words[count++] = {stop->native_handle(), 0};
+  const sleep_result result = sleep_on(words, count, until, word);
   pass_on(owner);
-  return timed_out;
+  return result;
 }
 
 } // namespace
 
 lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uint32_t& spins,
-                           const detail::deadline* deadline) noexcept {
+                           const wait_limits& limits) noexcept {
   const attachment* member = find_or_attach(word);
   if (member == nullptr) return lock_status::cannot_attach;
   const attachment& self = *member;
   bool slept = false;
-  bool doubtful = false; // the last sleep lasted its whole bound and nobody woke us
+  sleep_result last = sleep_result::woken;
   sleep_length length{*self.region};
   base::spinner spinner{spins};
   std::uint64_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
@@ -131,7 +150,8 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
       continue;
     }
     owner_view owner = look_at_owner(*self.region, seen);
-    if (!owner.dead && doubtful) {
+    // Nobody woke this thread for the whole of a sleep.
+    if (!owner.dead && last == sleep_result::timed_out) {
       owner.dead = is_gone_unmarked(*self.region, owner, seen);
     }
     if (owner.dead) {
@@ -139,14 +159,15 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
       continue;
     }
     if (!slept && is_this_thread(*self.region, owner, seen)) return lock_status::deadlock;
-    // The word must say that somebody waits before this waiter looks at the clock: a waiter
+    // The word must say that somebody waits before this waiter decides to leave: a waiter
     // that gives up may have been given a wake, and the next unlock learns from the word that
     // other threads sleep.
     const bool plain = waiting != nullptr && (seen & word_plain) != 0;
     bool unsure = false;
     if (plain) {
       // A thread that has not slept has been given no wake, and can leave without the barrier.
-      if (!slept && is_over(deadline)) return lock_status::timed_out;
+      if (!slept && is_told_to_end(limits, last)) return lock_status::interrupted;
+      if (!slept && is_over(limits.until)) return lock_status::timed_out;
       __atomic_store_n(waiting, 1, __ATOMIC_SEQ_CST);
       // order: the owner releases, then loads `waiting`. Where it has loaded already, its
       // release is visible when this call returns; else it sees what was just stored. If
@@ -165,11 +186,12 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
       }
       seen |= word_waiters;
     }
-    if (is_over(deadline)) return lock_status::timed_out;
+    if (is_told_to_end(limits, last)) return lock_status::interrupted;
+    if (is_over(limits.until)) return lock_status::timed_out;
     const std::int64_t longest = unsure ? length.next_unsure() : length.next(id_of(seen));
-    doubtful =
-        sleep_for(word, seen, plain ? waiting : nullptr, owner, sleep_end(longest, deadline));
-    length.ended(doubtful);
+    last = sleep_for(word, seen, plain ? waiting : nullptr, owner, limits.stop,
+                     sleep_end(longest, limits.until));
+    length.ended(last == sleep_result::timed_out);
     slept = true;
     seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
   }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deadbolt/detail/timed_lock.hpp>
 #include <deadbolt/lock_result.hpp>
+#include <deadbolt/stop_flag.hpp>
 #include <region/open_region.hpp>
 
 namespace deadbolt::regions {
@@ -66,22 +67,36 @@ std::int64_t sleep_end(std::int64_t longest, const detail::deadline* deadline) n
 
 bool is_over(const detail::deadline* deadline) noexcept;
 
+using detail::wait_limits;
+
+enum class sleep_result : std::uint8_t {
+  woken,       // or a word differs, or the sleep ended for no reason
+  timed_out,   // it lasted until its end
+  interrupted, // by a signal handler
+};
+
+// Whether a wait whose last sleep ended so has been told to end.
+inline bool is_told_to_end(const wait_limits& limits, sleep_result last) noexcept {
+  return (limits.interruptible && last == sleep_result::interrupted) ||
+         (limits.stop != nullptr && limits.stop->is_set());
+}
+
 // Sleeps while all words have their values, until woken on one of them or until `until`
 // (CLOCK_MONOTONIC). Where the kernel lacks or refuses futex_waitv, on the first word alone, for
 // first_sleep at most.
-// `count` is at most base::most_watched_words. True when it ended because the time was over.
-// `lock` is for the message if memory that holds a word is not mapped.
-bool sleep_on(const watched_word* words, unsigned count, std::int64_t until,
-              const void* lock) noexcept;
+// `count` is at most base::most_watched_words. `lock` is for the message if memory that holds a
+// word is not mapped.
+sleep_result sleep_on(const watched_word* words, unsigned count, std::int64_t until,
+                      const void* lock) noexcept;
 
 // Instead of a sleep on a futex, where the kernel refuses that.
 void sleep_a_moment() noexcept;
 
-// Acquires, by waiting until the deadline if there is one (nullptr: no limit). Makes the
+// Acquires, by waiting within the limits. Makes the
 // calling thread a member first if it is none. `waiting` is a mutex's; nullptr where the word
 // is never plain. `spins`: see base::spinner.
 lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uint32_t& spins,
-                           const detail::deadline* deadline) noexcept;
+                           const wait_limits& limits) noexcept;
 lock_status try_lock_contended(std::uint64_t* word) noexcept;
 
 } // namespace deadbolt::regions

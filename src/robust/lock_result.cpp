@@ -23,6 +23,8 @@ const char* DEADBOLT_ABI::to_string(lock_status status) noexcept {
     return "too_many_holds";
   case lock_status::cannot_attach:
     return "cannot_attach";
+  case lock_status::interrupted:
+    return "interrupted";
   }
   return "not a lock_status";
 }

@@ -17,6 +17,10 @@ namespace deadbolt::inline DEADBOLT_ABI::detail {
 
 template <class Lock>
 class shared_lockable;
+template <class Lock>
+class interruptible_lockable;
+template <class Lock>
+class interruptible_shared_lockable;
 
 // The base of a lock. `Lock` derives from lockable<Lock>, befriends it and has
 //   lock_status acquire() noexcept;
@@ -62,6 +66,7 @@ public:
 
 private:
   friend class shared_lockable<Lock>;
+  friend class interruptible_lockable<Lock>;
 
   Lock& self() noexcept { return static_cast<Lock&>(*this); }
 
@@ -117,6 +122,8 @@ public:
   }
 
 private:
+  friend class interruptible_shared_lockable<Lock>;
+
   using lockable<Lock>::self;
 
   // A reader is ordered only after earlier writers: readers order nothing among themselves. A

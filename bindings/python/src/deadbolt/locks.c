@@ -13,8 +13,8 @@ PyTypeObject *mutex_type, *shared_mutex_type, *shared_view_type, *condition_type
 
 struct operations {
   enum deadbolt_lock_status (*try_acquire)(void* place, size_t count);
-  enum deadbolt_lock_status (*acquire_until)(void* place, size_t count,
-                                             const struct timespec* time);
+  enum deadbolt_lock_status (*acquire_interruptible)(void* place, size_t count,
+                                                     const struct timespec* time);
   enum deadbolt_unlock_status (*release)(void* place, size_t count);
   bool (*mark_consistent)(void* place);
 };
@@ -22,9 +22,9 @@ struct operations {
 static enum deadbolt_lock_status mutex_try(void* place, size_t Py_UNUSED(count)) {
   return deadbolt_mutex_try_lock(place);
 }
-static enum deadbolt_lock_status mutex_until(void* place, size_t Py_UNUSED(count),
-                                             const struct timespec* time) {
-  return deadbolt_mutex_lock_until(place, CLOCK_MONOTONIC, time);
+static enum deadbolt_lock_status mutex_wait(void* place, size_t Py_UNUSED(count),
+                                            const struct timespec* time) {
+  return deadbolt_mutex_lock_interruptible(place, CLOCK_MONOTONIC, time, NULL);
 }
 static enum deadbolt_unlock_status mutex_release(void* place, size_t Py_UNUSED(count)) {
   return deadbolt_mutex_unlock(place);
@@ -36,9 +36,9 @@ static bool mutex_mark(void* place) {
 static enum deadbolt_lock_status writer_try(void* place, size_t Py_UNUSED(count)) {
   return deadbolt_shared_mutex_try_lock(place);
 }
-static enum deadbolt_lock_status writer_until(void* place, size_t Py_UNUSED(count),
-                                              const struct timespec* time) {
-  return deadbolt_shared_mutex_lock_until(place, CLOCK_MONOTONIC, time);
+static enum deadbolt_lock_status writer_wait(void* place, size_t Py_UNUSED(count),
+                                             const struct timespec* time) {
+  return deadbolt_shared_mutex_lock_interruptible(place, CLOCK_MONOTONIC, time, NULL);
 }
 static enum deadbolt_unlock_status writer_release(void* place, size_t Py_UNUSED(count)) {
   return deadbolt_shared_mutex_unlock(place);
@@ -46,9 +46,9 @@ static enum deadbolt_unlock_status writer_release(void* place, size_t Py_UNUSED(
 static enum deadbolt_lock_status reader_try(void* place, size_t Py_UNUSED(count)) {
   return deadbolt_shared_mutex_try_lock_shared(place);
 }
-static enum deadbolt_lock_status reader_until(void* place, size_t Py_UNUSED(count),
-                                              const struct timespec* time) {
-  return deadbolt_shared_mutex_lock_shared_until(place, CLOCK_MONOTONIC, time);
+static enum deadbolt_lock_status reader_wait(void* place, size_t Py_UNUSED(count),
+                                             const struct timespec* time) {
+  return deadbolt_shared_mutex_lock_shared_interruptible(place, CLOCK_MONOTONIC, time, NULL);
 }
 static enum deadbolt_unlock_status reader_release(void* place, size_t Py_UNUSED(count)) {
   return deadbolt_shared_mutex_unlock_shared(place);
@@ -60,9 +60,10 @@ static bool shared_mutex_mark(void* place) {
 static enum deadbolt_lock_status permit_try(void* place, size_t count) {
   return deadbolt_counting_semaphore_try_acquire(place, count);
 }
-static enum deadbolt_lock_status permit_until(void* place, size_t count,
-                                              const struct timespec* time) {
-  return deadbolt_counting_semaphore_acquire_until(place, count, CLOCK_MONOTONIC, time);
+static enum deadbolt_lock_status permit_wait(void* place, size_t count,
+                                             const struct timespec* time) {
+  return deadbolt_counting_semaphore_acquire_interruptible(place, count, CLOCK_MONOTONIC, time,
+                                                           NULL);
 }
 static enum deadbolt_unlock_status permit_release(void* place, size_t count) {
   return deadbolt_counting_semaphore_release(place, count);
@@ -73,10 +74,10 @@ static bool permit_mark(void* Py_UNUSED(place)) {
 
 /* A condition is its mutex where it is acquired and released. */
 static const struct operations operations_of_kind[] = {
-    [KIND_MUTEX] = {mutex_try, mutex_until, mutex_release, mutex_mark},
-    [KIND_SHARED_MUTEX] = {writer_try, writer_until, writer_release, shared_mutex_mark},
-    [KIND_SHARED_VIEW] = {reader_try, reader_until, reader_release, shared_mutex_mark},
-    [KIND_SEMAPHORE] = {permit_try, permit_until, permit_release, permit_mark},
+    [KIND_MUTEX] = {mutex_try, mutex_wait, mutex_release, mutex_mark},
+    [KIND_SHARED_MUTEX] = {writer_try, writer_wait, writer_release, shared_mutex_mark},
+    [KIND_SHARED_VIEW] = {reader_try, reader_wait, reader_release, shared_mutex_mark},
+    [KIND_SEMAPHORE] = {permit_try, permit_wait, permit_release, permit_mark},
 };
 
 static lock_object* lock_of(PyObject* object) {
@@ -87,10 +88,10 @@ static lock_object* lock_of(PyObject* object) {
 /* ---- waiting ---- */
 
 static const int64_t for_ever = INT64_MAX;
-/* The library goes on sleeping when a signal handler has returned. So that Ctrl-C ends a wait,
- * a wait is made of pieces of this length, in nanoseconds, and signals are looked for between
- * them: Ctrl-C is noticed after 50 ms at most. */
-static const int64_t longest_piece = 50000000;
+/* A signal handler that runs while the thread sleeps ends the wait at once. One that runs just
+ * before that is not seen by the sleep: hence no wait without a look for signals is longer than
+ * this, in nanoseconds. */
+static const int64_t longest_piece = 1000000000;
 
 static int64_t now(void) {
   struct timespec time;
@@ -115,11 +116,11 @@ static bool wait_for_lock(lock_object* self, int64_t deadline, enum deadbolt_loc
     const int64_t end = end_of_piece(deadline);
     const struct timespec time = time_of(end);
     Py_BEGIN_ALLOW_THREADS
-      *status = operations->acquire_until(self->place, self->count, &time);
+      *status = operations->acquire_interruptible(self->place, self->count, &time);
     Py_END_ALLOW_THREADS
-    if (*status != DEADBOLT_TIMED_OUT) return true;
+    if (*status != DEADBOLT_TIMED_OUT && *status != DEADBOLT_INTERRUPTED) return true;
     if (PyErr_CheckSignals() != 0) return false;
-    if (end == deadline) return true;
+    if (*status == DEADBOLT_TIMED_OUT && end == deadline) return true;
   }
 }
 
@@ -292,11 +293,12 @@ static int condition_wait_once(lock_object* self, int64_t deadline) {
   const struct timespec time = time_of(end);
   enum deadbolt_wait_status status;
   Py_BEGIN_ALLOW_THREADS
-    status =
-        deadbolt_condition_variable_wait_until(self->place, mutex->place, CLOCK_MONOTONIC, &time);
+    status = deadbolt_condition_variable_wait_interruptible(self->place, mutex->place,
+                                                            CLOCK_MONOTONIC, &time, NULL);
   Py_END_ALLOW_THREADS
   switch (status) {
   case DEADBOLT_AWAKE:
+  case DEADBOLT_WAIT_INTERRUPTED:
     return PyErr_CheckSignals() != 0 ? -1 : 1;
   case DEADBOLT_WAIT_TIMED_OUT:
     return PyErr_CheckSignals() != 0 ? -1 : end != deadline;

@@ -70,6 +70,7 @@ pub const DEADBOLT_TIMED_OUT: deadbolt_lock_status = 4;
 pub const DEADBOLT_DEADLOCK: deadbolt_lock_status = 5;
 pub const DEADBOLT_TOO_MANY_HOLDS: deadbolt_lock_status = 6;
 pub const DEADBOLT_CANNOT_ATTACH: deadbolt_lock_status = 7;
+pub const DEADBOLT_INTERRUPTED: deadbolt_lock_status = 8;
 
 pub type deadbolt_unlock_status = u32;
 pub const DEADBOLT_RELEASED: deadbolt_unlock_status = 0;
@@ -89,6 +90,7 @@ pub const DEADBOLT_WAIT_TIMED_OUT: deadbolt_wait_status = 1;
 pub const DEADBOLT_WAIT_OWNER_DIED: deadbolt_wait_status = 2;
 pub const DEADBOLT_WAIT_NOT_RECOVERABLE: deadbolt_wait_status = 3;
 pub const DEADBOLT_WAIT_NOT_OWNER: deadbolt_wait_status = 4;
+pub const DEADBOLT_WAIT_INTERRUPTED: deadbolt_wait_status = 5;
 
 pub type deadbolt_object_kind = u32;
 pub const DEADBOLT_OBJECT_OTHER: deadbolt_object_kind = 0;
