@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <unordered_map>
+#include <vdso_clock.hpp>
 
 // Where a victim stops by itself; see arch/<architecture>/stepped_call.S.
 extern "C" {
@@ -105,7 +106,7 @@ bool is_in_vdso(trace::address address) {
 }
 
 trace::address clock_in_vdso() {
-  static const trace::address entry = address_of(vdso().find_function("__vdso_clock_gettime"));
+  static const trace::address entry = address_of(vdso().find_function(vdso_clock_name));
   return entry;
 }
 
@@ -355,7 +356,7 @@ void victim::await_begin() {
   }
   check(stepper_.thread().set_options(
       options | (guard_.stops_at_exit() ? static_cast<unsigned long>(PTRACE_O_TRACEEXIT) : 0)));
-  check(stepper_.look());
+  check(stepper_.look_behind_breakpoint());
   if (instruction_pointer() != address_of(deadbolt_crash_stepped_begin))
     throw failure{"the victim stopped before its operation"};
 }
@@ -443,9 +444,8 @@ bool victim::run_to(trace::address place) {
 
 // At the first instruction of the clock: runs to the address to which it returns.
 bool victim::run_through_clock() {
-  std::uint64_t back = 0;
-  return stepper_.thread().read(stepper_.at().stack_pointer(), &back, sizeof back) == 0 &&
-         run_to(trace::address{back});
+  const trace::address back = stepper_.return_address();
+  return back && run_to(back);
 }
 
 bool victim::kernel_may_finish_unlock() const {
@@ -489,7 +489,7 @@ std::optional<std::int64_t> victim::await_wake(std::chrono::milliseconds patienc
   const trace::stepper::result found = stepper_.await_wake(patience);
   if (found == trace::stepper::result::asleep) return std::nullopt;
   expect_trap(found);
-  return static_cast<std::int64_t>(stepper_.at().rax());
+  return static_cast<std::int64_t>(stepper_.at().result());
 }
 
 void victim::enter_handler() {
@@ -506,7 +506,7 @@ void victim::enter_handler() {
   guard_.at_signal(tid(), delivery.status);
   check(stepper_.thread().resume(SIGUSR1));
   await_stop();
-  check(stepper_.look());
+  check(stepper_.look_behind_breakpoint());
   if (instruction_pointer() != address_of(deadbolt_crash_stopped))
     throw failure{"the victim did not reach its signal handler"};
 }

@@ -4,6 +4,7 @@
 #include "trace/process.hpp"
 
 #include <sys/syscall.h>
+#include <type_traits>
 
 namespace deadbolt::trace {
 namespace {
@@ -14,9 +15,23 @@ bool may_sleep_in(long system_call) noexcept {
 
 } // namespace
 
+int stepper::look_behind_breakpoint() noexcept {
+  const int error = look();
+  if (error != 0 || own_breakpoint_rest == 0) return error;
+  registers_.set_ip(registers_.ip() + own_breakpoint_rest);
+  return thread_.set_registers(registers_);
+}
+
 std::uint64_t stepper::code() const noexcept {
   std::uint64_t bytes = 0;
   return thread_.read(registers_.ip(), &bytes, sizeof bytes) == 0 ? bytes : 0;
+}
+
+address stepper::return_address() const noexcept {
+  return registers_.return_address([this](address at) {
+    std::uint64_t value = 0;
+    return thread_.read(at, &value, sizeof value) == 0 ? value : 0;
+  });
 }
 
 stepper::result stepper::await_trap() noexcept {
@@ -38,12 +53,40 @@ stepper::result stepper::await_trap_or_sleep(std::chrono::milliseconds patience)
 }
 
 stepper::result stepper::step() noexcept {
+  const exclusive_sequence sequence =
+      find_exclusive_sequence(registers_.ip().value(), [this](std::uint64_t at) {
+        std::uint32_t instruction = 0;
+        return thread_.read(address(at), &instruction, sizeof instruction) == 0 ? instruction : 0;
+      });
+  if (sequence.exit_count != 0) return run_through(sequence);
   return thread_.step() == 0 ? await_trap() : result::refused;
 }
 
+// Breakpoints at all of its exits, which are gone afterwards. A sequence makes no system call.
+stepper::result stepper::run_through(const exclusive_sequence& sequence) noexcept {
+  std::uint64_t codes[std::extent_v<decltype(exclusive_sequence::exits)>] = {};
+  unsigned placed = 0;
+  bool refused = false;
+  for (; placed < sequence.exit_count && !refused; placed += refused ? 0 : 1) {
+    const address exit(sequence.exits[placed]);
+    refused = thread_.read(exit, &codes[placed], sizeof codes[placed]) != 0 ||
+              thread_.write(exit, with_breakpoint(codes[placed])) != 0;
+  }
+  result found = result::refused;
+  if (!refused && thread_.resume() == 0) found = await_trap();
+  // The last first: the 8 bytes that were read at one exit can hold the breakpoint at another.
+  while (placed > 0) {
+    --placed;
+    const bool back = thread_.write(address(sequence.exits[placed]), codes[placed]) == 0;
+    if (!back && found == result::trapped) found = result::refused;
+  }
+  if (found != result::trapped) return found;
+  registers_.set_ip(address(registers_.ip().value() - breakpoint_size));
+  return thread_.set_registers(registers_) == 0 ? result::trapped : result::refused;
+}
+
 stepper::result stepper::step_or_sleep(std::chrono::milliseconds patience) {
-  const bool may_sleep =
-      may_sleep_in(static_cast<long>(registers_.rax())) && trace::is_system_call(code());
+  const bool may_sleep = may_sleep_in(registers_.call_number()) && trace::is_system_call(code());
   if (!may_sleep) return step();
   return thread_.step() == 0 ? await_trap_or_sleep(patience) : result::refused;
 }

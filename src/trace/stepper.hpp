@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exclusive_sequence.hpp>
 
 namespace deadbolt::trace {
 
@@ -20,6 +21,9 @@ public:
   [[nodiscard]] const registers& at() const noexcept { return registers_; }
   // Reads the registers of a thread that stopped by another way. 0 or an errno value.
   [[nodiscard]] int look() noexcept { return thread_.get_registers(registers_); }
+  // The same for a thread that stopped at a breakpoint instruction of its own code, and puts it
+  // behind that instruction.
+  [[nodiscard]] int look_behind_breakpoint() noexcept;
   // The 8 bytes of code at the instruction pointer; 0 where they cannot be read.
   [[nodiscard]] std::uint64_t code() const noexcept;
 
@@ -31,7 +35,8 @@ public:
     refused, // ptrace refused the request: the thread is not stopped, or the address is not
              // writable
   };
-  // One instruction. Never asleep nor stuck.
+  // One instruction, or one sequence of a load and a store exclusive (see
+  // arch/aarch64/exclusive_sequence.hpp). Never asleep nor stuck.
   [[nodiscard]] result step() noexcept;
   // One instruction, which may be a futex call in which the thread goes to sleep.
   [[nodiscard]] result step_or_sleep(std::chrono::milliseconds patience);
@@ -45,11 +50,14 @@ public:
   // thread that goes to sleep on its way is asleep with the breakpoint in place, and fit only to be
   // killed.
   [[nodiscard]] result run_to(address place, std::chrono::milliseconds patience);
+  // At the first instruction of a function: where the function returns to. 0: cannot be read.
+  [[nodiscard]] address return_address() const noexcept;
 
   [[nodiscard]] const stop_event& last_stop() const noexcept { return stop_; }
 
 private:
   result await_trap() noexcept;
+  result run_through(const exclusive_sequence& sequence) noexcept;
   result await_trap_or_sleep(std::chrono::milliseconds patience);
 
   traced_thread thread_;

@@ -63,11 +63,11 @@ stop_event classify_stop(pid_t tid, int wait_status) noexcept {
 }
 
 int traced_thread::get_registers(registers& out) const noexcept {
-  return request_with(PTRACE_GETREGS, tid_, 0, out.raw());
+  return out.load(tid_);
 }
 
 int traced_thread::set_registers(const registers& in) const noexcept {
-  return request_with(PTRACE_SETREGS, tid_, 0, in.raw());
+  return in.store(tid_);
 }
 
 int traced_thread::read(address from, void* to, std::size_t bytes) const noexcept {

@@ -8,6 +8,7 @@
 #include "trace/thread.hpp"
 
 #include <cstdint>
+#include <state_of.hpp>
 #include <sys/types.h>
 
 namespace deadbolt::guard {
@@ -40,12 +41,6 @@ struct repair_report {
 [[nodiscard]] repair_report repair_thread(trace::traced_thread thread,
                                           const window_set& libcs) noexcept;
 [[nodiscard]] repair_report repair_thread(pid_t tid, const window_set& libcs = {}) noexcept;
-
-// The registers that the rule looks at.
-[[nodiscard]] inline deadbolt_thread_state state_of(const trace::registers& regs) noexcept {
-  return {
-      .ip = regs.ip().value(), .rax = regs.rax(), .flags = regs.flags(), .cs = regs.code_segment()};
-}
 
 // The id of a thread, traced by the calling process, in the thread's own PID namespace: the number
 // that its lock words hold and that the kernel's exit walk compares with them. Without a /proc of

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
+#include <libc_paths.hpp>
 #include <set>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -68,16 +69,9 @@ known_windows::libc know(const std::string& path, window_set& set) {
 } // namespace
 
 std::vector<std::string> installed_libcs() {
-  static constexpr const char* candidates[] = {"/lib/x86_64-linux-gnu/libc.so.6",
-                                               "/usr/lib/x86_64-linux-gnu/libc.so.6",
-                                               "/lib64/libc.so.6",
-                                               "/usr/lib64/libc.so.6",
-                                               "/usr/lib/libc.so.6",
-                                               "/lib/libc.so.6",
-                                               "/lib/ld-musl-x86_64.so.1"};
   std::vector<std::string> found;
   std::set<std::pair<dev_t, ino_t>> seen;
-  for (const char* const path : candidates) {
+  for (const char* const path : libc_paths) {
     struct stat about {};
     if (::stat(path, &about) == 0 && S_ISREG(about.st_mode) &&
         seen.emplace(about.st_dev, about.st_ino).second)

@@ -145,7 +145,7 @@ private:
     if (probe_.thread().resume() != 0) return fail("the probe was lost");
     if (!await_trap()) return false;
     if (probe_.look() != 0) return fail("the probe was lost");
-    if (probe_.at().rax() != DEADBOLT_PROBE_READY)
+    if (probe_.at().result() != DEADBOLT_PROBE_READY)
       return fail("the probe stopped where it should not");
     head_ = trace::address(probe_.at().argument_1());
     waiter_ = static_cast<pid_t>(probe_.at().argument_2());
@@ -195,7 +195,7 @@ private:
   // A futex call on the lock word.
   [[nodiscard]] bool calls_futex(unsigned operation) const {
     const trace::registers& regs = probe_.at();
-    return regs.rax() == SYS_futex && regs.argument_1() == word_.value() &&
+    return regs.call_number() == SYS_futex && regs.argument_1() == word_.value() &&
            (static_cast<unsigned>(regs.argument_2()) & static_cast<unsigned>(FUTEX_CMD_MASK)) ==
                operation;
   }
@@ -213,8 +213,8 @@ private:
     sample.released = released;
     sample.owed = released && has_waiter() && !woken_;
     sample.zero_flag = (probe_.at().flags() & DEADBOLT_FLAGS_ZF) != 0;
-    sample.zero_result = probe_.at().rax() == 0;
-    sample.error_result = probe_.at().rax() >= std::uint64_t{0} - DEADBOLT_LAST_ERROR;
+    sample.zero_result = probe_.at().result() == 0;
+    sample.error_result = probe_.at().result() >= std::uint64_t{0} - DEADBOLT_LAST_ERROR;
     sample.after = after;
     result_.samples.push_back(sample);
   }
@@ -268,7 +268,7 @@ private:
         return;
       }
       ++result_.steps;
-      if (is_call && wakes) woken_ = woken_ || static_cast<std::int64_t>(probe_.at().rax()) > 0;
+      if (is_call && wakes) woken_ = woken_ || static_cast<std::int64_t>(probe_.at().result()) > 0;
     }
     fail("no end after " + std::to_string(most_steps) + " instructions");
   }

@@ -6,8 +6,13 @@
 
 #include "trace/address.hpp"
 
+#include <cerrno>
 #include <cstdint>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
 #include <sys/user.h>
+#include <unistd.h>
 
 namespace deadbolt::trace {
 
@@ -16,8 +21,10 @@ public:
   [[nodiscard]] address ip() const noexcept { return address(raw_.rip); }
   void set_ip(address to) noexcept { raw_.rip = to.value(); }
   [[nodiscard]] address stack_pointer() const noexcept { return address(raw_.rsp); }
-  // Before a system call instruction its number, after it its result.
-  [[nodiscard]] std::uint64_t rax() const noexcept { return raw_.rax; }
+  // In front of a system call instruction.
+  [[nodiscard]] long call_number() const noexcept { return static_cast<long>(raw_.rax); }
+  // Behind a system call instruction, or of a function that has returned.
+  [[nodiscard]] std::uint64_t result() const noexcept { return raw_.rax; }
   [[nodiscard]] std::uint64_t flags() const noexcept { return raw_.eflags; }
   [[nodiscard]] std::uint64_t code_segment() const noexcept { return raw_.cs; }
   // Of a function call or of a system call: the first and the second argument.
@@ -25,11 +32,24 @@ public:
   [[nodiscard]] std::uint64_t argument_2() const noexcept { return raw_.rsi; }
   // At a stop at a system call: its number.
   [[nodiscard]] long system_call() const noexcept { return static_cast<long>(raw_.orig_rax); }
+  // In front of a function's first instruction: read(address) returns 8 bytes of its memory.
+  template <class Read>
+  [[nodiscard]] address return_address(Read&& read) const {
+    return address(read(stack_pointer()));
+  }
   // For a thread that is moved elsewhere: the kernel does not restart a system call there.
   void forget_system_call() noexcept { raw_.orig_rax = ~0ULL; }
 
   [[nodiscard]] const user_regs_struct& raw() const noexcept { return raw_; }
   [[nodiscard]] user_regs_struct& raw() noexcept { return raw_; }
+
+  // 0 or an errno value. The 64-bit registers, of 32-bit code too.
+  [[nodiscard]] int load(pid_t tid) noexcept {
+    return ::syscall(SYS_ptrace, PTRACE_GETREGS, tid, 0, &raw_) == -1 ? errno : 0;
+  }
+  [[nodiscard]] int store(pid_t tid) const noexcept {
+    return ::syscall(SYS_ptrace, PTRACE_SETREGS, tid, 0, &raw_) == -1 ? errno : 0;
+  }
 
 private:
   user_regs_struct raw_{};
@@ -47,6 +67,8 @@ private:
 }
 // The trap leaves the instruction pointer this far behind the breakpoint's address.
 inline constexpr std::uint64_t breakpoint_size = 1;
+// A thread that stopped at a breakpoint of its own code goes on this far behind the stop.
+inline constexpr std::uint64_t own_breakpoint_rest = 0;
 
 // lock cmpxchg, with or without a prefix that widens its registers.
 [[nodiscard]] constexpr bool is_locked_compare_exchange(std::uint64_t code) noexcept {
