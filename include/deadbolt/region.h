@@ -274,7 +274,8 @@ bool deadbolt_stop_flag_is_set(const struct deadbolt_stop_flag* stop);
 struct DEADBOLT_CAPABILITY("mutex") deadbolt_mutex {
   DEADBOLT_ALIGNED uint64_t word;
   uint32_t waiting;
-  uint32_t spins;
+  uint16_t spins;
+  uint16_t revocations;
 };
 
 enum deadbolt_lock_status deadbolt_mutex_lock(struct deadbolt_mutex* mutex)

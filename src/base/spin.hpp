@@ -16,9 +16,9 @@ extern constinit bool more_than_one_cpu;
 // each read takes the word's cache line from an owner that may soon lock and unlock many
 // times more. Gives up after about twice the time that the lock's waiters needed lately. A
 // word of the lock holds that estimate; all waiters write it, and races on it do no harm.
-class spinner {
+template <typename Estimate> class spinner {
 public:
-  explicit spinner(std::uint32_t& estimate) noexcept
+  explicit spinner(Estimate& estimate) noexcept
       : estimate_{estimate}, limit_{more_than_one_cpu ? limit_for(estimate) : 0} {}
   spinner(const spinner&) = delete;
   spinner& operator=(const spinner&) = delete;
@@ -45,7 +45,7 @@ public:
     // Moves the estimate a quarter of the way towards the pauses that this waiter needed, or
     // towards 0 if its spinning ended in a sleep.
     const std::uint32_t next = old - old / 4 + (gave_up_ ? 0 : paused_ / 4);
-    if (next != old) __atomic_store_n(&estimate_, next, __ATOMIC_RELAXED);
+    if (next != old) __atomic_store_n(&estimate_, static_cast<Estimate>(next), __ATOMIC_RELAXED);
     paused_ = 0;
   }
 
@@ -53,12 +53,12 @@ private:
   // In pause instructions, of 10 to 50 ns each: less than a sleep and a wake cost.
   static constexpr std::uint32_t least = 64;
   static constexpr std::uint32_t most = 400;
-  static std::uint32_t limit_for(const std::uint32_t& estimate) noexcept {
+  static std::uint32_t limit_for(const Estimate& estimate) noexcept {
     const std::uint32_t old = __atomic_load_n(&estimate, __ATOMIC_RELAXED);
     return old >= (most - least) / 2 ? most : 2 * old + least;
   }
 
-  std::uint32_t& estimate_;
+  Estimate& estimate_;
   std::uint32_t limit_;
   std::uint32_t pause_ = 1;
   std::uint32_t paused_ = 0;

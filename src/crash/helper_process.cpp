@@ -85,8 +85,8 @@ void channel::serve(const subject& subject) const {
 }
 
 helper_process::helper_process(const subject& subject, bool apart)
-    : process_{trace::launch([this, &subject] { channel_.serve(subject); },
-                             apart ? CLONE_NEWPID : 0)} {
+    : process_{
+          trace::launch([this, &subject] { channel_.serve(subject); }, apart ? CLONE_NEWPID : 0)} {
   if (process_.pid() < 0) fail_with_errno(apart ? "a process in a new PID namespace" : "fork");
 }
 

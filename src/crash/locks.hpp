@@ -88,6 +88,13 @@ public:
   }
 };
 
+// A mutex that is biased to the victim, which takes and releases it without an atomic operation.
+class biased_mutex_subject final : public mutex_subject<mutex, region_subject> {
+public:
+  using mutex_subject::mutex_subject;
+  void prepare(void* lock) const override;
+};
+
 enum class side : std::uint8_t { writer, reader };
 
 // deadbolt::shared_mutex. The victim and the others are not both readers: readers do not wait for

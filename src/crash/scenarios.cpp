@@ -199,8 +199,9 @@ constexpr std::array<unlock_plan, 9> unlock_plans{
       .kernel_limit = nothing_is_found},
      {.name = "reaped_apart",
       .family = "reaped_apart",
-      .summary = "reaped, and the next owner is in a PID namespace of its own, where nobody can ask "
-                 "for the victim's PID",
+      .summary =
+          "reaped, and the next owner is in a PID namespace of its own, where nobody can ask "
+          "for the victim's PID",
       .death = death_by::sigkill_and_reap,
       .kernel_limit = nothing_is_found,
       .apart = true}}};

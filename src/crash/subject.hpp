@@ -93,6 +93,9 @@ public:
   // Called in each thread that will be stepped, before the steps, to do what a thread does once
   // only. `scratch` is a lock that no other thread uses.
   virtual void enter_thread(void* scratch) const;
+  // Called in the victim's thread, before it takes the lock that it will unlock, to bring it, which
+  // is free, into the state in which this kind of lock is attacked.
+  virtual void prepare(void* /*lock*/) const {}
 
   // Looks at the lock from outside, with the owner stopped: does `tid` own it now? False from the
   // instruction on that releases it.

@@ -220,6 +220,7 @@ void call_unlock(void* argument) {
 void victim::be_stepped(const subject& subject, const trial_memory& memory,
                         const victim_plan& plan) {
   subject.enter_thread(memory.scratch());
+  if (plan.operation == stepped_operation::unlock) subject.prepare(memory.lock());
   const auto hold = [&](void* lock) {
     if (subject.victims_lock(lock) != grant::acquired)
       page_->report(status_page::trouble::lock_refused, 0);

@@ -118,10 +118,18 @@ enum class liveness_kind : std::uint32_t {
   at_4088 = 3, // musl, 32 bits
 };
 
+// What a member announces of the mutexes that are biased to it; a mutex at offset n of the region
+// has the entry n / 16 % bias_entries. See `biased` below.
+struct bias_announcement {
+  std::atomic<std::uint32_t> lock;    // announced_name() of the mutex that the member holds, or 0
+  std::atomic<std::uint32_t> awaited; // another thread sleeps until `lock` changes
+};
+inline constexpr std::uint32_t bias_entries = 8;
+
 // The last 4096 bytes of a page for each member. Only the member itself, or the thread that has the
 // slot's claim, writes here. The exceptions are the liveness word and the holds.
 struct member_slot {
-  std::atomic<std::uint64_t> generation; // 47 bits; advanced before the slot can be reused
+  std::atomic<std::uint64_t> generation; // 43 bits; advanced before the slot can be reused
   std::atomic<std::uint32_t> kind;       // liveness_kind
   std::atomic<std::uint32_t> pid;        // as the member's own PID namespace counts
   std::atomic<std::uint32_t> tid;
@@ -135,7 +143,8 @@ struct member_slot {
   // with hold_awaited. Also written, within the rules of models/region_shared_mutex.pml,
   // by the owner of that lock's writer word.
   std::atomic<std::uint64_t> holds[most_holds];
-  unsigned char unused_too[slot_bytes - 64 - std::size_t{8} * most_holds - 24];
+  bias_announcement biases[bias_entries];
+  unsigned char unused_too[slot_bytes - 64 - std::size_t{8} * (most_holds + bias_entries) - 24];
   // musl's pthread_exit reads a mutex type one word before, and a waiter count one
   // word behind, the lock word.
   std::atomic<std::uint32_t> tail[6];
@@ -143,6 +152,7 @@ struct member_slot {
 static_assert(sizeof(member_slot) == slot_bytes && offsetof(member_slot, tail) == 4072);
 static_assert(offsetof(member_slot, holds_bound) == 20 && offsetof(member_slot, holds) == 64);
 static_assert(offsetof(member_slot, process) == 40 && offsetof(member_slot, claim) == 48);
+static_assert(offsetof(member_slot, biases) == 2112 && sizeof(bias_announcement) == 8);
 
 // A process is named by its membership lock: the byte of the file that it locked, between
 // 2^61 and 2^62. The byte is chosen at random and never locked again after the process has
@@ -228,7 +238,8 @@ inline std::atomic<std::uint32_t>* liveness_word(member_slot* slot, std::uint32_
 //   bit 30      inconsistent: the owner was told owner_died. Set by the thread that takes
 //               the word over from a dead owner, cleared by mark_consistent()
 //   bit 31      waiters: set by a waiter before it sleeps, kept by an owner that slept
-//   bits 32-62  high bits of the owner's generation
+//   bits 32-58  high bits of the owner's generation
+//   bits 59-62  of a biased word: how often the mutex's bias had been revoked
 //   bit 63      plain: the owner will release the word by a plain store. Mutexes only
 // A locker sets the owner by compare-exchange of a free word, or of a dead owner's word;
 // unlock exchanges the whole word, unless it is plain. Zeroed memory is an unlocked mutex.
@@ -236,13 +247,22 @@ inline std::atomic<std::uint32_t>* liveness_word(member_slot* slot, std::uint32_
 // A mutex's word is followed by 32 bits `waiting`. A waiter that is about to sleep on a plain
 // owner sets it to 1, before its membarrier. An owner that is not plain sets it to 0 before it
 // releases the word.
+//
+// Biased: plain and inconsistent, which no held word is at once. The word stays assigned to a
+// member that took the mutex often and alone. That member holds the mutex while it announces it
+// in its slot (bias_announcement), and else the mutex is free. Another locker revokes the bias
+// first: it sets the waiters bit, which the member's next look at the word finds, calls
+// membarrier, and then reads the announcement. models/region_bias.pml.
 inline constexpr std::uint64_t word_inconsistent = std::uint64_t{1} << 30;
 inline constexpr std::uint64_t word_waiters = std::uint64_t{1} << 31;
 inline constexpr std::uint64_t word_plain = std::uint64_t{1} << 63;
-inline constexpr std::uint64_t word_flags = word_inconsistent | word_waiters | word_plain;
+inline constexpr unsigned bias_tag_shift = 59;
+inline constexpr std::uint64_t word_bias_tag = std::uint64_t{0xf} << bias_tag_shift;
+inline constexpr std::uint64_t word_flags =
+    word_inconsistent | word_waiters | word_plain | word_bias_tag;
 inline constexpr std::uint64_t word_slot_mask = 0x3fff;
 inline constexpr std::uint64_t word_not_recoverable = word_slot_mask;
-inline constexpr std::uint64_t last_generation = (std::uint64_t{1} << 47) - 1;
+inline constexpr std::uint64_t last_generation = (std::uint64_t{1} << 43) - 1;
 
 inline constexpr std::uint64_t owner_id(std::uint32_t slot, std::uint64_t generation) noexcept {
   return (slot + std::uint64_t{1}) | (generation & 0xffff) << 14 | (generation >> 16) << 32;
@@ -260,7 +280,31 @@ inline constexpr std::uint32_t slot_of(std::uint64_t word) noexcept {
   return static_cast<std::uint32_t>(word & word_slot_mask) - 1;
 }
 inline constexpr std::uint64_t generation_of(std::uint64_t word) noexcept {
-  return (word >> 14 & 0xffff) | (word >> 32 & 0x7fffffff) << 16;
+  return (word >> 14 & 0xffff) | (word >> 32 & 0x7ffffff) << 16;
+}
+
+// A mutex whose bias was revoked so often gets none again. The tag makes each bias of a mutex a
+// different word, so that a compare-exchange that is late by a whole bias fails.
+inline constexpr std::uint32_t most_revocations = 16;
+inline constexpr std::uint64_t biased_word(std::uint64_t owner,
+                                           std::uint32_t revocations) noexcept {
+  return owner | word_plain | word_inconsistent | std::uint64_t{revocations} << bias_tag_shift;
+}
+inline constexpr bool is_biased(std::uint64_t word) noexcept {
+  return (word & (word_plain | word_inconsistent)) == (word_plain | word_inconsistent) &&
+         !is_free(word) && !is_not_recoverable(word);
+}
+inline constexpr std::uint32_t bias_tag(std::uint64_t word) noexcept {
+  return static_cast<std::uint32_t>((word & word_bias_tag) >> bias_tag_shift);
+}
+// The entry and the name of a mutex at this offset in the region. A name has 32 bits, as a futex
+// has; a mutex beyond the reach of names is never biased.
+inline constexpr std::uint64_t most_biased_offset = std::uint64_t{1} << 34;
+inline constexpr std::uint32_t bias_entry(std::uint64_t offset) noexcept {
+  return static_cast<std::uint32_t>(offset / 16 % bias_entries);
+}
+inline constexpr std::uint32_t announced_name(std::uint64_t offset) noexcept {
+  return static_cast<std::uint32_t>(offset / 8) + 1;
 }
 
 // The rest of a shared_mutex. `readers`: bit slot % slot_groups is set before a member

@@ -15,6 +15,7 @@
 #include <limits.h>
 #include <optional>
 #include <pthread.h>
+#include <region/bias.hpp>
 #include <region/process.hpp>
 #include <region/slots.hpp>
 #include <sched.h>
@@ -207,6 +208,7 @@ void reap(process_state& process) noexcept {
 void enter_region(attachment& record, open_region& region) noexcept {
   record.begin = reinterpret_cast<std::uintptr_t>(region.base.load(std::memory_order_relaxed));
   record.shared_slot = region.slot(record.slot_number);
+  for (own_bias& own : record.biases) own = {};
   __atomic_store_n(&record.length, region.length, __ATOMIC_RELAXED);
   __atomic_store_n(&record.region, &region, __ATOMIC_RELAXED);
   this_thread.current = &record;
@@ -397,7 +399,12 @@ bool end_membership(process_state& process, attachment& own, const file_handle& 
   if (intact) {
     // Locks that are still held are abandoned: their waiters look again.
     base::futex_wake(reinterpret_cast<const std::uint32_t*>(word), INT_MAX);
-    free_slot(slot);
+    if (announces_a_mutex(slot)) {
+      // Held by its bias: the slot stays, as a dead member's, until the next owner was told.
+      word->store(FUTEX_OWNER_DIED | FUTEX_WAITERS, std::memory_order_release);
+    } else {
+      free_slot(slot);
+    }
   }
   claim.give_back(); // while the slot is mapped
   {

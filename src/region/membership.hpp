@@ -6,11 +6,22 @@
 #include <cstddef>
 #include <cstdint>
 #include <linux/futex.h>
+#include <region/format.hpp>
 #include <region/open_region.hpp>
 
 namespace deadbolt::regions {
 
 struct process_state;
+
+// What a thread knows of its biases (format.hpp), one for each entry of its slot: the mutex that
+// was biased to it, and the one that it takes most often, which may get the bias next.
+struct own_bias {
+  const void* mutex;   // nullptr: none
+  std::uint64_t word;  // what the mutex's word is while the bias holds
+  std::uint32_t name;  // announced_name() of the mutex
+  std::uint32_t taken; // how often `candidate` was taken, less how often others were
+  const void* candidate;
+};
 
 // One thread's membership of one region. It lies in the private page that follows the member's
 // liveness page, 64 bytes after the list links. The kernel zeroes that page in a child
@@ -35,6 +46,7 @@ struct attachment {
   process_id process;
   std::uint32_t slot_number;
   std::uint32_t tid;
+  mutable own_bias biases[bias_entries];
 
   // close() in another thread changes these two meanwhile: to 0 and to closed_region.
   [[nodiscard]] bool covers(const void* address) const noexcept {
@@ -43,6 +55,10 @@ struct attachment {
   }
   [[nodiscard]] open_region* current_region() const noexcept {
     return __atomic_load_n(&region, __ATOMIC_RELAXED);
+  }
+  // The region begins at a page, so that an address has the entry that its offset has.
+  [[nodiscard]] own_bias& bias_of(const void* mutex) const noexcept {
+    return biases[bias_entry(reinterpret_cast<std::uintptr_t>(mutex))];
   }
   void end_region() noexcept;
 };

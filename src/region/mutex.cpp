@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The uncontended paths; a held mutex is waited for in waiting.cpp. The protocol is
-// models/region_mutex.pml.
+// The uncontended paths; a held mutex is waited for in waiting.cpp. The protocols are
+// models/region_mutex.pml and, for the bias, region_bias.pml.
 #include <deadbolt/mutex.hpp>
 
 #include <base/futex.hpp>
 #include <limits.h>
+#include <region/bias.hpp>
 #include <region/membership.hpp>
 #include <region/waiting.hpp>
 
@@ -16,6 +17,7 @@ namespace {
 
 inline bool take(std::uint64_t& word, const std::uint32_t& waiting) noexcept {
   const attachment& self = *regions::this_thread.current;
+  if (regions::take_biased(word, self)) return true;
   if (!self.covers(&word)) [[unlikely]]
     return false;
   // Plain while nobody waits. A waiter on a plain owner calls membarrier; then an exchange
@@ -26,8 +28,12 @@ inline bool take(std::uint64_t& word, const std::uint32_t& waiting) noexcept {
   // order: acquire, pairs with the last owner's unlock; release, so that a thread that reads
   // this id finds the liveness word that was published before it.
   // death order: this one word is the whole state; a thread that dies owns it or does not.
-  return __atomic_compare_exchange_n(&word, &expected, mine, false, __ATOMIC_ACQ_REL,
-                                     __ATOMIC_RELAXED);
+  if (!__atomic_compare_exchange_n(&word, &expected, mine, false, __ATOMIC_ACQ_REL,
+                                   __ATOMIC_RELAXED)) [[unlikely]] {
+    return false;
+  }
+  regions::count_take(word, self);
+  return true;
 }
 
 } // namespace
@@ -35,25 +41,25 @@ inline bool take(std::uint64_t& word, const std::uint32_t& waiting) noexcept {
 lock_status mutex::acquire() noexcept {
   if (take(word_, waiting_)) [[likely]]
     return lock_status::acquired;
-  return regions::lock_contended(&word_, &waiting_, spins_, {});
+  return regions::lock_contended(&word_, &waiting_, spins_, {}, &revocations_);
 }
 
 lock_status mutex::try_acquire() noexcept {
   if (take(word_, waiting_)) [[likely]]
     return lock_status::acquired;
-  return regions::try_lock_contended(&word_);
+  return regions::try_lock_contended(&word_, &revocations_);
 }
 
 lock_status mutex::acquire_until(detail::deadline deadline) noexcept {
   if (take(word_, waiting_)) [[likely]]
     return lock_status::acquired;
-  return regions::lock_contended(&word_, &waiting_, spins_, {.until = &deadline});
+  return regions::lock_contended(&word_, &waiting_, spins_, {.until = &deadline}, &revocations_);
 }
 
 lock_status mutex::acquire_within(const detail::wait_limits& limits) noexcept {
   if (take(word_, waiting_)) [[likely]]
     return lock_status::acquired;
-  return regions::lock_contended(&word_, &waiting_, spins_, limits);
+  return regions::lock_contended(&word_, &waiting_, spins_, limits, &revocations_);
 }
 
 unlock_status mutex::release() noexcept {
@@ -62,16 +68,23 @@ unlock_status mutex::release() noexcept {
     self = regions::find_attachment(this);
     if (self == nullptr) return unlock_status::not_owner;
   }
+  if (regions::is_held_by_bias(word_, *self)) {
+    regions::release_biased(word_, *self);
+    return unlock_status::released;
+  }
   const std::uint64_t seen = __atomic_load_n(&word_, __ATOMIC_RELAXED);
   if (seen == self->plain_id && (seen & regions::word_plain) != 0) [[likely]] {
     // It is 1 already in a signal handler that interrupted another unlock of this thread.
     const std::uint32_t before = __atomic_load_n(&self->in_unlock, __ATOMIC_RELAXED);
     __atomic_store_n(&self->in_unlock, 1, __ATOMIC_RELAXED);
+    const std::uint64_t next = regions::may_have_bias(word_, *self)
+                                   ? regions::word_after_release(word_, revocations_, *self)
+                                   : 0;
     // order: release, pairs with the next owner's acquire; a thread of this process that
     // closes the region after it held the lock sees in_unlock. The load of `waiting` must come
     // after this store; the waiter that sets it enforces that by membarrier.
     // death order: as below.
-    __atomic_store_n(&word_, std::uint64_t{0}, __ATOMIC_RELEASE);
+    __atomic_store_n(&word_, next, __ATOMIC_RELEASE);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     // The memory may be other data already: at worst that causes a wake that nobody needs.
     if (__atomic_load_n(&waiting_, __ATOMIC_RELAXED) != 0) [[unlikely]] {
@@ -83,6 +96,12 @@ unlock_status mutex::release() noexcept {
   }
   if (regions::id_of(seen) != self->id) [[unlikely]]
     return unlock_status::not_owner;
+  if (regions::is_biased(seen)) [[unlikely]] {
+    // Held by a bias only if the process closed the region and opened it again meanwhile.
+    if (!regions::holds_by_bias(*self->region, &word_, seen)) return unlock_status::not_owner;
+    regions::release_biased(word_, *self);
+    return unlock_status::released;
+  }
   // The thread that clears `waiting` makes the wake that it asks for.
   const bool waited_for = __atomic_load_n(&waiting_, __ATOMIC_RELAXED) != 0;
   if (waited_for) __atomic_store_n(&waiting_, 0, __ATOMIC_RELAXED);
@@ -102,7 +121,7 @@ unlock_status mutex::release() noexcept {
 bool mutex::mark_consistent() noexcept {
   const attachment* self = regions::find_attachment(this);
   const std::uint64_t seen = __atomic_load_n(&word_, __ATOMIC_RELAXED);
-  if (self == nullptr || regions::id_of(seen) != self->id ||
+  if (self == nullptr || regions::id_of(seen) != self->id || regions::is_biased(seen) ||
       (seen & regions::word_inconsistent) == 0) {
     return false;
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <deadbolt/lock_owner.hpp>
 
+#include <region/bias.hpp>
 #include <region/process.hpp>
 #include <region/slots.hpp>
 
@@ -37,12 +38,19 @@ lock_owner detail::owner_of(const std::uint64_t* word) noexcept {
   for (std::uint64_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);;) {
     if (regions::is_free(seen)) return {owner_state::not_held, 0, 0};
     if (regions::is_not_recoverable(seen)) return {owner_state::not_recoverable, 0, 0};
+    if (regions::is_biased(seen) && !regions::holds_by_bias(*in, word, seen)) {
+      return {owner_state::not_held, 0, 0};
+    }
     lock_owner alive{};
     if (!is_gone(*in, seen, alive)) return alive;
     // It may have unlocked before it went, and be a live thread that has detached. If the word
-    // names it still, it went with the lock: no other member ever has the same id.
+    // names it still, it went with the lock: no other member ever has the same id. A biased word
+    // names it either way, and its announcement says whether it held the lock.
     const std::uint64_t after = __atomic_load_n(word, __ATOMIC_ACQUIRE);
-    if (regions::id_of(after) == regions::id_of(seen)) return {owner_state::dead, 0, 0};
+    if (regions::id_of(after) == regions::id_of(seen) &&
+        (!regions::is_biased(after) || regions::holds_by_bias(*in, word, after))) {
+      return {owner_state::dead, 0, 0};
+    }
     seen = after;
   }
 }

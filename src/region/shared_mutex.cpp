@@ -173,9 +173,9 @@ lock_status held_already(const patience& patience) noexcept {
 }
 
 lock_status take_writer_word(shared_mutex_words& words, const patience& patience) noexcept {
-  std::uint32_t spins = 0;
-  return patience.waits ? lock_contended(&words.writer, nullptr, spins, patience.limits)
-                        : try_lock_contended(&words.writer);
+  std::uint16_t spins = 0;
+  return patience.waits ? lock_contended(&words.writer, nullptr, spins, patience.limits, nullptr)
+                        : try_lock_contended(&words.writer, nullptr);
 }
 
 // Call this after taking the writer word over from a dead owner: whether that owner held the lock,

@@ -6,6 +6,7 @@
 #include <base/futex.hpp>
 #include <errno.h>
 #include <limits.h>
+#include <region/bias.hpp>
 #include <region/process.hpp>
 #include <sys/mman.h>
 
@@ -106,10 +107,12 @@ std::atomic<std::uint32_t>* word_of(member_slot& slot) noexcept {
 }
 
 // With the claim held.
-bool take(const file_handle& file, member_slot& slot, pass pass) noexcept {
+bool take(open_region& region, std::uint32_t number, pass pass) noexcept {
+  member_slot& slot = *region.slot(number);
   std::atomic<std::uint32_t>* word = word_of(slot);
   std::uint32_t life = word->load(std::memory_order_acquire);
-  if (!can_be_had(file, slot, *word, life, pass)) return false;
+  if (!can_be_had(region.file, slot, *word, life, pass)) return false;
+  if (is_slot_needed(region, number, slot)) return false;
   // From here on a crash leaves the token, and the next holder of the claim starts over.
   if (!word->compare_exchange_strong(life, liveness_claimed, std::memory_order_acq_rel))
     return false;
@@ -120,6 +123,7 @@ bool take(const file_handle& file, member_slot& slot, pass pass) noexcept {
   }
   // Before a member is alive here again: what it announces must be its own.
   drop_all_holds(slot);
+  forget_announcements(slot);
   // order: release; a thread that reads the new generation knows that the old owner is gone,
   // and a thread that reads what is published later reads the new generation.
   if (life != liveness_free) slot.generation.store(generation + 1, std::memory_order_release);
@@ -143,7 +147,7 @@ bool try_slot(open_region& region, slot_claim& claim, std::uint32_t number, pass
       !claim.try_take(slot)) {
     return false;
   }
-  if (!take(region.file, slot, pass)) {
+  if (!take(region, number, pass)) {
     claim.give_back();
     return false;
   }
@@ -285,6 +289,7 @@ void skip_generations(open_region& region, process_id own) noexcept {
     member_slot& slot = *region.slot(number);
     slot_claim claim{region.file, own};
     if (!claim.try_take(slot) || is_alive(word_of(slot)->load(std::memory_order_acquire))) continue;
+    if (is_slot_needed(region, number, slot)) continue;
     const std::uint64_t generation = slot.generation.load(std::memory_order_relaxed);
     if (generation < last_generation - skipped) {
       slot.generation.store(generation + skipped, std::memory_order_release);

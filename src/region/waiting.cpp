@@ -9,6 +9,7 @@
 #include <base/spin.hpp>
 #include <errno.h>
 #include <limits.h>
+#include <region/bias.hpp>
 #include <region/membership.hpp>
 #include <region/slots.hpp>
 
@@ -106,9 +107,9 @@ bool take_over(std::uint64_t* word, std::uint64_t& seen, const attachment& self,
   return __atomic_compare_exchange_n(word, &seen, mine, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
 }
 
-// Sleeps while the lock word, its owner's liveness word, and `waiting` and `stop` where they are,
+// Sleeps while the lock word, its owner's liveness word, and `third` and `stop` where they are,
 // stay as they are.
-sleep_result sleep_for(const std::uint64_t* word, std::uint64_t seen, const std::uint32_t* waiting,
+sleep_result sleep_for(const std::uint64_t* word, std::uint64_t seen, const watched_word* third,
                        const owner_view& owner, const stop_flag* stop,
                        std::int64_t until) noexcept {
   watched_word words[4];
@@ -116,20 +117,41 @@ sleep_result sleep_for(const std::uint64_t* word, std::uint64_t seen, const std:
   // The first one is for kernels that can watch no more.
   words[count++] = {futex_of(word), static_cast<std::uint32_t>(seen)};
   words[count++] = {futex_of(owner.life), owner.liveness_value};
-  if (waiting != nullptr) words[count++] = {waiting, 1};
+  if (third != nullptr) words[count++] = *third;
   if (stop != nullptr) words[count++] = {stop->native_handle(), 0};
   const sleep_result result = sleep_on(words, count, until, word);
   pass_on(owner);
   return result;
 }
 
+// Takes a word over from a dead owner, and says whether the lock was held.
+bool take_from_dead(std::uint64_t* word, std::uint64_t& seen, const attachment& self, bool slept,
+                    lock_status& status) noexcept {
+  if (is_biased(seen) && !holds_by_bias(*self.region, word, seen)) {
+    status = lock_status::acquired;
+    return take_free(word, seen, self, slept);
+  }
+  status = lock_status::owner_died;
+  return take_over(word, seen, self, slept);
+}
+
+// The word is the calling thread's own: takes it if it is a bias under which the thread does not
+// hold the mutex.
+bool take_own_bias(std::uint64_t* word, std::uint64_t& seen, const attachment& self) noexcept {
+  while (is_biased(seen) && id_of(seen) == self.id && !holds_by_bias(*self.region, word, seen)) {
+    if (take_free(word, seen, self, false)) return true;
+  }
+  return false;
+}
+
 } // namespace
 
-lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uint32_t& spins,
-                           const wait_limits& limits) noexcept {
+lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uint16_t& spins,
+                           const wait_limits& limits, std::uint16_t* revocations) noexcept {
   const attachment* member = find_or_attach(word);
   if (member == nullptr) return lock_status::cannot_attach;
   const attachment& self = *member;
+  if (revocations != nullptr && take_biased(*word, self)) return lock_status::acquired;
   bool slept = false;
   sleep_result last = sleep_result::woken;
   sleep_length length{*self.region};
@@ -144,8 +166,13 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
       continue;
     }
     if (is_not_recoverable(seen)) return lock_status::not_recoverable;
-    if (id_of(seen) == self.id) return lock_status::deadlock;
-    if (spinner.again()) {
+    if (id_of(seen) == self.id) {
+      if (take_own_bias(word, seen, self)) return lock_status::acquired;
+      if (id_of(seen) == self.id) return lock_status::deadlock;
+      continue;
+    }
+    const bool biased = revocations != nullptr && is_biased(seen);
+    if ((!biased || holds_by_bias(*self.region, word, seen)) && spinner.again()) {
       seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
       continue;
     }
@@ -155,16 +182,32 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
       owner.dead = is_gone_unmarked(*self.region, owner, seen);
     }
     if (owner.dead) {
-      if (take_over(word, seen, self, slept)) return lock_status::owner_died;
+      lock_status status{};
+      if (take_from_dead(word, seen, self, slept, status)) return status;
       continue;
     }
-    if (!slept && is_this_thread(*self.region, owner, seen)) return lock_status::deadlock;
+    if (!slept && (!biased || holds_by_bias(*self.region, word, seen)) &&
+        is_this_thread(*self.region, owner, seen)) {
+      return lock_status::deadlock;
+    }
     // The word must say that somebody waits before this waiter decides to leave: a waiter
     // that gives up may have been given a wake, and the next unlock learns from the word that
     // other threads sleep.
-    const bool plain = waiting != nullptr && (seen & word_plain) != 0;
+    const bool plain = waiting != nullptr && (seen & word_plain) != 0 && !biased;
     bool unsure = false;
-    if (plain) {
+    watched_word third{waiting, 1};
+    if (biased) {
+      const bias_state state =
+          revoke_bias(*self.region, word, seen, *revocations, *owner.slot, true);
+      if (state == bias_state::word_changed) continue;
+      if (state == bias_state::free) {
+        if (take_free(word, seen, self, slept)) return lock_status::acquired;
+        continue;
+      }
+      bias_announcement& announcement = announcement_of(*self.region, *owner.slot, word);
+      third = {reinterpret_cast<const std::uint32_t*>(&announcement.lock),
+               announced_name(reinterpret_cast<std::uintptr_t>(word) - self.begin)};
+    } else if (plain) {
       // A thread that has not slept has been given no wake, and can leave without the barrier.
       if (!slept && is_told_to_end(limits, last)) return lock_status::interrupted;
       if (!slept && is_over(limits.until)) return lock_status::timed_out;
@@ -189,7 +232,7 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
     if (is_told_to_end(limits, last)) return lock_status::interrupted;
     if (is_over(limits.until)) return lock_status::timed_out;
     const std::int64_t longest = unsure ? length.next_unsure() : length.next(id_of(seen));
-    last = sleep_for(word, seen, plain ? waiting : nullptr, owner, limits.stop,
+    last = sleep_for(word, seen, plain || biased ? &third : nullptr, owner, limits.stop,
                      sleep_end(longest, limits.until));
     length.ended(last == sleep_result::timed_out);
     slept = true;
@@ -197,24 +240,42 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
   }
 }
 
-lock_status try_lock_contended(std::uint64_t* word) noexcept {
+lock_status try_lock_contended(std::uint64_t* word, std::uint16_t* revocations) noexcept {
   const attachment* member = find_or_attach(word);
   if (member == nullptr) return lock_status::cannot_attach;
   const attachment& self = *member;
+  if (revocations != nullptr && take_biased(*word, self)) return lock_status::acquired;
   std::uint64_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
   for (;;) {
     if (is_free(seen)) {
       if (take_free(word, seen, self, false)) return lock_status::acquired;
-    } else if (is_not_recoverable(seen)) {
-      return lock_status::not_recoverable;
-    } else if (id_of(seen) == self.id) {
+      continue;
+    }
+    if (is_not_recoverable(seen)) return lock_status::not_recoverable;
+    if (id_of(seen) == self.id) {
+      if (take_own_bias(word, seen, self)) return lock_status::acquired;
+      if (id_of(seen) == self.id) return lock_status::busy;
+      continue;
+    }
+    // A program that only ever tries must learn of an unmarked death too, at the cost of
+    // system calls.
+    const owner_view owner = look_at_owner(*self.region, seen);
+    if (owner.dead || is_gone_unmarked(*self.region, owner, seen)) {
+      lock_status status{};
+      if (take_from_dead(word, seen, self, false, status)) return status;
+      continue;
+    }
+    if (revocations == nullptr || !is_biased(seen) || holds_by_bias(*self.region, word, seen)) {
       return lock_status::busy;
-    } else {
-      // A program that only ever tries must learn of an unmarked death too, at the cost of
-      // system calls.
-      const owner_view owner = look_at_owner(*self.region, seen);
-      if (!owner.dead && !is_gone_unmarked(*self.region, owner, seen)) return lock_status::busy;
-      if (take_over(word, seen, self, false)) return lock_status::owner_died;
+    }
+    switch (revoke_bias(*self.region, word, seen, *revocations, *owner.slot, false)) {
+    case bias_state::word_changed:
+      break;
+    case bias_state::held:
+      return lock_status::busy;
+    case bias_state::free:
+      if (take_free(word, seen, self, false)) return lock_status::acquired;
+      break;
     }
   }
 }

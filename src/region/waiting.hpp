@@ -95,9 +95,10 @@ void sleep_a_moment() noexcept;
 // Acquires, by waiting within the limits. Makes the
 // calling thread a member first if it is none. `waiting` is a mutex's; nullptr where the word
 // is never plain. `spins`: see base::spinner.
-lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uint32_t& spins,
-                           const wait_limits& limits) noexcept;
-lock_status try_lock_contended(std::uint64_t* word) noexcept;
+// `revocations` is a mutex's, too; nullptr where the word is never biased.
+lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uint16_t& spins,
+                           const wait_limits& limits, std::uint16_t* revocations) noexcept;
+lock_status try_lock_contended(std::uint64_t* word, std::uint16_t* revocations) noexcept;
 
 } // namespace deadbolt::regions
 #endif

@@ -24,16 +24,19 @@ INSTANTIATE_TEST_SUITE_P(in, ours,
                          testing::Combine(testing::Values("robust_mutex", "robust_pi_mutex"),
                                           testing::ValuesIn(scenario_names())));
 
-class region_mutex : public testing::TestWithParam<std::string_view> {};
+class region_mutex : public testing::TestWithParam<subject_and_scenario> {};
 
 TEST_P(region_mutex, is_clean_without_a_guard) {
-  const row row = attack(subject_named("mutex"), GetParam(), guard_named("none"));
+  const auto [subject, scenario] = GetParam();
+  const row row = attack(subject_named(subject), scenario, guard_named("none"));
   EXPECT_EQ(row.judge(), standing::clean) << describe(row);
   EXPECT_GT(row.kill_points(), 50u);
   EXPECT_EQ(row.count(outcome::corrupted), 0u) << describe(row);
 }
 
-INSTANTIATE_TEST_SUITE_P(in, region_mutex, testing::ValuesIn(scenario_names()));
+INSTANTIATE_TEST_SUITE_P(in, region_mutex,
+                         testing::Combine(testing::Values("mutex", "mutex_biased"),
+                                          testing::ValuesIn(scenario_names())));
 
 class region_shared_mutex : public testing::TestWithParam<subject_and_scenario> {};
 

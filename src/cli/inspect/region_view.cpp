@@ -99,8 +99,16 @@ owner owner_of(std::uint64_t word, const std::vector<member>& members) {
 }
 
 // `waiting` is what stands behind the word: of a plain owner's it says that somebody sleeps.
+// `in_region` is the offset from the start of the region, by which members announce a mutex.
 lock read_mutex(std::string name, std::uint64_t offset, std::uint64_t word, std::uint32_t waiting,
-                const std::vector<member>& members) {
+                const std::vector<member>& members, std::uint64_t in_region) {
+  if (regions::is_biased(word)) {
+    const member* to = find(members, regions::slot_of(word), regions::generation_of(word));
+    const bool is_held = to != nullptr && to->announced[regions::bias_entry(in_region)] ==
+                                              regions::announced_name(in_region);
+    // Of a word that biases the mutex, "inconsistent" and "plain" say no more than that.
+    word = is_held ? regions::id_of(word) | (word & regions::word_waiters) : 0;
+  }
   lock made{.name = std::move(name),
             .kind = "mutex",
             .offset = offset,
@@ -124,7 +132,7 @@ lock read_mutex(std::string name, std::uint64_t offset, std::uint64_t word, std:
 
 lock read_shared_mutex(std::string name, std::uint64_t offset, std::uint64_t writer,
                        const std::vector<member>& members, const std::vector<shared_hold>& holds) {
-  lock made = read_mutex(std::move(name), offset, writer, 0, members);
+  lock made = read_mutex(std::move(name), offset, writer, 0, members, 0);
   made.kind = "shared_mutex";
   // A hold that is announced twice counts once.
   const member* last = nullptr;
@@ -140,7 +148,7 @@ lock read_shared_mutex(std::string name, std::uint64_t offset, std::uint64_t wri
 // Free while there is a permit to be had: also one whose holder died.
 lock read_semaphore(std::string name, std::uint64_t offset, const std::vector<std::uint64_t>& words,
                     const std::vector<member>& members) {
-  lock made = read_mutex(std::move(name), offset, 0, 0, members);
+  lock made = read_mutex(std::move(name), offset, 0, 0, members, 0);
   made.kind = "counting_semaphore";
   bool is_to_be_had = false;
   bool is_anybodys = false;
@@ -239,13 +247,16 @@ std::vector<member> region_file::read_members(std::uint32_t used,
       dumping[pid] = dumps;
       if (dumps) state = member_state::dumping_core;
     }
+    std::array<std::uint32_t, regions::bias_entries> announced{};
+    for (std::uint32_t i = 0; i < regions::bias_entries; ++i) announced[i] = slot->biases[i].lock;
     members.push_back({.slot = number,
                        .generation = slot->generation,
                        .state = state,
                        .pid = pid,
                        .tid = slot->tid,
                        .other_namespace = other_namespace,
-                       .since = slot->since});
+                       .since = slot->since,
+                       .announced = announced});
   }
   return members;
 }
@@ -309,7 +320,8 @@ view region_file::look(const std::vector<std::uint64_t>& offsets) const {
     std::uint32_t waiting = 0;
     if (offset + sizeof(mutex) <= data_bytes)
       read(&waiting, sizeof waiting, data_offset_ + offset + sizeof word);
-    seen.locks.push_back(read_mutex(std::move(name), offset, word, waiting, seen.members));
+    seen.locks.push_back(
+        read_mutex(std::move(name), offset, word, waiting, seen.members, data_offset_ + offset));
   };
   for (const regions::named_object& entry : read_objects(*header)) {
     const regions::object_state state = regions::state_of(entry.state);

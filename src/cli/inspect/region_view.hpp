@@ -5,11 +5,13 @@
 #ifndef DEADBOLT_CLI_INSPECT_REGION_VIEW_HPP
 #define DEADBOLT_CLI_INSPECT_REGION_VIEW_HPP
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deadbolt/region.hpp>
 #include <optional>
+#include <region/format.hpp>
 #include <string>
 #include <vector>
 
@@ -39,6 +41,8 @@ struct member {
   std::uint32_t tid;
   bool other_namespace; // its numbers are not ours
   std::int64_t since;   // CLOCK_REALTIME, nanoseconds
+  // The mutexes that the member holds by their bias: regions::announced_name() of each, or 0.
+  std::array<std::uint32_t, regions::bias_entries> announced;
 };
 
 // Who holds a lock: what its word says, and the member that this names, if it is still

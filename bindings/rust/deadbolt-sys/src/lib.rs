@@ -173,7 +173,8 @@ pub const DEADBOLT_REGION_INIT: deadbolt_region = deadbolt_region {
 pub struct deadbolt_mutex {
     pub word: u64,
     pub waiting: u32,
-    pub spins: u32,
+    pub spins: u16,
+    pub revocations: u16,
 }
 
 #[repr(C, align(8))]

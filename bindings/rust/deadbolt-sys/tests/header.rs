@@ -70,7 +70,7 @@ fn constants_and_layouts_are_the_headers() {
         deadbolt_region { mapping, status, error }
         deadbolt_read_only_region { mapping, status, error }
         deadbolt_object_info { name, offset, size, kind }
-        deadbolt_mutex { word, waiting, spins }
+        deadbolt_mutex { word, waiting, spins, revocations }
         deadbolt_shared_mutex { writer, readers, state }
         deadbolt_condition_variable { word }
         deadbolt_permit { word }

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+// The bias of a mutex: the uncontended lock and unlock of a thread that takes the same mutex again
+// and again, without an atomic operation; and how another thread ends that. The protocol is
+// models/region_bias.pml; the bits are in format.hpp.
+#ifndef DEADBOLT_REGION_BIAS_HPP
+#define DEADBOLT_REGION_BIAS_HPP
+
+#include <base/futex.hpp>
+#include <cstdint>
+#include <limits.h>
+#include <region/membership.hpp>
+
+namespace deadbolt::regions {
+
+// A bias costs the thread that revokes it a membarrier, some microseconds. So a thread must have
+// taken the mutex this often more than others of the same entry, and twice as often after each
+// revocation.
+inline constexpr std::uint32_t takes_before_bias = 64;
+
+// Forgets a bias that was revoked, and wakes whoever waits for the announcement to go.
+void lose_bias(own_bias& own, bias_announcement& announcement) noexcept;
+
+// True: the mutex is held. False: it is not biased to this thread, or held by it already.
+inline bool take_biased(const std::uint64_t& word, const attachment& self) noexcept {
+  own_bias& own = self.bias_of(&word);
+  if (own.mutex != &word || !self.covers(&word)) return false;
+  bias_announcement& announcement =
+      self.slot->biases[bias_entry(reinterpret_cast<std::uintptr_t>(&word))];
+  if (announcement.lock.load(std::memory_order_relaxed) != 0) return false;
+  // death order: a thread that dies from here on counts as the holder, if the word is still
+  // assigned to it.
+  announcement.lock.store(own.name, std::memory_order_relaxed);
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  // order: after that store; the revoker enforces that by membarrier, between its write of the
+  // word and its look at the announcement. Acquire, for what follows.
+  if (__atomic_load_n(&word, __ATOMIC_ACQUIRE) == own.word) [[likely]]
+    return true;
+  lose_bias(own, announcement);
+  return false;
+}
+
+inline bool is_held_by_bias(const std::uint64_t& word, const attachment& self) noexcept {
+  const own_bias& own = self.bias_of(&word);
+  return own.mutex == &word &&
+         self.slot->biases[bias_entry(reinterpret_cast<std::uintptr_t>(&word))].lock.load(
+             std::memory_order_relaxed) == own.name;
+}
+
+// The calling thread holds the mutex by its bias.
+inline void release_biased(const std::uint64_t& word, const attachment& self) noexcept {
+  bias_announcement& announcement =
+      self.slot->biases[bias_entry(reinterpret_cast<std::uintptr_t>(&word))];
+  // order: release, pairs with the acquire of the revoker that finds the announcement gone. The
+  // load of `awaited` must come after this store; the revoker enforces that by membarrier.
+  // death order: this one store is the release. The mutex's memory is not touched after it.
+  announcement.lock.store(0, std::memory_order_release);
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  if (announcement.awaited.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    announcement.awaited.exchange(0, std::memory_order_seq_cst);
+    base::futex_wake(reinterpret_cast<const std::uint32_t*>(&announcement.lock), INT_MAX);
+  }
+}
+
+// Counts that this thread took the mutex by an atomic operation.
+inline void count_take(const std::uint64_t& word, const attachment& self) noexcept {
+  own_bias& own = self.bias_of(&word);
+  if (own.candidate == &word) {
+    ++own.taken;
+  } else if (own.taken != 0) {
+    --own.taken;
+  } else {
+    own.candidate = &word;
+  }
+}
+inline bool may_have_bias(const std::uint64_t& word, const attachment& self) noexcept {
+  const own_bias& own = self.bias_of(&word);
+  return own.taken >= takes_before_bias && own.candidate == &word;
+}
+// What the thread that releases the mutex leaves in the word: 0, or the word that biases the mutex
+// to the thread, which then must store it.
+std::uint64_t word_after_release(const std::uint64_t& word, const std::uint16_t& revocations,
+                                 const attachment& self) noexcept;
+
+// ---- other threads ----
+
+// Whether the member that the biased word names holds the mutex at this address, or died while it
+// held it or was about to. A member whose slot has been reused did not: see is_slot_needed().
+bool holds_by_bias(const open_region& region, const std::uint64_t* word,
+                   std::uint64_t seen) noexcept;
+
+// What a revoker has found.
+enum class bias_state {
+  word_changed, // `seen` is the new word
+  free,         // the word can be taken from `seen`
+  held,         // the member's release wakes whoever sleeps on announcement_of()
+};
+// Of a biased word whose member lives. `may_sleep`: if membarrier is refused, wait until the
+// member's stores are visible all the same; else the answer is then `held`.
+bias_state revoke_bias(const open_region& region, std::uint64_t* word, std::uint64_t& seen,
+                       std::uint16_t& revocations, member_slot& slot, bool may_sleep) noexcept;
+bias_announcement& announcement_of(const open_region& region, member_slot& slot,
+                                   const std::uint64_t* word) noexcept;
+
+// Whether the slot's dead member still holds a mutex by its bias. Only its slot says so: until the
+// next locker of that mutex has been told owner_died, the slot must not be reused. Reads the
+// mutex's word and writes nothing: its memory may have been reused.
+bool is_slot_needed(open_region& region, std::uint32_t number, const member_slot& slot) noexcept;
+// Of the calling thread's slot, before it is free.
+bool announces_a_mutex(const member_slot& slot) noexcept;
+void forget_announcements(member_slot& slot) noexcept;
+
+} // namespace deadbolt::regions
+#endif
