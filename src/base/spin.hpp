@@ -16,7 +16,8 @@ extern constinit bool more_than_one_cpu;
 // each read takes the word's cache line from an owner that may soon lock and unlock many
 // times more. Gives up after about twice the time that the lock's waiters needed lately. A
 // word of the lock holds that estimate; all waiters write it, and races on it do no harm.
-template <typename Estimate> class spinner {
+template <typename Estimate>
+class spinner {
 public:
   explicit spinner(Estimate& estimate) noexcept
       : estimate_{estimate}, limit_{more_than_one_cpu ? limit_for(estimate) : 0} {}
