@@ -244,6 +244,29 @@ TEST_F(region_file, forged_geometry_with_a_right_checksum_is_refused) {
   }
 }
 
+// As a system with pages of that size would have made it.
+TEST_F(region_file, of_other_page_sizes_opens_where_pages_are_not_larger) {
+  const auto own_page = static_cast<std::uint32_t>(sysconf(_SC_PAGESIZE));
+  for (const std::uint32_t page : {4096U, 16384U, 65536U}) {
+    region::create(path.c_str(), small).close();
+    fixed_header other{};
+    ASSERT_TRUE(regions::make_header(small, page, other));
+    std::memcpy(other.nonce, header().nonce, sizeof other.nonce);
+    write_header(other);
+    ASSERT_EQ(truncate(path.c_str(), static_cast<off_t>(other.total_bytes)), 0);
+    if (page < own_page) {
+      EXPECT_EQ(opened(), "wrong_page_size") << page;
+    } else {
+      region opened_here = region::open(path.c_str());
+      ASSERT_EQ(opened_here.status(), region_status::open) << page;
+      auto* lock = opened_here.at<mutex>(0);
+      EXPECT_EQ(lock->lock(), lock_status::acquired) << page;
+      lock->unlock();
+    }
+    ASSERT_EQ(unlink(path.c_str()), 0);
+  }
+}
+
 TEST_F(region_file, one_of_many_creators_wins_and_all_share_its_region) {
   struct tally {
     std::atomic<std::uint32_t> creators;
