@@ -17,7 +17,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd)
 : "${DEADBOLT_CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/deadbolt}"
-: "${ARM64_GUESTS:=6.12:neoverse-n1:blocks,region,crash,storm 6.12:cortex-a53:blocks,region,crash,storm \
+: "${ARM64_GUESTS:=6.12:neoverse-n1:blocks,region,crash 6.12:cortex-a53:blocks,region,crash \
 7.2:neoverse-n1:kernel 7.2-16k:neoverse-n1:region}"
 : "${ARM64_SECONDS:=3600}"
 : "${ARM64_NICE:=10}"
