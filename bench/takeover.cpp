@@ -10,9 +10,11 @@
 #include <benchmark/benchmark.h>
 #include <cerrno>
 #include <csignal>
+#include <linux/futex.h>
 #include <sched.h>
 #include <string>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
@@ -68,6 +70,47 @@ struct shared_mutex : deadbolt_mutex<deadbolt::shared_mutex> {
   static constexpr bool in_region = true;
 };
 
+void wake_all(std::atomic<std::uint32_t>& word) {
+  word.store(0);
+  syscall(SYS_futex, &word, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+}
+
+// The parts of a take-over, without a death. The waiter sleeps on a futex, as a lock's waiter does.
+struct floor_lock {
+  std::atomic<std::uint32_t> word{0};
+  std::atomic<std::uint32_t> asleep{0};
+  void lock() {
+    asleep.store(0);
+    word.store(1);
+  }
+  void unlock() {}
+  bool lock_after_death() {
+    asleep.store(1);
+    while (word.load() != 0) syscall(SYS_futex, &word, FUTEX_WAIT, 1, nullptr, nullptr, 0);
+    return true;
+  }
+  [[nodiscard]] bool has_waiter() const { return asleep.load() != 0; }
+};
+
+// The killer's process wakes the waiter: a wake-up alone.
+struct wake_floor : floor_lock {
+  static constexpr const char* name = "wake_floor";
+  void end(pid_t /*owner*/) { wake_all(word); }
+};
+
+// A signal handler of the owner wakes the waiter: what a take-over would cost if the kernel marked
+// the lock as soon as the owner runs with the signal.
+struct signal_floor : floor_lock {
+  static constexpr const char* name = "signal_floor";
+  static inline signal_floor* handled = nullptr;
+  void lock() {
+    handled = this;
+    signal(SIGUSR1, [](int) { wake_all(handled->word); });
+    floor_lock::lock();
+  }
+  void end(pid_t owner) { kill(owner, SIGUSR1); }
+};
+
 template <class Rival>
 struct stage {
   alignas(64) Rival lock;
@@ -103,13 +146,17 @@ std::uint64_t time_one_kill(stage<Rival>& here, int owners_cpu, int waiters_cpu)
     while (nanoseconds_now() - seen < time_to_sleep) {
     }
     here.killed_at.store(nanoseconds_now());
-    kill(owner, SIGKILL);
+    if constexpr (requires { here.lock.end(owner); }) {
+      here.lock.end(owner);
+    } else {
+      kill(owner, SIGKILL);
+    }
   });
   const bool told = here.lock.lock_after_death();
   const std::uint64_t end = nanoseconds_now();
   require(told, "the waiter was not told of the death");
   here.lock.unlock();
-  kill(killer, SIGKILL);
+  for (const pid_t child : {owner, killer}) kill(child, SIGKILL);
   for (const pid_t child : {owner, killer}) waitpid(child, nullptr, 0);
   return end - here.killed_at.load();
 }
@@ -153,6 +200,8 @@ void add() {
 } // namespace
 
 void register_takeover() {
+  add<wake_floor>();
+  add<signal_floor>();
   add<dying_glibc<glibc_robust>>();
   add<dying_deadbolt<robust_mutex>>();
   add<dying_region_mutex>();
