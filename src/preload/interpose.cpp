@@ -29,48 +29,77 @@ using timed = int (*)(pthread_mutex_t*, const timespec*);
 using clocked = int (*)(pthread_mutex_t*, clockid_t, const timespec*);
 using counted = int (*)(pthread_mutex_t*, int);
 
-// What calls reach without this library. Looked up when it is loaded, or by a call that
-// comes before that, from another library's own start.
-struct next_functions {
-  one_mutex lock;
-  one_mutex try_lock;
-  one_mutex unlock;
-  timed timed_lock;
-  clocked clock_lock; // nullptr: this libc has none (before glibc 2.30)
-};
-constinit next_functions next{};
-
-// glibc's functions for the kinds that are neither plain nor elided.
-constinit one_mutex libc_lock_full = nullptr;
-constinit one_mutex libc_cond_lock_full = nullptr;
-constinit counted libc_unlock_full = nullptr;
-
 template <class Function>
 Function as(const unsigned char* address) noexcept {
   return reinterpret_cast<Function>(reinterpret_cast<std::uintptr_t>(address));
 }
 
+// What calls reach without this library. Each pointer leads to a function that looks it up until
+// the library is loaded, for calls that come before that, from another library's own start: so a
+// call that is passed on tests nothing but the mutex's kind.
+struct next_functions {
+  one_mutex lock;
+  one_mutex try_lock;
+  one_mutex unlock;
+  timed timed_lock;
+  clocked clock_lock;
+};
+extern constinit next_functions next;
+
+// order: relaxed, the functions are the libc's code, and any thread finds the same.
 template <class Function>
-[[gnu::noinline]] Function look_up(Function& function, const char* name) noexcept {
-  const auto found = as<Function>(find_next_function(name).address);
+Function load(const Function& function) noexcept {
+  return __atomic_load_n(&function, __ATOMIC_RELAXED);
+}
+
+template <class Function>
+Function look_up(Function& function, const char* name, Function instead = nullptr) noexcept {
+  auto found = as<Function>(find_next_function(name).address);
+  if (found == nullptr) found = instead;
   __atomic_store_n(&function, found, __ATOMIC_RELAXED);
   return found;
 }
 
-// The next function, without a lock once the library has been loaded.
-template <class Function>
-Function known(Function& function, const char* name) noexcept {
-  const Function found = __atomic_load_n(&function, __ATOMIC_RELAXED);
-  return __builtin_expect(found != nullptr, 1) ? found : look_up(function, name);
+one_mutex look_up_lock() noexcept {
+  return look_up(next.lock, "pthread_mutex_lock");
+}
+one_mutex look_up_try_lock() noexcept {
+  return look_up(next.try_lock, "pthread_mutex_trylock");
+}
+one_mutex look_up_unlock() noexcept {
+  return look_up(next.unlock, "pthread_mutex_unlock");
+}
+timed look_up_timed_lock() noexcept {
+  return look_up(next.timed_lock, "pthread_mutex_timedlock");
+}
+clocked look_up_clock_lock() noexcept {
+  // glibc has it from 2.30 on.
+  const clocked none = [](pthread_mutex_t*, clockid_t, const timespec*) { return ENOSYS; };
+  return look_up(next.clock_lock, "pthread_mutex_clocklock", none);
 }
 
+constinit next_functions next{
+    .lock = [](pthread_mutex_t* mutex) { return look_up_lock()(mutex); },
+    .try_lock = [](pthread_mutex_t* mutex) { return look_up_try_lock()(mutex); },
+    .unlock = [](pthread_mutex_t* mutex) { return look_up_unlock()(mutex); },
+    .timed_lock = [](pthread_mutex_t* mutex,
+                     const timespec* until) { return look_up_timed_lock()(mutex, until); },
+    .clock_lock = [](pthread_mutex_t* mutex, clockid_t clock,
+                     const timespec* until) { return look_up_clock_lock()(mutex, clock, until); },
+};
+
 void look_up_all() noexcept {
-  look_up(next.lock, "pthread_mutex_lock");
-  look_up(next.try_lock, "pthread_mutex_trylock");
-  look_up(next.unlock, "pthread_mutex_unlock");
-  look_up(next.timed_lock, "pthread_mutex_timedlock");
-  look_up(next.clock_lock, "pthread_mutex_clocklock");
+  look_up_lock();
+  look_up_try_lock();
+  look_up_unlock();
+  look_up_timed_lock();
+  look_up_clock_lock();
 }
+
+// glibc's functions for the kinds that are neither plain nor elided.
+constinit one_mutex libc_lock_full = nullptr;
+constinit one_mutex libc_cond_lock_full = nullptr;
+constinit counted libc_unlock_full = nullptr;
 
 int hooked_lock(pthread_mutex_t* mutex) {
   return is_handled(mutex) ? lock(mutex, no_limit) : libc_lock_full(mutex);
@@ -185,22 +214,22 @@ using namespace deadbolt::preload;
 
 int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
   if (is_handled(mutex)) return lock(mutex, no_limit);
-  return known(next.lock, "pthread_mutex_lock")(mutex);
+  return load(next.lock)(mutex);
 }
 
 int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept {
   if (is_handled(mutex)) return try_lock(mutex);
-  return known(next.try_lock, "pthread_mutex_trylock")(mutex);
+  return load(next.try_lock)(mutex);
 }
 
 int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept {
   if (is_handled(mutex)) return unlock(mutex, caller::program);
-  return known(next.unlock, "pthread_mutex_unlock")(mutex);
+  return load(next.unlock)(mutex);
 }
 
 int pthread_mutex_timedlock(pthread_mutex_t* mutex, const timespec* until) noexcept {
   if (is_handled(mutex)) return lock(mutex, {.realtime = true, .until = until});
-  return known(next.timed_lock, "pthread_mutex_timedlock")(mutex, until);
+  return load(next.timed_lock)(mutex, until);
 }
 
 int pthread_mutex_clocklock(pthread_mutex_t* mutex, clockid_t clock,
@@ -209,8 +238,7 @@ int pthread_mutex_clocklock(pthread_mutex_t* mutex, clockid_t clock,
     if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC) return EINVAL;
     return lock(mutex, {.realtime = clock == CLOCK_REALTIME, .until = until});
   }
-  const auto function = known(next.clock_lock, "pthread_mutex_clocklock");
-  return function != nullptr ? function(mutex, clock, until) : ENOSYS;
+  return load(next.clock_lock)(mutex, clock, until);
 }
 
 // The names by which older programs and libraries were bound.
