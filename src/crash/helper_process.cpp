@@ -4,10 +4,13 @@
 #include "crash/failure.hpp"
 #include "crash/victim.hpp"
 
+#include <functional>
+#include <linux/futex.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace deadbolt::crash {
@@ -84,9 +87,29 @@ void channel::serve(const subject& subject) const {
   _exit(0);
 }
 
+namespace {
+
+// `apart` is a bare clone. The kernel knows no robust list of such a thread, as it does after the
+// libc's fork; a region needs one.
+pid_t launch(bool apart, const std::function<void()>& body) {
+  if (!apart) return trace::launch(body);
+  robust_list_head* head = nullptr;
+  std::size_t size = 0;
+  if (syscall(SYS_get_robust_list, 0, &head, &size) != 0 || head == nullptr)
+    fail_with_errno("the own robust list");
+  return trace::launch(
+      [&] {
+        head->list.next = &head->list;
+        syscall(SYS_set_robust_list, head, size);
+        body();
+      },
+      CLONE_NEWPID);
+}
+
+} // namespace
+
 helper_process::helper_process(const subject& subject, bool apart)
-    : process_{
-          trace::launch([this, &subject] { channel_.serve(subject); }, apart ? CLONE_NEWPID : 0)} {
+    : process_{launch(apart, [this, &subject] { channel_.serve(subject); })} {
   if (process_.pid() < 0) fail_with_errno(apart ? "a process in a new PID namespace" : "fork");
 }
 
