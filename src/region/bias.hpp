@@ -18,7 +18,8 @@ namespace deadbolt::regions {
 inline constexpr std::uint32_t takes_before_bias = 64;
 
 // Forgets a bias that was revoked, and wakes whoever waits for the announcement to go.
-void lose_bias(own_bias& own, bias_announcement& announcement) noexcept;
+[[gnu::cold, gnu::noinline]] void lose_bias(own_bias& own,
+                                            bias_announcement& announcement) noexcept;
 
 // True: the mutex is held. False: it is not biased to this thread, or held by it already.
 inline bool take_biased(const std::uint64_t& word, const attachment& self) noexcept {

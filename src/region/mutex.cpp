@@ -15,9 +15,8 @@ using regions::attachment;
 
 namespace {
 
-inline bool take(std::uint64_t& word, const std::uint32_t& waiting) noexcept {
+inline bool take_by_exchange(std::uint64_t& word, const std::uint32_t& waiting) noexcept {
   const attachment& self = *regions::this_thread.current;
-  if (regions::take_biased(word, self)) return true;
   if (!self.covers(&word)) [[unlikely]]
     return false;
   // Plain while nobody waits. A waiter on a plain owner calls membarrier; then an exchange
@@ -36,12 +35,79 @@ inline bool take(std::uint64_t& word, const std::uint32_t& waiting) noexcept {
   return true;
 }
 
+inline bool take(std::uint64_t& word, const std::uint32_t& waiting) noexcept {
+  return regions::take_biased(word, *regions::this_thread.current) ||
+         take_by_exchange(word, waiting);
+}
+
+// Functions of their own, so that the biased paths, in front of them, save no registers.
+[[gnu::noinline]] lock_status acquire_by_exchange(std::uint64_t& word, std::uint32_t& waiting,
+                                                  std::uint16_t& spins,
+                                                  std::uint16_t& revocations) noexcept {
+  if (take_by_exchange(word, waiting)) [[likely]]
+    return lock_status::acquired;
+  return regions::lock_contended(&word, &waiting, spins, {}, &revocations);
+}
+
+[[gnu::noinline]] unlock_status release_by_store(std::uint64_t& word, std::uint32_t& waiting,
+                                                 const std::uint16_t& revocations) noexcept {
+  const attachment* self = regions::this_thread.current;
+  if (!self->covers(&word)) [[unlikely]] {
+    self = regions::find_attachment(&word);
+    if (self == nullptr) return unlock_status::not_owner;
+  }
+  const std::uint64_t seen = __atomic_load_n(&word, __ATOMIC_RELAXED);
+  if (seen == self->plain_id && (seen & regions::word_plain) != 0) [[likely]] {
+    // It is 1 already in a signal handler that interrupted another unlock of this thread.
+    const std::uint32_t before = __atomic_load_n(&self->in_unlock, __ATOMIC_RELAXED);
+    __atomic_store_n(&self->in_unlock, 1, __ATOMIC_RELAXED);
+    const std::uint64_t next = regions::may_have_bias(word, *self)
+                                   ? regions::word_after_release(word, revocations, *self)
+                                   : 0;
+    // order: release, pairs with the next owner's acquire; a thread of this process that
+    // closes the region after it held the lock sees in_unlock. The load of `waiting` must come
+    // after this store; the waiter that sets it enforces that by membarrier.
+    // death order: as below.
+    __atomic_store_n(&word, next, __ATOMIC_RELEASE);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    // The memory may be other data already: at worst that causes a wake that nobody needs.
+    if (__atomic_load_n(&waiting, __ATOMIC_RELAXED) != 0) [[unlikely]] {
+      base::futex_wake(regions::futex_of(&word), 1);
+    }
+    // order: release, after that load; pairs with the acquire in close().
+    __atomic_store_n(&self->in_unlock, before, __ATOMIC_RELEASE);
+    return unlock_status::released;
+  }
+  if (regions::id_of(seen) != self->id) [[unlikely]]
+    return unlock_status::not_owner;
+  if (regions::is_biased(seen)) [[unlikely]] {
+    // Held by a bias if the thread used another region since, or if the process closed this one
+    // and opened it again.
+    if (!regions::holds_by_bias(*self->region, &word, seen)) return unlock_status::not_owner;
+    regions::release_biased(word, *self);
+    return unlock_status::released;
+  }
+  // The thread that clears `waiting` makes the wake that it asks for.
+  const bool waited_for = __atomic_load_n(&waiting, __ATOMIC_RELAXED) != 0;
+  if (waited_for) __atomic_store_n(&waiting, 0, __ATOMIC_RELAXED);
+  // Only the owner changes the inconsistent bit.
+  const bool whole = (seen & regions::word_inconsistent) == 0;
+  // order: release, pairs with the next owner's acquire.
+  // death order: after this one write nothing that the kernel reads for a dying thread names
+  // the lock. The memory may be reused from here on; a wake reads and writes nothing there.
+  const std::uint64_t old = __atomic_exchange_n(
+      &word, whole ? std::uint64_t{0} : regions::word_not_recoverable, __ATOMIC_RELEASE);
+  if ((old & regions::word_waiters) != 0 || waited_for) {
+    base::futex_wake(regions::futex_of(&word), whole ? 1 : INT_MAX);
+  }
+  return unlock_status::released;
+}
+
 } // namespace
 
 lock_status mutex::acquire() noexcept {
-  if (take(word_, waiting_)) [[likely]]
-    return lock_status::acquired;
-  return regions::lock_contended(&word_, &waiting_, spins_, {}, &revocations_);
+  if (regions::take_biased(word_, *regions::this_thread.current)) return lock_status::acquired;
+  return acquire_by_exchange(word_, waiting_, spins_, revocations_);
 }
 
 lock_status mutex::try_acquire() noexcept {
@@ -63,59 +129,12 @@ lock_status mutex::acquire_within(const detail::wait_limits& limits) noexcept {
 }
 
 unlock_status mutex::release() noexcept {
-  const attachment* self = regions::this_thread.current;
-  if (!self->covers(this)) [[unlikely]] {
-    self = regions::find_attachment(this);
-    if (self == nullptr) return unlock_status::not_owner;
-  }
-  if (regions::is_held_by_bias(word_, *self)) {
-    regions::release_biased(word_, *self);
+  const attachment& self = *regions::this_thread.current;
+  if (regions::is_held_by_bias(word_, self)) {
+    regions::release_biased(word_, self);
     return unlock_status::released;
   }
-  const std::uint64_t seen = __atomic_load_n(&word_, __ATOMIC_RELAXED);
-  if (seen == self->plain_id && (seen & regions::word_plain) != 0) [[likely]] {
-    // It is 1 already in a signal handler that interrupted another unlock of this thread.
-    const std::uint32_t before = __atomic_load_n(&self->in_unlock, __ATOMIC_RELAXED);
-    __atomic_store_n(&self->in_unlock, 1, __ATOMIC_RELAXED);
-    const std::uint64_t next = regions::may_have_bias(word_, *self)
-                                   ? regions::word_after_release(word_, revocations_, *self)
-                                   : 0;
-    // order: release, pairs with the next owner's acquire; a thread of this process that
-    // closes the region after it held the lock sees in_unlock. The load of `waiting` must come
-    // after this store; the waiter that sets it enforces that by membarrier.
-    // death order: as below.
-    __atomic_store_n(&word_, next, __ATOMIC_RELEASE);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    // The memory may be other data already: at worst that causes a wake that nobody needs.
-    if (__atomic_load_n(&waiting_, __ATOMIC_RELAXED) != 0) [[unlikely]] {
-      base::futex_wake(regions::futex_of(&word_), 1);
-    }
-    // order: release, after that load; pairs with the acquire in close().
-    __atomic_store_n(&self->in_unlock, before, __ATOMIC_RELEASE);
-    return unlock_status::released;
-  }
-  if (regions::id_of(seen) != self->id) [[unlikely]]
-    return unlock_status::not_owner;
-  if (regions::is_biased(seen)) [[unlikely]] {
-    // Held by a bias only if the process closed the region and opened it again meanwhile.
-    if (!regions::holds_by_bias(*self->region, &word_, seen)) return unlock_status::not_owner;
-    regions::release_biased(word_, *self);
-    return unlock_status::released;
-  }
-  // The thread that clears `waiting` makes the wake that it asks for.
-  const bool waited_for = __atomic_load_n(&waiting_, __ATOMIC_RELAXED) != 0;
-  if (waited_for) __atomic_store_n(&waiting_, 0, __ATOMIC_RELAXED);
-  // Only the owner changes the inconsistent bit.
-  const bool whole = (seen & regions::word_inconsistent) == 0;
-  // order: release, pairs with the next owner's acquire.
-  // death order: after this one write nothing that the kernel reads for a dying thread names
-  // the lock. The memory may be reused from here on; a wake reads and writes nothing there.
-  const std::uint64_t old = __atomic_exchange_n(
-      &word_, whole ? std::uint64_t{0} : regions::word_not_recoverable, __ATOMIC_RELEASE);
-  if ((old & regions::word_waiters) != 0 || waited_for) {
-    base::futex_wake(regions::futex_of(&word_), whole ? 1 : INT_MAX);
-  }
-  return unlock_status::released;
+  return release_by_store(word_, waiting_, revocations_);
 }
 
 bool mutex::mark_consistent() noexcept {
