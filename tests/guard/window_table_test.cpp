@@ -65,8 +65,8 @@ std::string with(const std::string& what, const std::string& instead) {
 TEST(window_table, refuses_what_is_not_quite_the_format) {
   const std::string good = format_window_table(sample_table());
   const std::string cases[] = {
-      with("deadbolt windows 1", "deadbolt windows 2"),
-      with("deadbolt windows 1\n", ""),
+      with("deadbolt windows 2", "deadbolt windows 1"),
+      with("deadbolt windows 2\n", ""),
       with("build-id 0123456789abcdef", "build-id 0123456789abcde"),
       with("build-id 0123456789abcdef", "build-id ../../../etc/abcd"),
       with("build-id 0123456789abcdef", "build-id 0123456789ABCDEF"),

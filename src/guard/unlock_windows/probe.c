@@ -23,6 +23,7 @@ struct time {
   long seconds;
   long nanoseconds;
 };
+int pthread_mutex_timedlock(opaque* mutex, const struct time* until);
 int pthread_cond_timedwait(opaque* condition, opaque* mutex, const struct time* until);
 void* mmap(void* address, unsigned long length, int protection, int flags, int file, long offset);
 int fork(void);
@@ -109,11 +110,17 @@ static int run(int argc, char** argv) {
       mmap(0, sizeof *at, no_rights_but_read_write, map_shared_anonymous, -1, 0);
   if (at == (void*)-1 || make_mutex(at, (const char* const*)argv + 1) != 0) return 3;
 
-  if (operation == 'o') let_an_owner_die(at);
-  if (operation != 'l' && operation != 'o' && pthread_mutex_lock(&at->mutex) != 0) return 4;
+  const int not_recoverable = operation == 'x' || operation == 't';
+  const int locks = operation == 'l' || operation == 'o' || not_recoverable;
+  const int inherits = not_recoverable || operation == 'y';
+  if (inherits || operation == 'o') let_an_owner_die(at);
+  if ((inherits || !locks) && pthread_mutex_lock(&at->mutex) != (inherits ? owner_died : 0))
+    return 4;
+  // Whoever releases it without having made it consistent leaves it not recoverable.
+  if (not_recoverable && pthread_mutex_unlock(&at->mutex) != 0) return 4;
   // musl registers its list with the first robust lock.
   long head = robust_list_head();
-  if (operation == 'l' || operation == 'o') {
+  if (locks) {
     static struct shared other;
     if (make_mutex(&other, (const char* const*)argv + 1) != 0) return 3;
     if (pthread_mutex_lock(&other.mutex) != 0 || pthread_mutex_unlock(&other.mutex) != 0) return 4;
@@ -133,7 +140,11 @@ static int run(int argc, char** argv) {
     break;
   case 'c':
   case 'd':
+  case 'y':
     pthread_cond_timedwait(&at->condition, &at->mutex, &long_ago);
+    break;
+  case 't':
+    pthread_mutex_timedlock(&at->mutex, &long_ago);
     break;
   default:
     pthread_mutex_lock(&at->mutex);

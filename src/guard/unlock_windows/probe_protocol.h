@@ -12,6 +12,10 @@
  *              d  the same with a process asleep in lock
  *              l  lock
  *              o  lock after the owner has died
+ *              x  lock of a mutex that is not recoverable
+ *              t  the same by pthread_mutex_timedlock
+ *              y  pthread_cond_timedwait after the owner has died: its unlock leaves the mutex not
+ *                 recoverable, and its way back is the second release
  * It stops itself twice, by int3: before the operation, where rax is
  * DEADBOLT_PROBE_READY, rdi the address of the thread's robust list head and rsi
  * the waiter's process id (0: none), and after it, where rax is

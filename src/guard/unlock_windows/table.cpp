@@ -8,7 +8,7 @@
 namespace deadbolt::guard {
 namespace {
 
-constexpr std::string_view first_line = "deadbolt windows 1";
+constexpr std::string_view first_line = "deadbolt windows 2";
 constexpr std::string_view digits = "0123456789abcdef";
 
 struct proof {

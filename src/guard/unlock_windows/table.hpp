@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The unlock windows of one build of a libc, and the file that keeps them.
 //
+// A file of an earlier version lacks windows that this version measures, and counts for nothing.
 // The file is text, one item a line, in this order:
 //
-//   deadbolt windows 1
+//   deadbolt windows 2
 //   build-id 93ac61ec5a8eb1396f9fbd350e3169a558528a40
 //   window 0x8a2f4 owed always <64 hexadecimal digits> pthread_mutex_unlock+0x94
 //   ...
