@@ -2,6 +2,7 @@
 #include "crash/locks.hpp"
 
 #include "crash/libc_functions.hpp"
+#include "preload/mutex_view.hpp"
 #include "region/bias.hpp"
 #include "region/open_region.hpp"
 #include "robust/engine.hpp"
@@ -103,6 +104,9 @@ namespace {
 enum class release : std::uint8_t {
   unlock,
   wait, // pthread_cond_wait, in which it then sleeps
+  // The release inside pthread_mutex_lock, when that finds the mutex not recoverable. Before it
+  // the victim does not hold the mutex.
+  refusal,
 };
 // The libc's functions as they are, or with libdeadbolt-pthread.so in front of them.
 enum class libc_kind : std::uint8_t { stock, preloaded };
@@ -129,26 +133,62 @@ public:
     std::memset(lock, 0, sizeof(pthread_mutex_t));
     pthread_mutex_init(at(lock), &attributes);
     pthread_mutexattr_destroy(&attributes);
+    if (way_ == release::refusal) {
+      at(lock)->__data.__owner = preload::owner_not_recoverable;
+      at(lock)->__data.__count = not_refused_yet;
+    }
   }
   void destroy(void* lock) const override { pthread_mutex_destroy(at(lock)); }
-  grant lock(void* lock) const override { return grant_of_error(functions().lock(at(lock))); }
-  grant try_lock(void* lock) const override {
-    return grant_of_error(functions().try_lock(at(lock)));
+  grant lock(void* lock) const override {
+    // Nobody waits for a mutex that is not recoverable.
+    if (is_before_refusal(lock)) return grant::acquired;
+    return grant_of_error(functions().lock(at(lock)));
   }
-  bool unlock(void* lock) const override { return functions().unlock(at(lock)) == 0; }
+  grant try_lock(void* lock) const override {
+    // glibc's trylock keeps the word of a mutex that is not recoverable.
+    const bool keeps = way_ == release::refusal && !is_recoverable(lock);
+    return grant_of_error(keeps ? functions().lock(at(lock)) : functions().try_lock(at(lock)));
+  }
+  bool unlock(void* lock) const override {
+    if (way_ == release::refusal && !is_recoverable(lock)) return true;
+    return functions().unlock(at(lock)) == 0;
+  }
+  grant victims_lock(void* lock) const override {
+    return way_ == release::refusal ? grant::acquired : this->lock(lock);
+  }
   bool victims_unlock(void* lock) const override {
     if (way_ == release::unlock) return unlock(lock);
+    if (way_ == release::refusal) return functions().lock(at(lock)) == ENOTRECOVERABLE;
     // In the victim's own memory: no other process has a part in it.
     static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
     return functions().wait(&condition, at(lock)) == 0;
   }
   void mark_consistent(void* lock) const override { pthread_mutex_consistent(at(lock)); }
   [[nodiscard]] bool held_by(const void* lock, pid_t tid) const override {
+    // The mutex of a thread that has begun to take it is not destroyed either. Whoever is refused
+    // sets the count to 0, and releases the word then.
+    if (is_before_refusal(lock)) return true;
     // glibc's lock word is the first of a pthread_mutex_t.
     return is_owned_by(static_cast<const std::uint32_t*>(lock), tid);
   }
+  // A mutex that is not recoverable is nobody's, but for the instructions in which a lock looks at
+  // it. The death of its owner there makes it a dead owner's again.
+  [[nodiscard]] grant next_owner_is_told(const void* lock) const override {
+    const bool is_free = (*static_cast<const std::uint32_t*>(lock) & FUTEX_TID_MASK) == 0;
+    return way_ == release::refusal && is_free ? grant::acquired : grant::owner_died;
+  }
 
 private:
+  static constexpr unsigned not_refused_yet = 7;
+
+  [[nodiscard]] bool is_before_refusal(const void* lock) const noexcept {
+    return way_ == release::refusal &&
+           static_cast<const pthread_mutex_t*>(lock)->__data.__count == not_refused_yet;
+  }
+  static bool is_recoverable(const void* lock) noexcept {
+    return static_cast<const pthread_mutex_t*>(lock)->__data.__owner !=
+           preload::owner_not_recoverable;
+  }
   static subject_facts facts_of(std::string_view name, std::string_view summary, libc_kind libc,
                                 release way) noexcept {
     const bool preloaded = libc == libc_kind::preloaded;
@@ -164,14 +204,15 @@ private:
     return libc_ == libc_kind::preloaded ? preloaded_libc() : stock_libc();
   }
   static pthread_mutex_t* at(void* lock) noexcept { return static_cast<pthread_mutex_t*>(lock); }
-  static grant grant_of_error(int error) noexcept {
+  [[nodiscard]] grant grant_of_error(int error) const noexcept {
     switch (error) {
     case 0:
       return grant::acquired;
     case EOWNERDEAD:
       return grant::owner_died;
     case ENOTRECOVERABLE:
-      return grant::not_recoverable;
+      // What is right for that mutex.
+      return way_ == release::refusal ? grant::acquired : grant::not_recoverable;
     case EBUSY:
       return grant::busy;
     default:
@@ -419,6 +460,17 @@ std::span<const subject* const> all_subjects() {
   static const libc_mutex preload_pi_cond{"glibc_preload_pi_cond",
                                           "the same, with priority inheritance",
                                           PTHREAD_PRIO_INHERIT, preloaded, release::wait};
+  static const libc_mutex refused{"glibc_refused",
+                                  "glibc's, not recoverable; the victim's lock releases it again",
+                                  PTHREAD_PRIO_NONE, stock, release::refusal};
+  static const libc_mutex refused_pi{"glibc_refused_pi", "the same, with priority inheritance",
+                                     PTHREAD_PRIO_INHERIT, stock, release::refusal};
+  static const libc_mutex preload_refused{"glibc_preload_refused",
+                                          "glibc_refused, in programs that have the library",
+                                          PTHREAD_PRIO_NONE, preloaded, release::refusal};
+  static const libc_mutex preload_refused_pi{"glibc_preload_refused_pi",
+                                             "the same, with priority inheritance",
+                                             PTHREAD_PRIO_INHERIT, preloaded, release::refusal};
   static const mutex_subject<robust_mutex, engine_subject> plain{"robust_mutex",
                                                                  "deadbolt::robust_mutex"};
   static const mutex_subject<robust_pi_mutex, engine_subject> pi{
@@ -450,11 +502,29 @@ std::span<const subject* const> all_subjects() {
   static const semaphore_subject<2> semaphore_pair{
       "counting_semaphore_pair",
       "deadbolt::counting_semaphore, in a region: the second of two permits", 2, 1, true};
-  static const std::array<const subject*, 19> all{
-      &glibc,          &glibc_pi,        &glibc_cond,     &preload,      &preload_pi,
-      &preload_cond,   &preload_pi_cond, &plain,          &pi,           &in_region,
-      &biased,         &writers,         &reader,         &readers,      &condition,
-      &condition_late, &semaphore,       &semaphore_pair, &interruptible};
+  static const auto all = std::to_array<const subject*>({&glibc,
+                                                         &glibc_pi,
+                                                         &glibc_cond,
+                                                         &refused,
+                                                         &refused_pi,
+                                                         &preload,
+                                                         &preload_pi,
+                                                         &preload_cond,
+                                                         &preload_pi_cond,
+                                                         &preload_refused,
+                                                         &preload_refused_pi,
+                                                         &plain,
+                                                         &pi,
+                                                         &in_region,
+                                                         &biased,
+                                                         &writers,
+                                                         &reader,
+                                                         &readers,
+                                                         &condition,
+                                                         &condition_late,
+                                                         &semaphore,
+                                                         &semaphore_pair,
+                                                         &interruptible});
   return all;
 }
 

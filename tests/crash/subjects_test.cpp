@@ -100,6 +100,9 @@ INSTANTIATE_TEST_SUITE_P(in, unprotected_libc,
 INSTANTIATE_TEST_SUITE_P(in_cond_wait, unprotected_libc,
                          testing::Combine(testing::Values("glibc_cond"),
                                           testing::Values("reuse", "handler")));
+INSTANTIATE_TEST_SUITE_P(in_refusals, unprotected_libc,
+                         testing::Combine(testing::Values("glibc_refused", "glibc_refused_pi"),
+                                          testing::Values("reuse")));
 
 // The same libc, unmodified, guarded by its measured windows. The limit, a death in a handler that
 // interrupted an owed window, is in broken_guard_test.cpp.
@@ -124,6 +127,10 @@ INSTANTIATE_TEST_SUITE_P(in_cond_wait, guarded_libc,
                          testing::Combine(testing::Values("glibc_cond"),
                                           testing::Values("reuse", "reuse_exit_group",
                                                           "reuse_execve", "remap")));
+// Without priority inheritance glibc's refusal calls a function to wake that is in no table.
+INSTANTIATE_TEST_SUITE_P(in_refusals, guarded_libc,
+                         testing::Combine(testing::Values("glibc_refused_pi"),
+                                          testing::Values("reuse", "remap", "handler")));
 INSTANTIATE_TEST_SUITE_P(in_handlers, guarded_libc,
                          testing::Combine(testing::Values("glibc_pi"),
                                           testing::Values("handler", "exec_self")));
