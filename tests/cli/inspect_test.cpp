@@ -237,6 +237,9 @@ TEST_F(inspect, names_beyond_the_headers_own_and_the_size_to_which_it_can_grow) 
   const auto result = run_command(DEADBOLT_COMMAND " inspect " + path + " 2>&1");
   EXPECT_NE(result.text.find("shorter than its header says"), std::string::npos) << result.text;
   EXPECT_EQ(result.status, 1);
+  // Or less than it had when it was created.
+  deadbolt::regions::region_at(large.data())->header()->data_bytes = 3;
+  EXPECT_EQ(look()["data_bytes"], 8192);
 }
 
 TEST_F(inspect, looking_changes_nothing) {
