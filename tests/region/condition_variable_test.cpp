@@ -14,18 +14,6 @@ using std::chrono::steady_clock;
 using std::chrono::system_clock;
 using region_condition_variable = condition_variable_test;
 
-// A clock that no futex knows.
-struct odd_clock {
-  using duration = std::chrono::milliseconds;
-  using rep = duration::rep;
-  using period = duration::period;
-  using time_point = std::chrono::time_point<odd_clock>;
-  [[maybe_unused]] static constexpr bool is_steady = false;
-  static time_point now() {
-    return time_point{std::chrono::duration_cast<duration>(steady_clock::now().time_since_epoch())};
-  }
-};
-
 TEST_F(region_condition_variable, wait_with_a_true_predicate_does_not_sleep) {
   lock();
   EXPECT_EQ(name(shared->changed.wait(shared->lock, [] { return true; })), "awake");

@@ -221,17 +221,7 @@ TEST_F(region_semaphore, never_more_holders_than_permits) {
       CHILD_EXPECT(shared->three.release() == unlock_status::released);
     }
   };
-  const auto process = [&] {
-    std::thread second{work};
-    work();
-    second.join();
-  };
-  child_process a{process};
-  child_process b{process};
-  child_process c{process};
-  EXPECT_EQ(a.wait(), exited(0));
-  EXPECT_EQ(b.wait(), exited(0));
-  EXPECT_EQ(c.wait(), exited(0));
+  run_in_three_processes(work);
   EXPECT_EQ(held(shared->three), 0u);
   EXPECT_GE(shared->most, 1u);
 }

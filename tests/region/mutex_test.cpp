@@ -26,18 +26,6 @@ struct board {
   std::uint64_t value;
 };
 
-// A clock that no futex knows.
-struct odd_clock {
-  using duration = std::chrono::milliseconds;
-  using rep = duration::rep;
-  using period = duration::period;
-  using time_point = std::chrono::time_point<odd_clock>;
-  [[maybe_unused]] static constexpr bool is_steady = false;
-  static time_point now() {
-    return time_point{std::chrono::duration_cast<duration>(steady_clock::now().time_since_epoch())};
-  }
-};
-
 class region_mutex : public ::testing::Test {
 protected:
   region_of<board> shared;
@@ -190,17 +178,7 @@ TEST_F(region_mutex, exclusion_holds_between_threads_of_many_processes) {
       CHILD_EXPECT(shared->lock.unlock() == unlock_status::released);
     }
   };
-  const auto process = [&] {
-    std::thread second{work};
-    work();
-    second.join();
-  };
-  child_process a{process};
-  child_process b{process};
-  child_process c{process};
-  EXPECT_EQ(a.wait(), exited(0));
-  EXPECT_EQ(b.wait(), exited(0));
-  EXPECT_EQ(c.wait(), exited(0));
+  run_in_three_processes(work);
   EXPECT_EQ(shared->value, 6 * rounds);
   EXPECT_EQ(live_members(shared.handle()), 0u);
 }

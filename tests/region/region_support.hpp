@@ -12,9 +12,11 @@
 #include <gate.hpp>
 #include <watchdog.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <gtest/gtest.h>
 #include <string>
+#include <thread>
 #include <unistd.h>
 
 namespace deadbolt::testing {
@@ -86,6 +88,35 @@ inline std::string name(attach_status status) {
 }
 inline std::string name(region_status status) {
   return to_string(status);
+}
+
+// A clock that no futex knows.
+struct odd_clock {
+  using duration = std::chrono::milliseconds;
+  using rep = duration::rep;
+  using period = duration::period;
+  using time_point = std::chrono::time_point<odd_clock>;
+  [[maybe_unused]] static constexpr bool is_steady = false;
+  static time_point now() {
+    return time_point{
+        std::chrono::duration_cast<duration>(std::chrono::steady_clock::now().time_since_epoch())};
+  }
+};
+
+// Runs work() in three processes at the same time, each with two threads.
+template <class Work>
+void run_in_three_processes(Work&& work) {
+  const auto process = [&] {
+    std::thread second{[&] { work(); }};
+    work();
+    second.join();
+  };
+  child_process a{process};
+  child_process b{process};
+  child_process c{process};
+  EXPECT_EQ(a.wait(), exited(0));
+  EXPECT_EQ(b.wait(), exited(0));
+  EXPECT_EQ(c.wait(), exited(0));
 }
 
 } // namespace deadbolt::testing
