@@ -44,7 +44,7 @@ help:
 	@echo "make test-guard  boot Debian's 6.1 and 6.12 under QEMU and test the BPF guard there"
 	@echo "make test-preload boot Debian's 7.2 and 7.3 under QEMU and attack preloaded programs there"
 	@echo "make test-libcs  the preload library with the libcs of Debian 11, 13, forky and experimental"
-	@echo "make test-arm64  cross-build for arm64 and test under QEMU, with and without LSE"
+	@echo "make test-arm64  cross-build for arm64 and test under QEMU, with and without LSE; test-arm64-short: a few minutes of it"
 	@echo "make storm       kill processes at random for 10 minutes (STORM_SECONDS=600)"
 	@echo "make evidence    run the check of every promise of the README (ONLY=word: of some)"
 	@echo "make lint        clang-format, clang-tidy, shellcheck, and a build with clang++"
