@@ -437,8 +437,10 @@ region_status judge_file(int descriptor, fixed_header& header, int& error) noexc
     return region_status::system_error;
   }
   if (data_bytes > header.largest_data_bytes) return region_status::damaged;
-  return data_in_file(header, file_bytes) < data_bytes ? region_status::truncated
-                                                       : region_status::open;
+  // The length is looked at again: the region may grow meanwhile, and the file grows before the
+  // header says so.
+  return data_in_file(header, length_of(descriptor)) < data_bytes ? region_status::truncated
+                                                                  : region_status::open;
 }
 
 std::uint64_t length_of(int descriptor) noexcept {
