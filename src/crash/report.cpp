@@ -12,7 +12,7 @@ namespace deadbolt::crash {
 namespace {
 
 constexpr const char* table_line =
-    "{:<23} {:<16} {:<7} {:<14}{:>7}{:>12}{:>8}{:>11}{:>6}{:>10}  {}\n";
+    "{:<24} {:<16} {:<7} {:<14}{:>7}{:>12}{:>8}{:>11}{:>6}{:>10}  {}\n";
 
 std::string verdict_of(const row& row) {
   switch (row.judge()) {
@@ -208,7 +208,7 @@ std::string text_of(std::span<const demonstration> shown, const text_style& styl
 }
 
 std::string summary_of(std::span<const row> rows, const text_style& style) {
-  constexpr const char* full_line = "{:<23} {:<12}{:>7}{:>10}{:>6}{:>9}  {}";
+  constexpr const char* full_line = "{:<24} {:<12}{:>7}{:>10}{:>6}{:>9}  {}";
   const bool full = style.columns >= full_width;
   std::string text = fold(
       "Killed at every instruction of lock and unlock; totals of the scenarios:", style.columns);

@@ -168,6 +168,13 @@ pub const DEADBOLT_REGION_INIT: deadbolt_region = deadbolt_region {
     error: 0,
 };
 
+/// Zeroed memory is a flag that is not set.
+#[repr(C)]
+#[derive(Debug)]
+pub struct deadbolt_stop_flag {
+    pub word: u32,
+}
+
 #[repr(C, align(8))]
 #[derive(Debug)]
 pub struct deadbolt_mutex {
@@ -321,12 +328,22 @@ extern "C" {
         info: *mut deadbolt_object_info,
     ) -> bool;
 
+    pub fn deadbolt_stop_flag_set(stop: *mut deadbolt_stop_flag);
+    pub fn deadbolt_stop_flag_clear(stop: *mut deadbolt_stop_flag);
+    pub fn deadbolt_stop_flag_is_set(stop: *const deadbolt_stop_flag) -> bool;
+
     pub fn deadbolt_mutex_lock(mutex: *mut deadbolt_mutex) -> deadbolt_lock_status;
     pub fn deadbolt_mutex_try_lock(mutex: *mut deadbolt_mutex) -> deadbolt_lock_status;
     pub fn deadbolt_mutex_lock_until(
         mutex: *mut deadbolt_mutex,
         clock: clockid_t,
         time: *const timespec,
+    ) -> deadbolt_lock_status;
+    pub fn deadbolt_mutex_lock_interruptible(
+        mutex: *mut deadbolt_mutex,
+        clock: clockid_t,
+        time: *const timespec,
+        stop: *const deadbolt_stop_flag,
     ) -> deadbolt_lock_status;
     pub fn deadbolt_mutex_unlock(mutex: *mut deadbolt_mutex) -> deadbolt_unlock_status;
     pub fn deadbolt_mutex_mark_consistent(mutex: *mut deadbolt_mutex) -> bool;
@@ -346,6 +363,12 @@ extern "C" {
         clock: clockid_t,
         time: *const timespec,
     ) -> deadbolt_lock_status;
+    pub fn deadbolt_shared_mutex_lock_interruptible(
+        mutex: *mut deadbolt_shared_mutex,
+        clock: clockid_t,
+        time: *const timespec,
+        stop: *const deadbolt_stop_flag,
+    ) -> deadbolt_lock_status;
     pub fn deadbolt_shared_mutex_unlock(
         mutex: *mut deadbolt_shared_mutex,
     ) -> deadbolt_unlock_status;
@@ -359,6 +382,12 @@ extern "C" {
         mutex: *mut deadbolt_shared_mutex,
         clock: clockid_t,
         time: *const timespec,
+    ) -> deadbolt_lock_status;
+    pub fn deadbolt_shared_mutex_lock_shared_interruptible(
+        mutex: *mut deadbolt_shared_mutex,
+        clock: clockid_t,
+        time: *const timespec,
+        stop: *const deadbolt_stop_flag,
     ) -> deadbolt_lock_status;
     pub fn deadbolt_shared_mutex_unlock_shared(
         mutex: *mut deadbolt_shared_mutex,
@@ -379,6 +408,13 @@ extern "C" {
         mutex: *mut deadbolt_mutex,
         clock: clockid_t,
         time: *const timespec,
+    ) -> deadbolt_wait_status;
+    pub fn deadbolt_condition_variable_wait_interruptible(
+        condition: *mut deadbolt_condition_variable,
+        mutex: *mut deadbolt_mutex,
+        clock: clockid_t,
+        time: *const timespec,
+        stop: *const deadbolt_stop_flag,
     ) -> deadbolt_wait_status;
     pub fn deadbolt_condition_variable_notify_one(condition: *mut deadbolt_condition_variable);
     pub fn deadbolt_condition_variable_notify_all(condition: *mut deadbolt_condition_variable);
@@ -401,6 +437,13 @@ extern "C" {
         count: usize,
         clock: clockid_t,
         time: *const timespec,
+    ) -> deadbolt_lock_status;
+    pub fn deadbolt_counting_semaphore_acquire_interruptible(
+        permits: *mut deadbolt_permit,
+        count: usize,
+        clock: clockid_t,
+        time: *const timespec,
+        stop: *const deadbolt_stop_flag,
     ) -> deadbolt_lock_status;
     pub fn deadbolt_counting_semaphore_release(
         permits: *mut deadbolt_permit,
