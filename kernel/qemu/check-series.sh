@@ -95,7 +95,7 @@ build_objects() {
 }
 
 objects() {
-	local count=0 configuration patch series
+	local count=0 before configuration patch series
 	series=$(basename "$KERNEL_PATCHES")
 	for patch in "${patches[@]}"; do
 		cp "$patch" "$prefix/"
@@ -103,6 +103,7 @@ objects() {
 		grep -q '^diff --git a/\(arch\|include\|init\|kernel\|lib\)/' "$patch" || continue
 		skipped "$patch" && continue
 		KERNEL_PATCHES=$prefix "$here/source.sh" patched > /dev/null
+		before=$count
 		for configuration in "${configurations[@]}"; do
 			[ -z "${CHECK_CONFIG:-}" ] || [[ $configuration = $CHECK_CONFIG\|* ]] || continue
 			if build_objects "$configuration" > "$cache/objects.log" 2>&1; then
@@ -113,9 +114,10 @@ objects() {
 				bad=1
 			fi
 		done
-		say "objects of ${#configurations[@]} configurations: $(basename "$patch")"
+		say "objects of $((count - before)) configurations: $(basename "$patch")"
 	done
 	say "$count builds of objects"
+	[ "$count" -gt 0 ] || { say "no objects were built: is CHECK_CONFIG a configuration?"; bad=1; }
 	rm "$prefix"/*
 }
 
