@@ -20,7 +20,7 @@ for crate in deadbolt deadbolt-sys; do
   expect bindings/rust/$crate/Cargo.toml "^version = \"$dots\"$"
 done
 expect bindings/rust/deadbolt/Cargo.toml "^deadbolt-sys = .*version = \"$dots\""
-[ "$(sed -n 's/^## //p' CHANGELOG.md | head -n 1)" = "$version" ] || expect CHANGELOG.md "^## $dots$ first"
+[ "$(sed -n 's/^## //p' CHANGELOG.md | grep -vx Unreleased | head -n 1)" = "$version" ] || expect CHANGELOG.md "^## $dots$ first"
 expect packaging/debian/control "^Package: libdeadbolt$minor$"
 expect "packaging/debian/libdeadbolt$minor.symbols" "^libdeadbolt\.so\.$minor libdeadbolt$minor "
 for page in docs/man/*; do
