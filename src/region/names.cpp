@@ -152,17 +152,16 @@ construct_status add(detail::open_region& region, const char* name, std::size_t 
       status != construct_status::constructed) {
     return status;
   }
-  // order: pairs with the fence in read_entry(): a reader who sees one of these stores sees
-  // `unused`, too.
-  __atomic_thread_fence(__ATOMIC_RELEASE);
+  // order: release, each, pairs with the loads in read_entry(): a reader that sees one of these
+  // stores sees `unused`, too.
   char padded[sizeof entry->name]{};
   memcpy(padded, name, strlen(name));
   for (std::size_t i = 0; i < sizeof padded; ++i) {
-    __atomic_store_n(&entry->name[i], padded[i], __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->name[i], padded[i], __ATOMIC_RELEASE);
   }
-  __atomic_store_n(&entry->offset, offset, __ATOMIC_RELAXED);
-  __atomic_store_n(&entry->size, std::uint64_t{size}, __ATOMIC_RELAXED);
-  __atomic_store_n(&entry->kind, static_cast<std::uint32_t>(kind), __ATOMIC_RELAXED);
+  __atomic_store_n(&entry->offset, offset, __ATOMIC_RELEASE);
+  __atomic_store_n(&entry->size, std::uint64_t{size}, __ATOMIC_RELEASE);
+  __atomic_store_n(&entry->kind, static_cast<std::uint32_t>(kind), __ATOMIC_RELEASE);
   // death order: before this one store nothing is taken, after it all is.
   set_state(*entry, object_state::under_construction, regions::object_reuse);
   added = entry;
@@ -188,15 +187,14 @@ entry_copy read_entry(const named_object& entry) noexcept {
     const std::uint32_t before = __atomic_load_n(&entry.state, __ATOMIC_ACQUIRE);
     copy.state = regions::state_of(before);
     if (copy.state == object_state::unused) return copy;
+    // order: acquire, each, pairs with the stores in add(), and before the last look at `state`.
     for (std::size_t i = 0; i < sizeof copy.name; ++i) {
-      copy.name[i] = __atomic_load_n(&entry.name[i], __ATOMIC_RELAXED);
+      copy.name[i] = __atomic_load_n(&entry.name[i], __ATOMIC_ACQUIRE);
     }
     copy.name[sizeof copy.name - 1] = 0;
-    copy.offset = __atomic_load_n(&entry.offset, __ATOMIC_RELAXED);
-    copy.size = __atomic_load_n(&entry.size, __ATOMIC_RELAXED);
-    copy.kind = static_cast<detail::object_kind>(__atomic_load_n(&entry.kind, __ATOMIC_RELAXED));
-    // order: pairs with the fence in add().
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    copy.offset = __atomic_load_n(&entry.offset, __ATOMIC_ACQUIRE);
+    copy.size = __atomic_load_n(&entry.size, __ATOMIC_ACQUIRE);
+    copy.kind = static_cast<detail::object_kind>(__atomic_load_n(&entry.kind, __ATOMIC_ACQUIRE));
     const std::uint32_t after = __atomic_load_n(&entry.state, __ATOMIC_RELAXED);
     if (after == before) return copy;
   }
