@@ -50,7 +50,9 @@ public:
     }
     for (std::atomic<pid_t>& tid : tids_) await("a thread", [&] { return tid != 0; });
     if (of_condition) {
-      await("the waiters", [&] { return (*shared_->changed.native_handle() & 1) != 0; });
+      await("the waiters", [&] {
+        return (__atomic_load_n(shared_->changed.native_handle(), __ATOMIC_RELAXED) & 1) != 0;
+      });
     }
   }
   // They end.
