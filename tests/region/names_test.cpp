@@ -413,7 +413,11 @@ TEST_F(region_names, readers_see_whole_entries_while_others_are_made_and_destroy
   // More than there are processors: some lose theirs in the middle of an entry.
   for (int i = 0; i < 4; ++i) threads.emplace_back(reads);
   for (int i = 0; i < 2; ++i) threads.emplace_back(finds);
-  await("the readers", [&] { return seen > 3'000'000; });
+  // Fewer under a sanitizer or on a busy machine.
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{5};
+  await("the readers", [&] {
+    return seen > 3'000'000 || (seen > 1000 && std::chrono::steady_clock::now() > end);
+  });
   over = true;
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(torn, 0U);
