@@ -129,20 +129,20 @@ TEST(crash_test_command, prints_a_summary_and_writes_table_and_json_to_files) {
   const command_output result =
       crash_test(std::string{quick} + "--json " + json.path() + " --table " + table.path());
   EXPECT_EQ(result.status, 0);
-  EXPECT_TRUE(contains(result.text, "\nglibc                   none")) << result.text;
+  EXPECT_TRUE(contains(result.text, "\nglibc                    none")) << result.text;
   EXPECT_EQ(lines_of(result.text).back(), "No protected row of ours in this run.");
   std::ifstream json_stream{json.path()};
   EXPECT_EQ(nlohmann::json::parse(json_stream)["results"].size(), 1u);
   std::ifstream table_stream{table.path()};
   const std::string rows{std::istreambuf_iterator<char>{table_stream}, {}};
-  EXPECT_TRUE(contains(rows, "\nglibc                   woken            none")) << rows;
+  EXPECT_TRUE(contains(rows, "\nglibc                    woken            none")) << rows;
 }
 
 TEST(crash_test_command, verbose_prints_the_table_with_all_findings) {
   const command_output result =
       crash_test("--subject glibc --scenario reuse --guard none --verbose");
   EXPECT_EQ(result.status, 0);
-  EXPECT_TRUE(contains(result.text, "\nglibc                   reuse_execve     none"))
+  EXPECT_TRUE(contains(result.text, "\nglibc                    reuse_execve     none"))
       << result.text;
   EXPECT_TRUE(contains(result.text, "\n    corrupted: unlock + ")) << result.text;
 }
