@@ -25,7 +25,7 @@ namespace {
 
 constexpr unsigned workers = 3;
 constexpr unsigned check_every = 50;
-constexpr std::chrono::seconds patience{20};
+constexpr std::chrono::seconds patience{200};
 
 // A directory in /dev/shm if there is one, because the databases write and sync a lot. A child
 // removes the directory when this process and all of its workers are gone, killed or not.
@@ -115,7 +115,10 @@ public:
       for (;;) ::pause();
       return std::string();
     });
-    if (!gets_on(0)) throw std::runtime_error("the database cannot be opened");
+    if (!gets_on(0)) {
+      end(keeper_);
+      throw std::runtime_error("the database cannot be opened");
+    }
     for (pid_t& worker : workers_) worker = start_worker();
   }
   arena(const arena&) = delete;
