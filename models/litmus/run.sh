@@ -18,7 +18,8 @@ else
 fi
 
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT INT TERM
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 1' INT TERM
 grep -v '^#' "$here/expected.tsv" >"$scratch/expected"
 if [ $# -gt 0 ]; then
   printf '%s\n' "$@" >"$scratch/wanted"
