@@ -20,7 +20,7 @@ namespace {
 
 using deadbolt::base::descriptor;
 using steady = std::chrono::steady_clock;
-constexpr std::chrono::seconds patience(20);
+constexpr std::chrono::seconds patience(200);
 
 } // namespace
 

@@ -10,7 +10,8 @@
 
 namespace deadbolt::testing {
 
-inline constexpr std::chrono::seconds patience{20};
+// Long, because a busy machine must not fail a test.
+inline constexpr std::chrono::seconds patience{200};
 
 // Calls done() until it returns true; aborts if that takes too long.
 template <class Done>
