@@ -39,8 +39,7 @@ std::uint64_t word_after_release(const std::uint64_t& word, const std::uint16_t&
   if (own.taken < takes_before_bias << revoked) return 0;
   // The bias of another mutex that has this entry ends here. Its word stays as it is, and this
   // thread's next lock() of it takes the word back.
-  const bias_announcement& announcement = self.slot->biases[bias_entry(offset)];
-  if (announcement.lock.load(std::memory_order_relaxed) != 0) return 0;
+  if (own_announcement(word, self).lock.load(std::memory_order_relaxed) != 0) return 0;
   // For a signal handler: `mutex` first none and last this one.
   own.mutex = nullptr;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);

@@ -21,12 +21,17 @@ inline constexpr std::uint32_t takes_before_bias = 64;
 [[gnu::cold, gnu::noinline]] void lose_bias(own_bias& own,
                                             bias_announcement& announcement) noexcept;
 
+// The calling thread's announcement of a mutex, by the mapping that outlives the region's.
+inline bias_announcement& own_announcement(const std::uint64_t& word,
+                                           const attachment& self) noexcept {
+  return self.slot->biases[bias_entry(reinterpret_cast<std::uintptr_t>(&word))];
+}
+
 // True: the mutex is held. False: it is not biased to this thread, or held by it already.
 inline bool take_biased(const std::uint64_t& word, const attachment& self) noexcept {
   own_bias& own = self.bias_of(&word);
   if (own.mutex != &word || !self.covers(&word)) return false;
-  bias_announcement& announcement =
-      self.slot->biases[bias_entry(reinterpret_cast<std::uintptr_t>(&word))];
+  bias_announcement& announcement = own_announcement(word, self);
   if (announcement.lock.load(std::memory_order_relaxed) != 0) return false;
   // death order: a thread that dies from here on counts as the holder, if the word is still
   // assigned to it.
@@ -43,14 +48,12 @@ inline bool take_biased(const std::uint64_t& word, const attachment& self) noexc
 inline bool is_held_by_bias(const std::uint64_t& word, const attachment& self) noexcept {
   const own_bias& own = self.bias_of(&word);
   return own.mutex == &word &&
-         self.slot->biases[bias_entry(reinterpret_cast<std::uintptr_t>(&word))].lock.load(
-             std::memory_order_relaxed) == own.name;
+         own_announcement(word, self).lock.load(std::memory_order_relaxed) == own.name;
 }
 
 // The calling thread holds the mutex by its bias.
 inline void release_biased(const std::uint64_t& word, const attachment& self) noexcept {
-  bias_announcement& announcement =
-      self.slot->biases[bias_entry(reinterpret_cast<std::uintptr_t>(&word))];
+  bias_announcement& announcement = own_announcement(word, self);
   // order: release, pairs with the acquire of the revoker that finds the announcement gone. The
   // load of `awaited` must come after this store; the revoker enforces that by membarrier.
   // death order: this one store is the release. The mutex's memory is not touched after it.
