@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Death at every instruction of lock, unlock, attach, detach and creation.
+#include <own_directory.hpp>
 #include <region_support.hpp>
 #include <stepped_child.hpp>
 
-#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -236,23 +236,9 @@ TEST(region_kill_waiter, sleeping_waiter_gets_the_lock_wherever_its_holder_dies)
   }
 }
 
-// A name in /dev/shm for this process. What processes that were killed have left under such
-// names is removed.
-std::string path_of_this_process() {
-  const std::string prefix = "deadbolt-region-kill-";
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator("/dev/shm", error)) {
-    const std::string file = entry.path().filename();
-    if (!file.starts_with(prefix)) continue;
-    const int pid = std::atoi(file.c_str() + prefix.size());
-    if (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH)
-      std::filesystem::remove(entry.path(), error);
-  }
-  return "/dev/shm/" + prefix + std::to_string(getpid());
-}
-
 TEST(region_kill_create, creator_killed_anywhere_leaves_nothing_or_a_whole_region) {
-  const std::string path = path_of_this_process();
+  const own_directory own{"region-kill"};
+  const std::string& path = own.path();
   constexpr region_options small{.size = 64, .members = 1};
   std::uint32_t made = 0;
   const kill_points points =
@@ -297,7 +283,8 @@ void leave_unmarked_owner(const std::string& path) {
 }
 
 TEST(region_kill_create, adopter_killed_anywhere_leaves_a_file_that_the_next_one_adopts) {
-  const std::string path = path_of_this_process();
+  const own_directory own{"region-kill"};
+  const std::string& path = own.path();
   leave_unmarked_owner(path);
   const kill_points points =
       kill_in_every_state([] {}, [&] { static_cast<void>(region::open(path.c_str())); },
@@ -330,7 +317,8 @@ TEST(region_kill_create, adopter_killed_anywhere_leaves_a_file_that_the_next_one
 }
 
 TEST(region_kill_create, replacer_killed_anywhere_leaves_the_old_file_or_a_whole_region) {
-  const std::string path = path_of_this_process();
+  const own_directory own{"region-kill"};
+  const std::string& path = own.path();
   constexpr region_options small{.size = 64, .members = 1};
   const auto leave_damaged = [&] {
     unlink(path.c_str());
@@ -355,7 +343,7 @@ TEST(region_kill_create, replacer_killed_anywhere_leaves_the_old_file_or_a_whole
         EXPECT_EQ(name(left.at<deadbolt::mutex>(0)->lock()), "acquired");
         EXPECT_EQ(name(left.at<deadbolt::mutex>(0)->unlock()), "released");
         // One that is killed between the two names of the new file leaves the first.
-        for (const auto& entry : std::filesystem::directory_iterator("/dev/shm")) {
+        for (const auto& entry : std::filesystem::directory_iterator(own.name())) {
           const std::string file = entry.path();
           EXPECT_FALSE(file.starts_with(path + ".")) << file << ", killed after " << instructions;
         }
