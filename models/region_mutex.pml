@@ -26,6 +26,13 @@
  *                 after the walk
  *   UNREPAIRED    thread 0 begins as the owner that was told owner_died; an owner that was told
  *                 may unlock without mark_consistent
+ *   RESERVES      a waiter that has slept may be a long waiter from any moment on. It asks, in the
+ *                 word or (of a plain owner) in `waiting`, for a release that reserves the lock:
+ *                 the word is then free but has the waiters bit, and the owner wakes a long
+ *                 waiter. Other threads stand back: they sleep for a while before they take a
+ *                 reserved lock. Without PUNCTUAL, that while may end at any moment
+ *   PUNCTUAL      a thread stands back until no long waiter lives. Then, while a long waiter sleeps,
+ *                 at most MOST_OVERTAKES threads that are not long waiters take the lock
  *
  * Holds: mutual exclusion; the next owner after a dead one is told owner_died, and no other owner
  * is; only a thread that is using the lock writes the lock word; no waiter is stranded. Every live
@@ -50,6 +57,17 @@
  *   SILENT_LEAVE        a waiter whose deadline has passed leaves before it has set the waiters bit
  *   WAKES_ONE           an unlock that makes the lock not recoverable wakes only one waiter
  *   UNBOUNDED           no waiter looks again in the cases where the bound counts
+ * of RESERVES:
+ *   NO_SECOND_WAKE      an owner that finds no long waiter asleep to wake wakes nobody else
+ *   WAITS_FOR_LONG      a thread stands back until the word changes, however long that takes
+ *   LEAVES_RESERVED     a waiter whose deadline has passed leaves a reserved lock to others
+ * of PUNCTUAL:
+ *   NO_STAND_BACK       every thread takes a reserved lock
+ *   RELEASES_BLINDLY    an owner releases by an exchange: a request that comes after its look at
+ *                       the word is lost
+ *   NO_NEXT             a thread that takes the reserved lock does not wake the next long waiter,
+ *                       which must ask again
+ *   WAITING_FORGETS     (PLAIN) `waiting` does not say that a long waiter asked
  * of PLAIN:
  *   NO_MEMBARRIER       the waiter sleeps without a membarrier
  *   BARRIER_FIRST       the waiter sets `waiting` after the membarrier, not before
@@ -80,6 +98,9 @@
 #ifndef THREADS
 #define THREADS 3
 #endif
+#ifndef MOST_OVERTAKES
+#define MOST_OVERTAKES 1
+#endif
 #define NONE 9
 #define NOT_RECOVERABLE 8
 
@@ -95,12 +116,16 @@
 hidden byte exclusion = 0;
 hidden byte told_of_death = 0;
 hidden byte own_word = 0;
+hidden byte overtaken = 0;
 
 /* The lock word; every access to it is one atomic step. */
 byte owner_slot = NONE, owner_generation = 0;
 bool waiters = false, inconsistent = false;
 bool plain = false;      /* in the word: this owner releases it by a plain store */
 bool waiting = false;    /* in the mutex, beside the word */
+bool reserve = false;    /* in the word: a long waiter asks for a release that reserves the lock */
+bool waiting_long = false; /* `waiting` has the value that says the same */
+bool is_long[THREADS];
 bool releasing[THREADS]; /* the plain release is in this thread's store buffer */
 
 byte life[3];            /* by slot */
@@ -109,6 +134,7 @@ byte byte_in_slot[3];    /* the thread whose membership lock the slot names */
 
 bool queued_lock[THREADS]; /* in futex_waitv, on the lock word */
 byte queued_life[THREADS]; /* ... on this slot's liveness word, or NONE */
+bool queued_high[THREADS]; /* ... on the other half of the lock word, as long waiters are */
 bool dead[THREADS];
 bool bound_counts = false;
 bool owes_wake[THREADS]; /* ghost: was woken, or released with waiters, and has to act on it */
@@ -120,6 +146,7 @@ bool gone[THREADS];        /* ghost: the holder abandoned the lock by detaching 
 bool wants[THREADS];       /* ghost: in lock() */
 bool membership_lock_held[THREADS]; /* until the kernel is done with this thread */
 bool linked[THREADS];      /* the private node is on the thread's robust list */
+byte overtakes[THREADS];   /* ghost: of a long waiter's sleep, how often others took the lock */
 
 #ifdef LIVENESS
 #if THREADS == 2
@@ -136,9 +163,19 @@ ltl gets_in { [] <> nobody_waits }
 #else
 #define same_generation(a, b) (a == b)
 #endif
-#define word_is_seen (owner_slot == seen_slot && same_generation(owner_generation, seen_generation) \
-                      && waiters == seen_waiters && inconsistent == seen_inconsistent && \
-                      plain == seen_plain)
+/* The half of the word that a sleep compares, and the whole. */
+#define half_is_seen (owner_slot == seen_slot && same_generation(owner_generation, seen_generation) \
+                      && waiters == seen_waiters && inconsistent == seen_inconsistent)
+#define other_half_is_seen (plain == seen_plain && reserve == seen_reserve)
+#define word_is_seen (half_is_seen && other_half_is_seen)
+/* Free, and reserved for long waiters. A thread whose deadline passes does not leave a reserved
+ * lock: it takes the lock. */
+#define is_reserved (owner_slot == NONE && waiters)
+#ifdef NO_STAND_BACK
+#define stands_back false
+#else
+#define stands_back (is_reserved && !is_long[me] && !stood_back)
+#endif
 
 /* Where a waiter goes on after a failed comparison. */
 #ifdef STALE_COMPARE
@@ -151,7 +188,7 @@ inline flush(t) {
   atomic {
     if
     :: releasing[t] ->
-       owner_slot = NONE; waiters = false; inconsistent = false; plain = false;
+       owner_slot = NONE; waiters = false; inconsistent = false; plain = false; reserve = false;
        releasing[t] = false
     :: else -> skip
     fi
@@ -208,7 +245,40 @@ inline wake_life(s, w, most) {
   }
 }
 
+/* Whether it woke any long waiter: `woken`. */
+inline wake_high(w) {
+  atomic {
+    w = 0; woken = 0;
+    do
+    :: w < THREADS && woken == 0 ->
+       if
+       :: queued_high[w] -> queued_high[w] = false; owes_wake[w] = true; woken = 1
+       :: else -> skip
+       fi;
+       w++
+    :: else -> break
+    od;
+    w = 0
+  }
+}
+
+inline count_overtaking(me, other) {
+  if
+  :: other != me && queued_high[other] && !is_long[me] ->
+     overtakes[other]++;
+     must(overtakes[other] <= MOST_OVERTAKES, overtaken)
+  :: else -> skip
+  fi
+}
+
 inline entered(me, died) {
+#ifdef PUNCTUAL
+  count_overtaking(me, 0);
+  count_overtaking(me, 1);
+#if THREADS == 3
+  count_overtaking(me, 2);
+#endif
+#endif
   holder_slept = slept && !died;
   must(holder == NONE || dead[holder] || gone[holder], exclusion);
   must(died == (holder != NONE), told_of_death);
@@ -225,7 +295,7 @@ inline take(me) {
   atomic {
     !releasing[me];
     if
-    :: owner_slot == NONE ->
+    :: owner_slot == NONE && !is_reserved ->
        owner_slot = slot; owner_generation = my_generation; inconsistent = false;
        plain = fresh; waiters = false;
        entered(me, false);
@@ -244,7 +314,7 @@ inline take_over(me) {
     :: word_is_seen ->
 #endif
        owner_slot = slot; owner_generation = my_generation;
-       waiters = seen_waiters || slept; inconsistent = true; plain = false;
+       waiters = seen_waiters || slept; inconsistent = true; plain = false; reserve = false;
        entered(me, true);
        goto out
     :: else -> skip
@@ -252,8 +322,43 @@ inline take_over(me) {
   }
 }
 
-/* Asks the next release for a wake: sets `waiting` for a plain owner, else the waiters bit. */
+#if THREADS == 3
+#define nobody_is_long \
+  !((is_long[0] && !dead[0]) || (is_long[1] && !dead[1]) || (is_long[2] && !dead[2]))
+#else
+#define nobody_is_long !((is_long[0] && !dead[0]) || (is_long[1] && !dead[1]))
+#endif
+
+/* A thread stands back no longer when it has become a long waiter, or has slept for its while. */
+inline stand_back(me) {
+  atomic {
+    if
+    :: is_reserved -> queued_lock[me] = true
+    :: else -> goto again
+    fi
+  };
+  atomic {
+    if
+    :: !queued_lock[me] -> skip
+#ifdef PUNCTUAL
+    :: queued_lock[me] && nobody_is_long -> stood_back = true
+#elif !defined(WAITS_FOR_LONG)
+    :: queued_lock[me] -> stood_back = true
+#endif
+    fi;
+    queued_lock[me] = false; slept = true
+  }
+}
+
+/* Asks the next release for a wake: sets `waiting` for a plain owner, else the waiters bit. A long
+ * waiter asks for a reserved lock, too. */
 inline ask_for_wake(me) {
+#ifdef RESERVES
+  if
+  :: slept -> is_long[me] = true
+  :: true
+  fi;
+#endif
 #ifdef BIT_IN_PLAIN_WORD
   if
   :: true ->
@@ -268,7 +373,11 @@ inline ask_for_wake(me) {
      membarrier();
      waiting = true;
 #else
+#ifdef WAITING_FORGETS
      waiting = true;
+#else
+     atomic { waiting = true; waiting_long = waiting_long || is_long[me] };
+#endif
 #ifndef NO_MEMBARRIER
      membarrier();
 #endif
@@ -283,7 +392,9 @@ inline ask_for_wake(me) {
 #endif
      atomic {
        if
-       :: word_is_seen -> waiters = true; seen_waiters = true; owes_wake[me] = false
+       :: word_is_seen ->
+          waiters = true; seen_waiters = true; owes_wake[me] = false;
+          reserve = seen_reserve || is_long[me]; seen_reserve = reserve
        :: else -> goto look_again
        fi
      }
@@ -297,11 +408,19 @@ inline sleep(me) {
 #ifdef NO_RECHECK
     :: true -> queued_lock[me] = true
 #else
-    :: word_is_seen -> queued_lock[me] = true
+    :: half_is_seen -> queued_lock[me] = true
     :: else -> goto look_again
 #endif
     fi
   };
+#ifdef RESERVES
+  atomic {
+    if
+    :: is_long[me] && !other_half_is_seen -> queued_lock[me] = false
+    :: else -> queued_high[me] = is_long[me]
+    fi
+  };
+#endif
 #if defined(PLAIN) && !defined(NO_WAITING_COMPARE)
   atomic {
     if
@@ -322,12 +441,13 @@ inline sleep(me) {
   };
   atomic {
     if
-    :: !queued_lock[me] || queued_life[me] == NONE
+    :: !queued_lock[me] || queued_life[me] == NONE || (is_long[me] && !queued_high[me])
 #ifndef UNBOUNDED
     :: bound_counts && queued_lock[me] && queued_life[me] != NONE -> doubtful = true
 #endif
     fi;
-    queued_lock[me] = false; queued_life[me] = NONE; slept = true
+    queued_lock[me] = false; queued_life[me] = NONE; queued_high[me] = false; slept = true;
+    overtakes[me] = 0
   };
 #ifndef NO_PASS_ON
   /* The kernel woke one waiter. All that sleep on this liveness word must move to that of the next
@@ -360,7 +480,12 @@ inline lock(me) {
 #endif
     atomic {
       if
-      :: owner_slot == NONE ->
+#ifdef LEAVES_RESERVED
+      :: is_reserved && me == 1 -> owes_wake[me] = false; goto out
+#endif
+      :: stands_back -> goto aside
+      :: owner_slot == NONE && !stands_back ->
+         took_reserved = is_reserved;
          owner_slot = slot; owner_generation = my_generation; inconsistent = false;
 #ifdef SLEEPER_PLAIN
          plain = fresh; waiters = slept && !plain;
@@ -368,15 +493,17 @@ inline lock(me) {
 #ifdef NO_WAITERS_BIT
          waiters = false;
 #else
-         waiters = slept;
+         waiters = waiters || slept;
 #endif
 #endif
          entered(me, false);
-         goto out
+         goto took
       :: owner_slot == NOT_RECOVERABLE -> owes_wake[me] = false; goto out
       :: else ->
          seen_slot = owner_slot; seen_generation = owner_generation;
-         seen_waiters = waiters; seen_inconsistent = inconsistent; seen_plain = plain
+         seen_waiters = waiters; seen_inconsistent = inconsistent; seen_plain = plain;
+         seen_reserve = reserve;
+         stood_back = false
       fi
     };
 look_at_owner:
@@ -429,10 +556,21 @@ look_at_owner:
       fi;
       sleep(me)
     fi;
+    goto again;
+aside:
+    stand_back(me);
 again: skip
   od;
+took:
+#ifndef NO_NEXT
+  if
+  :: took_reserved ->
+     wake_high(w); woken = 0
+  :: else -> skip
+  fi;
+#endif
 out:
-  atomic { wants[me] = false; owes_wake[me] = false; forget() }
+  atomic { wants[me] = false; owes_wake[me] = false; is_long[me] = false; forget() }
 }
 
 inline unlock(me) {
@@ -453,12 +591,15 @@ inline unlock(me) {
      fi;
      owes_wake[me] = false
   :: else ->
+#ifdef RELEASES_BLINDLY
+     seen_reserve = reserve;
+#endif
 #ifdef PLAIN
-     cleared = waiting;
-     if
-     :: atomic { cleared -> waiting = false; owes_wake[me] = true }
-     :: else -> skip
-     fi;
+     atomic {
+       cleared = waiting; cleared_long = waiting_long;
+       waiting = false; waiting_long = false;
+       owes_wake[me] = cleared
+     };
 #ifdef SILENT_CLEAR
      cleared = false;
 #endif
@@ -470,8 +611,24 @@ inline unlock(me) {
        owes_wake[me] = seen_waiters;
        seen_inconsistent = inconsistent;
        owner_slot = (inconsistent -> NOT_RECOVERABLE : NONE);
-       waiters = false; inconsistent = false; plain = false
+#ifndef RELEASES_BLINDLY
+       seen_reserve = reserve || cleared_long;
+#endif
+       waiters = seen_reserve && !inconsistent;
+       inconsistent = false; plain = false; reserve = false
      };
+     if
+     :: seen_reserve && !seen_inconsistent ->
+        wake_high(w);
+        if
+#ifndef NO_SECOND_WAKE
+        :: woken == 0 -> wake_lock(w, THREADS)
+#endif
+        :: else -> woken = 0
+        fi;
+        seen_waiters = false
+     :: else -> skip
+     fi;
      if
 #ifndef WAKES_ONE
      :: seen_waiters && seen_inconsistent -> wake_lock(w, THREADS)
@@ -491,7 +648,8 @@ inline forget() {
   d_step {
     seen_slot = 0; seen_generation = 0; seen_life = 0; seen_waiters = false;
     seen_inconsistent = false; seen_plain = false; slept = false; owner_dead = false; fresh = false;
-    cleared = false; doubtful = false
+    cleared = false; doubtful = false; seen_reserve = false; stood_back = false;
+    took_reserved = false; cleared_long = false
   }
 }
 
@@ -516,6 +674,7 @@ proctype member(byte me; byte slot) {
   byte early_byte;
 #endif
   bool seen_waiters, seen_inconsistent, seen_plain, slept, owner_dead, fresh, cleared, doubtful;
+  bool seen_reserve, stood_back, took_reserved, cleared_long;
   {
     if
     :: slot == me -> skip
@@ -599,7 +758,7 @@ proctype killer() {
       fi;
 #endif
       dead[victim] = true; wants[victim] = false;
-      queued_lock[victim] = false; queued_life[victim] = NONE;
+      queued_lock[victim] = false; queued_life[victim] = NONE; queued_high[victim] = false;
       victim = 0
     }
   :: break

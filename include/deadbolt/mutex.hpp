@@ -33,6 +33,10 @@ namespace deadbolt::inline DEADBOLT_ABI {
 // a waiter that may not call membarrier notices an unlock that late, too. While the kernel writes
 // the owner's core dump, the owner is alive.
 //
+// A waiter that has waited for 10 ms gets the mutex before threads that have waited for less,
+// lock() called first or not; only try_lock() takes it from under a waiter. While such waiters are
+// there, the others leave a free mutex to them for up to 5 ms.
+//
 // A thread that takes the mutex again and again, alone, does so without an atomic operation. The
 // first other thread that wants the mutex then needs some microseconds more (a membarrier), at most
 // 16 times in the life of a mutex.

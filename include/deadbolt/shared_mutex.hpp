@@ -31,8 +31,9 @@ struct shared_mutex_words {
 // waits for the last readers. After a writer that died with the lock, the next owner, reader or
 // writer, is told owner_died, and holds the lock alone until it unlocks.
 //
-// New readers wait for a writer that waits, so that readers cannot starve writers. Writers
-// that follow each other closely can delay readers and each other.
+// New readers wait for a writer that waits, so that readers cannot starve writers. Writers that
+// follow each other closely delay a reader or another writer by 10 ms and some sections at most:
+// who has waited for so long comes first, as with a mutex.
 //
 // The exclusive forms (lock(), try_lock(), ...) and the shared ones (lock_shared(), ...) are
 // those of <deadbolt/detail/lockable.hpp>; the interruptible forms of both are those of

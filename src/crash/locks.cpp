@@ -266,6 +266,31 @@ void biased_mutex_subject::prepare(void* lock) const {
     if (victims_lock(lock) == grant::acquired) victims_unlock(lock);
 }
 
+// mutex, reserved
+
+namespace {
+
+std::uint64_t& word_of(void* lock) noexcept {
+  return *const_cast<std::uint64_t*>(static_cast<mutex*>(lock)->native_handle());
+}
+
+} // namespace
+
+void reserved_mutex_subject::prepare(void* lock) const {
+  std::uint64_t none = 0;
+  __atomic_compare_exchange_n(&word_of(lock), &none, regions::word_waiters, false, __ATOMIC_RELEASE,
+                              __ATOMIC_RELAXED);
+}
+
+grant reserved_mutex_subject::victims_lock(void* lock) const {
+  const grant got = mutex_subject::victims_lock(lock);
+  if (got == grant::acquired || got == grant::owner_died) {
+    __atomic_fetch_or(&word_of(lock), regions::word_waiters | regions::word_reserve,
+                      __ATOMIC_RELAXED);
+  }
+  return got;
+}
+
 // shared_mutex
 
 namespace {
@@ -478,9 +503,11 @@ std::span<const subject* const> all_subjects() {
   static const mutex_subject<mutex, region_subject> in_region{"mutex",
                                                               "deadbolt::mutex, in a region"};
   static const interruptible_mutex_subject interruptible{
-      "mutex_interruptible", "deadbolt::mutex, locked by lock_interruptible()"};
+      "mutex_interruptible", "deadbolt::mutex, locked by lock_interruptible()", true};
   static const biased_mutex_subject biased{
       "mutex_biased", "deadbolt::mutex, in a region: taken by its victim often and alone before"};
+  static const reserved_mutex_subject reserved{
+      "mutex_reserved", "deadbolt::mutex, in a region: reserved for a long waiter", true};
   static const shared_mutex_subject writers{
       "shared_mutex", "deadbolt::shared_mutex, in a region: a writer dies, the others write",
       side::writer, side::writer};
@@ -524,7 +551,8 @@ std::span<const subject* const> all_subjects() {
                                                          &condition_late,
                                                          &semaphore,
                                                          &semaphore_pair,
-                                                         &interruptible});
+                                                         &interruptible,
+                                                         &reserved});
   return all;
 }
 

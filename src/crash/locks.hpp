@@ -25,12 +25,14 @@ namespace deadbolt::crash {
 // A lock in a region.
 class region_subject : public subject {
 public:
-  constexpr region_subject(std::string_view name, std::string_view summary)
+  constexpr region_subject(std::string_view name, std::string_view summary,
+                           bool by_name_only = false)
       : subject{{.name = name,
                  .summary = summary,
                  .engine = "region",
                  .protected_by_itself = true,
-                 .sees_death_by_itself = true}} {}
+                 .sees_death_by_itself = true,
+                 .by_name_only = by_name_only}} {}
   [[nodiscard]] void* map_memory(std::size_t length) const override;
   void unmap_memory(void* memory, std::size_t length) const override;
 
@@ -75,13 +77,7 @@ private:
 // deadbolt::mutex, whose waiters may be told to end, and are not.
 class interruptible_mutex_subject final : public mutex_subject<mutex, region_subject> {
 public:
-  constexpr interruptible_mutex_subject(std::string_view name, std::string_view summary)
-      : mutex_subject{subject_facts{.name = name,
-                                    .summary = summary,
-                                    .engine = "region",
-                                    .protected_by_itself = true,
-                                    .sees_death_by_itself = true,
-                                    .by_name_only = true}} {}
+  using mutex_subject::mutex_subject;
   grant lock(void* lock) const override {
     static stop_flag never;
     return grant_of(static_cast<mutex*>(lock)->lock_interruptible(&never).status());
@@ -93,6 +89,15 @@ class biased_mutex_subject final : public mutex_subject<mutex, region_subject> {
 public:
   using mutex_subject::mutex_subject;
   void prepare(void* lock) const override;
+};
+
+// A mutex that is reserved when its victim takes it, and that its victim is asked to reserve when
+// it releases it, as if a long waiter was there each time.
+class reserved_mutex_subject final : public mutex_subject<mutex, region_subject> {
+public:
+  using mutex_subject::mutex_subject;
+  void prepare(void* lock) const override;
+  grant victims_lock(void* lock) const override;
 };
 
 enum class side : std::uint8_t { writer, reader };

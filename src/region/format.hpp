@@ -237,16 +237,23 @@ inline std::atomic<std::uint32_t>* liveness_word(member_slot* slot, std::uint32_
 //   bits 14-29  low bits of the owner's generation
 //   bit 30      inconsistent: the owner was told owner_died. Set by the thread that takes
 //               the word over from a dead owner, cleared by mark_consistent()
-//   bit 31      waiters: set by a waiter before it sleeps, kept by an owner that slept
+//   bit 31      waiters: set by a waiter before it sleeps, kept by an owner that slept. In a free
+//               word: the lock is reserved for long waiters
 //   bits 32-58  high bits of the owner's generation
+//   bit 62      reserve: a long waiter asks the owner to reserve the lock when it releases it
 //   bits 59-62  of a biased word: how often the mutex's bias had been revoked
 //   bit 63      plain: the owner will release the word by a plain store. Mutexes only
 // A locker sets the owner by compare-exchange of a free word, or of a dead owner's word;
 // unlock exchanges the whole word, unless it is plain. Zeroed memory is an unlocked mutex.
 //
 // A mutex's word is followed by 32 bits `waiting`. A waiter that is about to sleep on a plain
-// owner sets it to 1, before its membarrier. An owner that is not plain sets it to 0 before it
-// releases the word.
+// owner sets it to 1, a long waiter to 2, before its membarrier. An owner that is not plain sets it
+// to 0 before it releases the word; a 2 counts as the reserve bit.
+//
+// Reserved: a long waiter is one that has waited for long_wait (waiting.hpp). It also sleeps on the
+// high half of the word, where the owner that reserves the lock wakes one of them. All other
+// threads leave the lock to the long waiters for a while, then take it: the long waiter may have
+// died. The word is free; a program that was built before there were long waiters takes it at once.
 //
 // Biased: plain and inconsistent, which no held word is at once. The word stays assigned to a
 // member that took the mutex often and alone. That member holds the mutex while it announces it
@@ -256,10 +263,13 @@ inline std::atomic<std::uint32_t>* liveness_word(member_slot* slot, std::uint32_
 inline constexpr std::uint64_t word_inconsistent = std::uint64_t{1} << 30;
 inline constexpr std::uint64_t word_waiters = std::uint64_t{1} << 31;
 inline constexpr std::uint64_t word_plain = std::uint64_t{1} << 63;
+inline constexpr std::uint64_t word_reserve = std::uint64_t{1} << 62;
 inline constexpr unsigned bias_tag_shift = 59;
 inline constexpr std::uint64_t word_bias_tag = std::uint64_t{0xf} << bias_tag_shift;
 inline constexpr std::uint64_t word_flags =
-    word_inconsistent | word_waiters | word_plain | word_bias_tag;
+    word_inconsistent | word_waiters | word_plain | word_bias_tag; // word_reserve is in the tag
+inline constexpr std::uint32_t some_wait = 1;                      // values of `waiting`
+inline constexpr std::uint32_t some_wait_long = 2;
 inline constexpr std::uint64_t word_slot_mask = 0x3fff;
 inline constexpr std::uint64_t word_not_recoverable = word_slot_mask;
 inline constexpr std::uint64_t last_generation = (std::uint64_t{1} << 43) - 1;
@@ -272,6 +282,9 @@ inline constexpr std::uint64_t id_of(std::uint64_t word) noexcept {
 }
 inline constexpr bool is_free(std::uint64_t word) noexcept {
   return (word & word_slot_mask) == 0;
+}
+inline constexpr bool is_reserved(std::uint64_t word) noexcept {
+  return is_free(word) && (word & word_waiters) != 0;
 }
 inline constexpr bool is_not_recoverable(std::uint64_t word) noexcept {
   return (word & word_slot_mask) == word_not_recoverable;

@@ -4,7 +4,6 @@
 #include <deadbolt/mutex.hpp>
 
 #include <base/futex.hpp>
-#include <limits.h>
 #include <region/bias.hpp>
 #include <region/membership.hpp>
 #include <region/waiting.hpp>
@@ -88,18 +87,9 @@ inline bool take(std::uint64_t& word, const std::uint32_t& waiting) noexcept {
     return unlock_status::released;
   }
   // The thread that clears `waiting` makes the wake that it asks for.
-  const bool waited_for = __atomic_load_n(&waiting, __ATOMIC_RELAXED) != 0;
-  if (waited_for) __atomic_store_n(&waiting, 0, __ATOMIC_RELAXED);
-  // Only the owner changes the inconsistent bit.
-  const bool whole = (seen & regions::word_inconsistent) == 0;
-  // order: release, pairs with the next owner's acquire.
-  // death order: after this one write nothing that the kernel reads for a dying thread names
-  // the lock. The memory may be reused from here on; a wake reads and writes nothing there.
-  const std::uint64_t old = __atomic_exchange_n(
-      &word, whole ? std::uint64_t{0} : regions::word_not_recoverable, __ATOMIC_RELEASE);
-  if ((old & regions::word_waiters) != 0 || waited_for) {
-    base::futex_wake(regions::futex_of(&word), whole ? 1 : INT_MAX);
-  }
+  std::uint32_t asked = __atomic_load_n(&waiting, __ATOMIC_RELAXED);
+  if (asked != 0) asked = __atomic_exchange_n(&waiting, 0, __ATOMIC_RELAXED);
+  regions::release_word(&word, asked);
   return unlock_status::released;
 }
 

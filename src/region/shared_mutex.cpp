@@ -186,25 +186,12 @@ bool died_inside(shared_mutex_words& words) noexcept {
   return false;
 }
 
-// Nothing of the lock is touched after this.
-void release_writer_word(shared_mutex_words& words, bool consistent) noexcept {
-  // order: release, pairs with the next owner's acquire, and with a reader that finds
-  // the word free.
-  // death order: after this one write nothing that the kernel reads for a dying thread names
-  // the lock. The memory may be reused from here on; a wake reads and writes nothing there.
-  const std::uint64_t old = __atomic_exchange_n(
-      &words.writer, consistent ? std::uint64_t{0} : word_not_recoverable, __ATOMIC_RELEASE);
-  if ((old & word_waiters) != 0) {
-    base::futex_wake(futex_of(&words.writer), consistent ? 1 : INT_MAX);
-  }
-}
-
 unlock_status release_exclusive(shared_mutex_words& words, std::uint64_t seen) noexcept {
   const bool consistent = (seen & word_inconsistent) == 0;
   // death order: a death after this store is not reported to the next owner, whether or not
   // the word is released yet. If the data is inconsistent, `state` stays as it is.
   if (consistent) __atomic_store_n(&words.state, state_outside, __ATOMIC_RELAXED);
-  release_writer_word(words, consistent);
+  release_word(&words.writer);
   return unlock_status::released;
 }
 
@@ -213,7 +200,7 @@ unlock_status release_exclusive(shared_mutex_words& words, std::uint64_t seen) n
                                                const patience& patience) noexcept {
   const lock_status status = wait_for_readers(words, self, scan::drop, patience);
   if (status != lock_status::acquired) {
-    release_writer_word(words, true);
+    release_word(&words.writer);
     return status;
   }
   // death order: before the data is touched.
@@ -293,7 +280,7 @@ enum class shared_entry : std::uint32_t { in, blocked, held_already, too_many };
   __atomic_fetch_or(&words.readers, group_of(self), __ATOMIC_SEQ_CST);
   hold_entry* entry = nullptr;
   const announcement made = announce(self, hold_name(self, &words), entry);
-  release_writer_word(words, true);
+  release_word(&words.writer);
   return made == announcement::made ? lock_status::acquired : lock_status::too_many_holds;
 }
 

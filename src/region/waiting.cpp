@@ -94,7 +94,13 @@ bool take_free(std::uint64_t* word, std::uint64_t& seen, const attachment& self,
                bool slept) noexcept {
   const std::uint64_t mine = self.id | (seen & word_waiters) | (slept ? word_waiters : 0);
   // order: as in mutex::acquire(); a shared_mutex looks at its readers' holds after it.
-  return __atomic_compare_exchange_n(word, &seen, mine, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
+  const bool reserved = is_reserved(seen);
+  if (!__atomic_compare_exchange_n(word, &seen, mine, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE)) {
+    return false;
+  }
+  // The word has lost the request of the other long waiters: the next one asks again.
+  if (reserved) base::futex_wake(futex_of_long_waiters(word), 1);
+  return true;
 }
 
 // NOLINTNEXTLINE(readability-non-const-parameter): the builtin writes
@@ -109,19 +115,31 @@ bool take_over(std::uint64_t* word, std::uint64_t& seen, const attachment& self,
 
 // Sleeps while the lock word, its owner's liveness word, and `third` and `stop` where they are,
 // stay as they are.
-sleep_result sleep_for(const std::uint64_t* word, std::uint64_t seen, const watched_word* third,
-                       const owner_view& owner, const stop_flag* stop,
+sleep_result sleep_for(const std::uint64_t* word, std::uint64_t seen, bool is_long,
+                       const watched_word* third, const owner_view& owner, const stop_flag* stop,
                        std::int64_t until) noexcept {
-  watched_word words[4];
+  watched_word words[5];
   unsigned count = 0;
   // The first one is for kernels that can watch no more.
   words[count++] = {futex_of(word), static_cast<std::uint32_t>(seen)};
   words[count++] = {futex_of(owner.life), owner.liveness_value};
+  if (is_long) {
+    words[count++] = {futex_of_long_waiters(word), static_cast<std::uint32_t>(seen >> 32)};
+  }
   if (third != nullptr) words[count++] = *third;
   if (stop != nullptr) words[count++] = {stop->native_handle(), 0};
   const sleep_result result = sleep_on(words, count, until, word);
   pass_on(owner);
   return result;
+}
+
+// Sleeps while the lock is reserved, for stand_back at most.
+sleep_result leave_to_long_waiters(const std::uint64_t* word, std::uint64_t reserved,
+                                   const wait_limits& limits) noexcept {
+  watched_word words[2] = {{futex_of(word), static_cast<std::uint32_t>(reserved)}, {}};
+  unsigned count = 1;
+  if (limits.stop != nullptr) words[count++] = {limits.stop->native_handle(), 0};
+  return sleep_on(words, count, sleep_end(stand_back, limits.until), word);
 }
 
 // Takes a word over from a dead owner, and says whether the lock was held.
@@ -146,6 +164,18 @@ bool take_own_bias(std::uint64_t* word, std::uint64_t& seen, const attachment& s
 
 } // namespace
 
+void wake_after_release(const std::uint64_t* word, std::uint64_t next) noexcept {
+  if (next == word_not_recoverable) {
+    base::futex_wake(futex_of(word), INT_MAX);
+  } else if (!is_reserved(next)) {
+    base::futex_wake(futex_of(word), 1);
+  } else if (base::futex_wake(futex_of_long_waiters(word), 1) == 0) {
+    // The long waiter is awake, has left, or has died; or the kernel lets nobody sleep on several
+    // words. All others learn that the lock is reserved.
+    base::futex_wake(futex_of(word), INT_MAX);
+  }
+}
+
 lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uint16_t& spins,
                            const wait_limits& limits, std::uint16_t* revocations) noexcept {
   const attachment* member = find_or_attach(word);
@@ -153,18 +183,31 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
   const attachment& self = *member;
   if (revocations != nullptr && take_biased(*word, self)) return lock_status::acquired;
   bool slept = false;
+  bool stood_back = false;
+  std::int64_t long_from = INT64_MAX; // when this thread becomes a long waiter
   sleep_result last = sleep_result::woken;
   sleep_length length{*self.region};
   base::spinner spinner{spins};
   std::uint64_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
   for (;;) {
     if (is_free(seen)) {
+      // A thread that would leave takes the lock instead: it may have been given a wake.
+      if (is_reserved(seen) && !stood_back && base::now() < long_from &&
+          !is_told_to_end(limits, last) && !is_over(limits.until)) {
+        if (!slept) long_from = base::now() + long_wait;
+        last = leave_to_long_waiters(word, seen, limits);
+        stood_back = last == sleep_result::timed_out;
+        slept = true;
+        seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+        continue;
+      }
       if (take_free(word, seen, self, slept)) {
         spinner.remember();
         return lock_status::acquired;
       }
       continue;
     }
+    stood_back = false;
     if (is_not_recoverable(seen)) return lock_status::not_recoverable;
     if (id_of(seen) == self.id) {
       if (take_own_bias(word, seen, self)) return lock_status::acquired;
@@ -190,12 +233,15 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
         is_this_thread(*self.region, owner, seen)) {
       return lock_status::deadlock;
     }
+    const std::int64_t now = base::now();
+    if (!slept) long_from = now + long_wait;
+    const bool is_long = now >= long_from;
     // The word must say that somebody waits before this waiter decides to leave: a waiter
     // that gives up may have been given a wake, and the next unlock learns from the word that
     // other threads sleep.
     const bool plain = waiting != nullptr && (seen & word_plain) != 0 && !biased;
     bool unsure = false;
-    watched_word third{waiting, 1};
+    watched_word third{waiting, is_long ? some_wait_long : some_wait};
     if (biased) {
       const bias_state state =
           revoke_bias(*self.region, word, seen, *revocations, *owner.slot, true);
@@ -211,7 +257,13 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
       // A thread that has not slept has been given no wake, and can leave without the barrier.
       if (!slept && is_told_to_end(limits, last)) return lock_status::interrupted;
       if (!slept && is_over(limits.until)) return lock_status::timed_out;
-      __atomic_store_n(waiting, 1, __ATOMIC_SEQ_CST);
+      std::uint32_t before = 0;
+      if (is_long) {
+        __atomic_store_n(waiting, some_wait_long, __ATOMIC_SEQ_CST);
+      } else if (!__atomic_compare_exchange_n(waiting, &before, some_wait, false, __ATOMIC_SEQ_CST,
+                                              __ATOMIC_SEQ_CST)) {
+        third.value = before;
+      }
       // order: the owner releases, then loads `waiting`. Where it has loaded already, its
       // release is visible when this call returns; else it sees what was just stored. If
       // membarrier is refused to this process but the owner registered, a short sleep is the
@@ -222,18 +274,25 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
         seen = after;
         continue;
       }
-    } else if ((seen & word_waiters) == 0) {
-      if (!__atomic_compare_exchange_n(word, &seen, seen | word_waiters, false, __ATOMIC_ACQUIRE,
-                                       __ATOMIC_ACQUIRE)) {
-        continue;
+    } else {
+      const std::uint64_t asked = seen | word_waiters | (is_long ? word_reserve : 0);
+      if (asked != seen) {
+        if (!__atomic_compare_exchange_n(word, &seen, asked, false, __ATOMIC_ACQUIRE,
+                                         __ATOMIC_ACQUIRE)) {
+          continue;
+        }
+        seen = asked;
       }
-      seen |= word_waiters;
     }
     if (is_told_to_end(limits, last)) return lock_status::interrupted;
     if (is_over(limits.until)) return lock_status::timed_out;
-    const std::int64_t longest = unsure ? length.next_unsure() : length.next(id_of(seen));
-    last = sleep_for(word, seen, plain || biased ? &third : nullptr, owner, limits.stop,
+    std::int64_t longest = unsure ? length.next_unsure() : length.next(id_of(seen));
+    // Wakes in time to ask as a long waiter. Such a sleep is too short to say that nobody wakes it.
+    const bool is_cut = !is_long && longest > long_from - now;
+    if (is_cut) longest = long_from - now;
+    last = sleep_for(word, seen, is_long, plain || biased ? &third : nullptr, owner, limits.stop,
                      sleep_end(longest, limits.until));
+    if (is_cut && last == sleep_result::timed_out) last = sleep_result::woken;
     length.ended(last == sleep_result::timed_out);
     slept = true;
     seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);

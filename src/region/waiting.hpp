@@ -54,11 +54,21 @@ private:
   std::uint64_t owner_ = 0;
 };
 
+// A waiter that has slept, and has waited for so long, is a long waiter: it asks for a release that
+// reserves the lock. The other threads then sleep for `stand_back` before they take the lock; a
+// long waiter that was woken needs some 50 us to be there. In nanoseconds.
+inline constexpr std::int64_t long_wait = 10'000'000;
+inline constexpr std::int64_t stand_back = 5'000'000;
+
 using base::watched_word;
 
-// The half of a lock word that the kernel compares: the low one (little-endian).
+// The half of a lock word that every waiter sleeps on: the low one (little-endian).
 inline const std::uint32_t* futex_of(const std::uint64_t* word) noexcept {
   return reinterpret_cast<const std::uint32_t*>(word);
+}
+// The half that long waiters sleep on, too.
+inline const std::uint32_t* futex_of_long_waiters(const std::uint64_t* word) noexcept {
+  return futex_of(word) + 1;
 }
 
 // When a sleep that starts now ends: after `longest`, or at the deadline (nullptr: none) if that
@@ -99,6 +109,31 @@ void sleep_a_moment() noexcept;
 lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uint16_t& spins,
                            const wait_limits& limits, std::uint16_t* revocations) noexcept;
 lock_status try_lock_contended(std::uint64_t* word, std::uint16_t* revocations) noexcept;
+
+// Makes the wake that a release owes which wrote `next` to the word. Only the address of the word
+// is used: its memory may be other data already.
+void wake_after_release(const std::uint64_t* word, std::uint64_t next) noexcept;
+
+// Releases a word that the caller owns, and that is not plain. Nothing of the lock is touched after
+// this. `waiting`: the mutex's, which the caller has set to 0; a shared_mutex has none.
+inline void release_word(std::uint64_t* word, std::uint32_t waiting = 0) noexcept {
+  std::uint64_t seen = __atomic_load_n(word, __ATOMIC_RELAXED);
+  std::uint64_t next = 0;
+  // No request comes too late: while the word is held, waiters do nothing to it but set two bits.
+  // order: release, pairs with the next owner's acquire, and with a reader that finds the word
+  // free.
+  // death order: after this one write nothing that the kernel reads for a dying thread names
+  // the lock. The memory may be reused from here on; a wake reads and writes nothing there.
+  do {
+    if ((seen & word_inconsistent) != 0) {
+      next = word_not_recoverable;
+    } else {
+      next = (seen & word_reserve) != 0 || waiting == some_wait_long ? word_waiters : 0;
+    }
+  } while (
+      !__atomic_compare_exchange_n(word, &seen, next, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+  if ((seen & word_waiters) != 0 || waiting != 0) wake_after_release(word, next);
+}
 
 } // namespace deadbolt::regions
 #endif

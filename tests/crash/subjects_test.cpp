@@ -35,7 +35,8 @@ TEST_P(region_mutex, is_clean_without_a_guard) {
 }
 
 INSTANTIATE_TEST_SUITE_P(in, region_mutex,
-                         testing::Combine(testing::Values("mutex", "mutex_biased"),
+                         testing::Combine(testing::Values("mutex", "mutex_biased", "mutex_reserved",
+                                                          "mutex_interruptible"),
                                           testing::ValuesIn(scenario_names())));
 
 class region_shared_mutex : public testing::TestWithParam<subject_and_scenario> {};
