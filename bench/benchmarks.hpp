@@ -40,6 +40,7 @@ void register_readers_writers();
 void register_takeover();
 void register_ping_pong();
 void register_membership();
+void register_waits();
 
 } // namespace bench
 #endif

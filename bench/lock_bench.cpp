@@ -70,6 +70,7 @@ int main(int argc, char** argv) {
   bench::register_takeover();
   bench::register_ping_pong();
   bench::register_membership();
+  bench::register_waits();
   benchmark::AddCustomContext("engine", deadbolt_engine());
   std::printf("engine %s; uncontended: CPU time of one thread; contended: processes pinned to CPUs "
               "in turn\nbytes:",

@@ -159,11 +159,16 @@ void ratio_table::print(const std::string& name, const group& rows) {
     if (to != nullptr) references.push_back(to);
   }
   const bool kills = has_counter(rows, "p99_us");
+  const bool waits = has_counter(rows, "fewest_pairs");
   std::printf("\n%-32s %10s %7s", name.c_str(),
-              kills || find(rows, "thread") != nullptr ? "ns" : "ns/pair", "spread");
+              waits                                      ? "worst, ns"
+              : kills || find(rows, "thread") != nullptr ? "ns"
+                                                         : "ns/pair",
+              "spread");
   for (const row* to : references) std::printf("  time / %-14s", to->rival.c_str());
   if (kills) {
     std::printf("  %12s", "p99");
+    if (waits) std::printf("  %10s %8s", "pairs/s", "fewest");
   } else if (has_counter(rows, "pairs_per_second")) {
     std::printf("  %12s %8s %12s", "pairs/s", "least", "longest gap");
   }
@@ -180,6 +185,10 @@ void ratio_table::print(const std::string& name, const group& rows) {
     for (const auto* to : references) print_ratio(ratio_to(row, *to));
     if (kills) {
       std::printf("  %9.0f us", median_counter(row.counters, "p99_us"));
+      if (waits) {
+        std::printf("  %10.0f %8.0f", median_counter(row.counters, "throughput"),
+                    median_counter(row.counters, "fewest_pairs"));
+      }
     } else if (row.counters.contains("pairs_per_second")) {
       std::printf("  %12.0f %7.0f%% %9.2f ms", median_counter(row.counters, "pairs_per_second"),
                   100 * median_counter(row.counters, "smallest_share"),
