@@ -9,7 +9,7 @@
 struct bank {
   deadbolt::mutex mutex;
   long checking = 1000, savings = 0;
-  deadbolt::undo_log<64> log; // what the section under way has changed
+  deadbolt::undo_log<64> log; // the old values of what a critical section changes
 };
 
 int main() {
@@ -17,7 +17,7 @@ int main() {
   if (!region) return 1;
   auto* shared = region.find_or_construct<bank>("bank"); // the same one in every process
   if (shared == nullptr) return 1;
-  // Called with the lock held when the last owner died. True: the data is whole again.
+  // Called with the lock held when the last owner died; returns whether the data is whole again.
   deadbolt::with_recovery lock{shared->mutex, [&] { return shared->log.roll_back(); }};
   std::scoped_lock hold{lock};
   deadbolt::transaction transfer{shared->log};
