@@ -29,7 +29,7 @@ enum class wait_status : std::uint32_t {
 [[nodiscard, gnu::visibility("default")]] const char* to_string(wait_status status) noexcept;
 
 namespace detail {
-// Not a std::unique_lock.
+// A lock itself, not a std::unique_lock of one.
 template <class Lock>
 concept bare_lock = !requires(Lock & lock) {
   lock.owns_lock();
@@ -56,8 +56,8 @@ public:
     examined_ = true;
     return status_;
   }
-  // True if awake, as the standard's forms with a predicate return. Does not count as examining
-  // the result.
+  // True if awake: what std::condition_variable's waits with a predicate return. Does not count as
+  // examining the result.
   operator bool() const noexcept { return status_ == wait_status::awake; }
   [[nodiscard]] friend bool operator==(const wait_result& result, wait_status status) noexcept {
     return result.status() == status;
@@ -75,14 +75,14 @@ private:
 };
 
 // Place it anywhere in an open region's data, as a mutex; zeroed memory is a condition variable
-// without waiters. All threads that wait at the same time use the same mutex, by whose lock()
-// they became members of the region (<deadbolt/mutex.hpp>).
+// without waiters. All threads that wait at the same time use the same mutex. A thread became a
+// member of the region when it locked that mutex (<deadbolt/mutex.hpp>).
 //
 // A wait returns at most region::longest_sleep() (1 s, unless set otherwise) after it fell asleep:
-// as a spurious wakeup if there was no notify. A waiter therefore looks at the data again within
-// that time, plus the mutex's own bound, whichever thread dies at whatever instruction: a waiter
-// that was woken and has not acted, a notifier between its change of the data and its notify, an
-// owner of the mutex. An idle waiter wakes up so often, and no more.
+// as a spurious wakeup if there was no notify. Therefore a waiter looks at the data again within
+// that time, plus the mutex's own bound, wherever another thread dies: a waiter that was woken and
+// has not acted yet, a notifier between its change of the data and its notify, or an owner of the
+// mutex. An idle waiter wakes up once in that time.
 //
 // Its memory may be reused or unmapped as soon as no thread will start an operation on it
 // and no notify is in progress, even if notified waiters have not returned yet: neither those
@@ -105,9 +105,10 @@ public:
   // owner_died calls mark_consistent() first, as before any other unlock. Results: awake,
   // owner_died, not_recoverable, not_owner.
   //
-  // `lock` is a deadbolt::mutex, or another lock of this library that excludes: shared_mutex,
-  // robust_mutex, robust_pi_mutex (which the waiter takes again at its own priority); or a
-  // with_recovery of one, which repairs and throws as its lock() does and never gives owner_died.
+  // `lock` is a deadbolt::mutex, or another lock of this library that is held exclusively:
+  // shared_mutex, robust_mutex, robust_pi_mutex (which the waiter takes again at its own priority);
+  // or a with_recovery of one, which repairs and throws as its lock() does and never gives
+  // owner_died.
   template <detail::bare_lock Lock>
   wait_result wait(Lock & lock) {
     return {wait_once(lock, {}), &lock};
@@ -142,8 +143,8 @@ public:
   }
 
   // The same, and the sleep ends with `interrupted` when `stop` (nullptr: none) is set or when a
-  // signal handler that was installed without SA_RESTART has run during it. The mutex is then held,
-  // for which the thread may have waited. With a predicate: it is false.
+  // signal handler that was installed without SA_RESTART has run during it. The thread then holds
+  // the mutex, and may have waited for it. A predicate was false then.
   template <detail::bare_lock Lock>
   wait_result wait_interruptible(Lock & lock, const stop_flag* stop) {
     return {wait_once(lock, interruptible(stop)), &lock};
@@ -202,7 +203,8 @@ public:
   }
 
 private:
-  // Notes that a thread is about to sleep, with the mutex held; what it then sleeps on.
+  // With the mutex held: sets the bit that says that a thread may be asleep. Returns the value of
+  // the word on which the thread then sleeps.
   std::uint32_t announce_sleep() noexcept;
   // Results: awake, timed_out, interrupted.
   wait_status sleep(std::uint32_t ticket, const detail::wait_limits& limits) const noexcept;
@@ -253,7 +255,7 @@ private:
           false, detail::clamped_nanoseconds(detail::steady_time_after(left()).time_since_epoch())};
       limits.until = &deadline;
       const wait_status status = wait_once(lock, limits);
-      // Not `> 0`: a time that is not a number is over.
+      // A time that is not a number is not greater than 0: it is over.
       if (status == wait_status::timed_out && left().count() > 0) return wait_status::awake;
       return status;
     }

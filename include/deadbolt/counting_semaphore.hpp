@@ -40,9 +40,9 @@ namespace detail {
 // because a permit guards no data. The semaphore's memory may be reused the instant after the
 // last release.
 //
-// Up to 64 permits, every release and every death wakes a waiter at once. With more, a waiter
-// watches 64 of them at a time; it may notice 100 ms late that another permit was released or
-// lost its holder. Where the kernel lacks futex_waitv (5.16) it may notice any release that late.
+// With up to 64 permits, every release and every death wakes a waiter at once. With more, a waiter
+// watches 64 of them at a time; it may notice 100 ms late that another permit was released or lost
+// its holder. Where the kernel lacks futex_waitv (5.16) it may notice any release that late.
 template <std::ptrdiff_t LeastMax>
 class counting_semaphore {
   static_assert(LeastMax > 0);

@@ -40,7 +40,7 @@
 #define DEADBOLT_CS_MAGIC_LOW 0xf1b3a7c60dd5e9f1
 #define DEADBOLT_CS_MAGIC_HIGH 0xf20e6b954cd81af1
 
-/* Architectures. A guard acts on blocks of its own only. */
+/* Architectures. A guard acts only on blocks of its own architecture. */
 #define DEADBOLT_CS_X86_64 0
 #define DEADBOLT_CS_AARCH64 1
 

@@ -24,14 +24,14 @@ namespace deadbolt::inline DEADBOLT_ABI {
 // must not attach, detach or close, nor fork and return in the child. Not recursive; not for a
 // child of vfork, which would act as its parent.
 //
-// Waiters notice an owner's death at once. They notice it late, by as long as they have waited
-// already, but at least 100 ms and at most region::longest_sleep() (1 s, unless set otherwise), in
-// these cases: a woken waiter that should have woken the others has died too; an owner that itself
-// waited dies while other threads wait; the kernel could not mark the death, because the owner's
-// memory was reaped first (OOM killer) or because a thread other than the main one called execve.
-// Where the kernel lacks futex_waitv (before 5.16) they notice every death up to 100 ms late, and
-// a waiter that may not call membarrier notices an unlock that late, too. While the kernel writes
-// the owner's core dump, the owner is alive.
+// Waiters notice an owner's death at once, except in the following cases, in which they are late by
+// as long as they have waited already, but at least by 100 ms and at most by
+// region::longest_sleep() (1 s, unless set otherwise): a woken waiter that should have woken the
+// others has died too; an owner that itself waited dies while other threads wait; the kernel could
+// not mark the death, because the owner's memory was reaped first (OOM killer) or because a thread
+// other than the main one called execve. Where the kernel lacks futex_waitv (before 5.16) they
+// notice every death up to 100 ms late, and a waiter that may not call membarrier notices an unlock
+// that late, too. While the kernel writes the owner's core dump, the owner is alive.
 //
 // A waiter that has waited for 10 ms gets the mutex before threads that have waited for less,
 // lock() called first or not; only try_lock() takes it from under a waiter. While such waiters are

@@ -168,7 +168,8 @@ uint32_t deadbolt_region_members(const struct deadbolt_region* region);
 enum deadbolt_grow_status deadbolt_region_grow(const struct deadbolt_region* region,
                                                size_t size) DEADBOLT_MUST_CHECK;
 int deadbolt_region_descriptor(const struct deadbolt_region* region);
-/* A new open file description, the caller's to hand over and close; negative: -errno. */
+/* A descriptor of a new open file description, which the caller hands to another process and
+ * closes; negative: -errno. */
 int deadbolt_region_new_descriptor(const struct deadbolt_region* region);
 /* Whether this name leads to the region's file. */
 bool deadbolt_region_is_at(const struct deadbolt_region* region, const char* path);
@@ -227,7 +228,7 @@ bool deadbolt_region_next_object(const struct deadbolt_region* region, uint32_t*
 
 /* ---- regions that are mapped to be read ---- */
 
-/* As struct deadbolt_region. Its objects are const; a lock that is reached all the same returns
+/* As struct deadbolt_region. Its objects are const; a lock in it that a cast reaches returns
  * DEADBOLT_CANNOT_ATTACH. */
 struct deadbolt_read_only_region {
   void* mapping;

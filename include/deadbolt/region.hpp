@@ -83,8 +83,8 @@ enum class destroy_status : std::uint32_t {
   not_open,   // the region is closed
   not_found,  // there is no object of that name
   other_kind, // the object has another size or kind, and stays
-  in_use,     // it is a lock that is held, or that its next owner must be told owner_died of,
-              // or a condition variable that a thread may be asleep on; it stays
+  in_use,     // it stays: a lock that is held, or whose next owner has yet to be told owner_died,
+              // or a condition variable that a thread may be asleep on
   being_constructed, // called by a constructor or destructor that this region runs
   cannot_attach,     // last_attach_failure() has the reason
   damaged,           // a process wrote over the directory of names
@@ -221,7 +221,7 @@ public:
   [[nodiscard]] std::size_t size() const noexcept;
   [[nodiscard]] std::size_t largest_size() const noexcept;
   // Makes the data at least this large, with zeros, for all processes. No address changes. Attaches
-  // the thread. A process may be killed at any instruction of it. There is no way back.
+  // the thread. A process may be killed at any instruction of it. The data never gets smaller.
   [[nodiscard]] grow_status grow(std::size_t size) const noexcept;
   [[nodiscard]] std::uint32_t members() const noexcept;
   // The region's own descriptor; to hand over, use new_descriptor().
@@ -382,10 +382,10 @@ private:
 };
 
 // A region that is mapped to be read: for a process that may look at the data but not change it, or
-// that may not write the file. It gives out const objects, whose locks do not compile; a lock that
-// is reached all the same returns cannot_attach, with attach_status::read_only. Read what other
-// processes change by atomic operations. It is no user of the region: it has no membership lock
-// and does not keep the file from being replaced.
+// that may not write the file. Its objects are const, so that a call of lock() does not compile. A
+// lock that a cast or a C function reaches returns cannot_attach, with attach_status::read_only.
+// Use atomic operations to read what other processes change. A read_only_region is no user of the
+// region: it has no membership lock and does not keep the file from being replaced.
 class [[gnu::visibility("default")]] read_only_region {
 public:
   static read_only_region open(const char* path) noexcept;

@@ -26,10 +26,10 @@ struct shared_mutex_words {
 // data; zeroed memory is an unlocked lock. What <deadbolt/mutex.hpp> says of membership, signal
 // handlers and vfork holds here, too.
 //
-// A killed reader's hold ends with it, and the next owner is not told: a reader cannot leave
-// data half-written. The same holds for a thread that dies while it waits, also a writer that
-// waits for the last readers. After a writer that died with the lock, the next owner, reader or
-// writer, is told owner_died, and holds the lock alone until it unlocks.
+// A killed reader's hold ends with it, and the next owner is not told: a reader cannot leave data
+// half-written. The same holds for a thread that dies while it waits, and for a writer that dies
+// while it waits for the last readers. After a writer that died with the lock, the next owner,
+// reader or writer, is told owner_died, and holds the lock alone until it unlocks.
 //
 // New readers wait for a writer that waits, so that readers cannot starve writers. Writers that
 // follow each other closely delay a reader or another writer by 10 ms and some sections at most:

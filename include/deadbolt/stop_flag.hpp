@@ -14,13 +14,13 @@
 
 namespace deadbolt::inline DEADBOLT_ABI {
 
-// Ends the interruptible waits that are given it: those of this process, or of every process that
-// has it in its memory. Zeroed memory is a flag that is not set.
+// A flag that ends the interruptible waits to which it was given. In memory that processes share it
+// ends the waits of each of them. Zeroed memory is a flag that is not set.
 //
-// Any thread may set it, also in a signal handler. That is the way to end a wait by a signal for
-// sure: a handler that only returns ends a wait that is asleep, but if it runs just before the
-// thread falls asleep, nobody knows, and the wait goes on. A flag that is set stays set, and ends
-// every wait that comes later too, until clear().
+// Any thread may set it, also in a signal handler. A handler that only returns ends the wait of a
+// thread that is asleep, but not of a thread that is about to fall asleep. Where a signal must end
+// the wait for sure, its handler sets a flag. A flag stays set until clear(), and ends every later
+// wait too.
 class [[gnu::visibility("default")]] stop_flag {
 public:
   constexpr stop_flag() noexcept = default;

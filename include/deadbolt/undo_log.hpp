@@ -49,8 +49,8 @@ namespace deadbolt::inline DEADBOLT_ABI {
 template <std::size_t Bytes>
 class undo_log {
 public:
-  // Puts back what a section changed and did not commit. False if the log is damaged: then
-  // the data cannot be trusted. For the lock's holder alone.
+  // Puts back what a section changed and did not commit. False if the log is damaged: then the data
+  // cannot be trusted. Only the lock's holder may call it.
   bool roll_back() noexcept {
     std::uint32_t left = used();
     while (left != 0) {

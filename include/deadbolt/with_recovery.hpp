@@ -19,11 +19,11 @@ namespace deadbolt::inline DEADBOLT_ABI {
 //   deadbolt::with_recovery account{mutex, [&] { return restore(data); }};
 //   std::scoped_lock hold{account};
 //
-// `recover` runs with the lock held and returns whether the data is whole again. If it
-// returns false or throws, the view releases the lock without marking it consistent: the
-// lock is not recoverable from then on. Where the lock cannot be acquired the view throws
-// std::system_error: ENOTRECOVERABLE, EDEADLK when the caller holds the lock already, or
-// EAGAIN for too_many_holds and cannot_attach. deadbolt::undo_log makes a recovery of one line.
+// `recover` runs with the lock held and returns whether the data is whole again. If it returns
+// false or throws, the view releases the lock without marking it consistent: the lock is not
+// recoverable from then on. Where the lock cannot be acquired the view throws std::system_error:
+// ENOTRECOVERABLE, EDEADLK when the caller holds the lock already, or EAGAIN for too_many_holds and
+// cannot_attach. With deadbolt::undo_log the recovery is one line.
 template <class Lock, class Recover>
 class DEADBOLT_CAPABILITY("mutex") with_recovery {
 public:
