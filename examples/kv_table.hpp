@@ -21,7 +21,7 @@ struct entry {
   char value[96];
 };
 
-// Lies in a region; zeroed memory is an empty one.
+// A table lies in a region; zeroed memory is an empty table.
 class table {
 public:
   static constexpr std::size_t capacity = 256;

@@ -45,7 +45,7 @@ static void link_front(struct robust_list_head* head, struct lock* lock) {
   lock->next.next = first;
   lock->previous = &head->list;
   if (first != &head->list) *back_link(first) = &lock->next;
-  /* The kernel may look at any instruction: whole links before they are reached. */
+  /* The thread may die at any instruction: the links are whole before the kernel can reach them. */
   atomic_signal_fence(memory_order_seq_cst);
   head->list.next = &lock->next;
 }
@@ -70,7 +70,7 @@ static enum lock_result lock_acquire(struct lock* lock) {
   uint32_t seen = 0;
   set_pending(head, &lock->next);
   for (;;) {
-    /* Free is a word without a TID, whatever its flags say. */
+    /* A word without a TID is free, whatever its flags say. */
     if ((seen & FUTEX_TID_MASK) == 0) {
       const uint32_t mine = tid | keep_waiters | (seen & FUTEX_WAITERS);
       if (atomic_compare_exchange_weak(&lock->word, &seen, mine)) break;

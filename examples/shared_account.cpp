@@ -21,10 +21,10 @@ struct bank {
   deadbolt::robust_mutex mutex;
   long left = total;
   long right = 0;
-  deadbolt::undo_log<128> log; // of the transfer that is under way, if one is
+  deadbolt::undo_log<128> log; // the old values of what transfer() changes
   int recoveries = 0;
 
-  // Called with the mutex held when its last owner died. True: the accounts are whole again.
+  // Called with the mutex held when its last owner died; returns whether the accounts are whole.
   bool recover() {
     ++recoveries;
     return log.roll_back();

@@ -17,8 +17,8 @@ struct counter {
   std::uint64_t twice = 0; // 2 * value, except in the middle of a step
 };
 
-// An owner died between its two stores. Both are single stores, and `value` decides, whichever
-// of them the owner had done: nothing has to be undone.
+// Called after an owner's death, perhaps between its stores to `value` and to `twice`. The step
+// counts if the owner had stored `value`; this function makes `twice` fit.
 void repair(counter& shared) {
   std::printf("an owner died at %llu\n", static_cast<unsigned long long>(shared.value));
   shared.twice = 2 * shared.value;

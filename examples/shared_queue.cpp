@@ -18,8 +18,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Two counters say what is in the queue, and each operation changes one of them, with one
-// store, as its last change: there is never anything to undo.
+// Two counters say what is in the queue. The last change that an operation makes is one store to
+// one of them: there is never anything to undo.
 class queue {
 public:
   static constexpr std::uint64_t capacity = 8;
@@ -114,7 +114,8 @@ int main() {
   std::uint64_t item = 0;
   while (shared.numbers.take(item)) {
     const std::uint64_t producer = item >> 32;
-    if (producer >= producers || (item & 0xffffffff) != last[producer] + 1) return 2; // lost, twice
+    if (producer >= producers || (item & 0xffffffff) != last[producer] + 1)
+      return 2; // lost or taken twice
     ++last[producer];
     ++total;
   }

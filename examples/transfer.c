@@ -13,7 +13,7 @@
 struct bank {
   struct deadbolt_mutex mutex;
   long from, to;
-  long backup; /* of `from`; the two sum up to 0 */
+  long backup; /* `from` before the transfer; from + to is 0 between transfers */
 };
 
 static bool locked(struct bank* bank) {
