@@ -40,7 +40,7 @@ std::uint64_t word_after_release(const std::uint64_t& word, const std::uint16_t&
   // The bias of another mutex that has this entry ends here. Its word stays as it is, and this
   // thread's next lock() of it takes the word back.
   if (own_announcement(word, self).lock.load(std::memory_order_relaxed) != 0) return 0;
-  // For a signal handler: `mutex` first none and last this one.
+  // A signal handler of this thread may lock in between: `mutex` is none until all is set.
   own.mutex = nullptr;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   own.word = biased_word(self.id, revoked);

@@ -12,12 +12,12 @@
 
 namespace deadbolt::regions {
 
-// A bias costs the thread that revokes it a membarrier, some microseconds. So a thread must have
-// taken the mutex this often more than others of the same entry, and twice as often after each
-// revocation.
+// A bias costs the thread that revokes it a membarrier, some microseconds. So a thread gets it only
+// when it has taken the mutex this many times more than it has taken other mutexes with the same
+// entry, and twice as many after each revocation.
 inline constexpr std::uint32_t takes_before_bias = 64;
 
-// Forgets a bias that was revoked, and wakes whoever waits for the announcement to go.
+// Forgets a bias that was revoked, and wakes the threads that sleep until the announcement is 0.
 [[gnu::cold, gnu::noinline]] void lose_bias(own_bias& own,
                                             bias_announcement& announcement) noexcept;
 
@@ -80,8 +80,8 @@ inline bool may_have_bias(const std::uint64_t& word, const attachment& self) noe
   const own_bias& own = self.bias_of(&word);
   return own.taken >= takes_before_bias && own.candidate == &word;
 }
-// What the thread that releases the mutex leaves in the word: 0, or the word that biases the mutex
-// to the thread, which then must store it.
+// What the calling thread, which is about to release the mutex, must store in the word: 0, or the
+// word that biases the mutex to it.
 std::uint64_t word_after_release(const std::uint64_t& word, const std::uint16_t& revocations,
                                  const attachment& self) noexcept;
 
@@ -98,8 +98,8 @@ enum class bias_state {
   free,         // the word can be taken from `seen`
   held,         // the member's release wakes whoever sleeps on announcement_of()
 };
-// Of a biased word whose member lives. `may_sleep`: if membarrier is refused, wait until the
-// member's stores are visible all the same; else the answer is then `held`.
+// Revokes the bias of a word whose member lives. If membarrier is refused and `may_sleep` is true,
+// the call sleeps until the member's stores must be visible; if it is false, returns `held`.
 bias_state revoke_bias(const open_region& region, std::uint64_t* word, std::uint64_t& seen,
                        std::uint16_t& revocations, member_slot& slot, bool may_sleep) noexcept;
 bias_announcement& announcement_of(const open_region& region, member_slot& slot,
@@ -109,7 +109,7 @@ bias_announcement& announcement_of(const open_region& region, member_slot& slot,
 // next locker of that mutex has been told owner_died, the slot must not be reused. Reads the
 // mutex's word and writes nothing: its memory may have been reused.
 bool is_slot_needed(open_region& region, std::uint32_t number, const member_slot& slot) noexcept;
-// Of the calling thread's slot, before it is free.
+// Whether the calling thread holds a mutex by its bias. It asks this before it frees its slot.
 bool announces_a_mutex(const member_slot& slot) noexcept;
 void forget_announcements(member_slot& slot) noexcept;
 

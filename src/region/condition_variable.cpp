@@ -34,8 +34,8 @@ std::uint32_t condition_variable::announce_sleep() noexcept {
   return __atomic_fetch_or(&word_, may_sleep, __ATOMIC_RELAXED) | may_sleep;
 }
 
-// This thread compares the word, in the kernel, and no more: the memory may become something else
-// once it was notified.
+// Only the kernel reads the word here, to compare it: after a notify the memory may be used for
+// something else.
 // death order: whoever dies owes a wake at most, and no sleep is longer than the bound.
 wait_status condition_variable::sleep(std::uint32_t ticket,
                                       const detail::wait_limits& limits) const noexcept {
@@ -55,8 +55,8 @@ wait_status condition_variable::sleep(std::uint32_t ticket,
   const bool refused = result < 0 && result != -EAGAIN && result != -EINTR &&
                        result != -ETIMEDOUT && result != -EFAULT;
   if (refused) {
-    // Without a flag, or on an old kernel, or in a sandbox. There
-    // the flag is looked at after each short sleep.
+    // There is no flag, or an old kernel or a sandbox refused futex_waitv. In the second case the
+    // flag is looked at after each short sleep.
     const std::int64_t soon = limits.stop == nullptr ? until : base::now() + regions::first_sleep;
     result = base::futex_wait_until(&word_, ticket, {false, until < soon ? until : soon});
   }

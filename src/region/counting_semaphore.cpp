@@ -66,7 +66,7 @@ public:
     return own == count_ ? outcome::all_own : outcome::none;
   }
 
-  // Sets the waiters bit of every permit. False: one can be had, or its owner has changed.
+  // Sets the waiters bit of every permit. False: one can be taken, or its owner has changed.
   bool ask_for_wakes() noexcept {
     for (std::size_t i = 0; i < count_; ++i) {
       std::uint64_t seen = __atomic_load_n(at(i), __ATOMIC_ACQUIRE);

@@ -200,8 +200,8 @@ void reap(process_state& process) noexcept {
     }
     candidate = next;
   }
-  // Reap again when there are twice as many: a reap asks about every thread, and a thousand
-  // attaches in a row must not each do that.
+  // Reap again when there are twice as many attachments: a reap asks the kernel about every thread,
+  // and a thousand attaches in a row must not each do that.
   process.reap_at = 2 * process.attachment_count + 16;
 }
 

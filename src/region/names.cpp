@@ -180,8 +180,8 @@ struct entry_copy {
 };
 
 entry_copy read_entry(const named_object& entry) noexcept {
-  // Again after each change of this entry by another thread. One that changes all the time is
-  // corrupted or hostile memory: treated as unused.
+  // Reads again when another thread has changed the entry meanwhile. An entry that changes all the
+  // time is corrupted or hostile memory: it is treated as unused.
   entry_copy copy{};
   for (int tries = 1000; tries > 0; --tries) {
     const std::uint32_t before = __atomic_load_n(&entry.state, __ATOMIC_ACQUIRE);

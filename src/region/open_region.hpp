@@ -71,8 +71,8 @@ struct deadbolt::detail::open_region {
   [[nodiscard]] std::byte* data() const noexcept {
     return base.load(std::memory_order_relaxed) + data_offset;
   }
-  // Bytes of data now. Any process may have made the data grow, and a hostile one may say that it
-  // has: what the header says counts when the file is that long.
+  // Bytes of data now. Any process may have made the data grow. A hostile one may write a larger
+  // number into the header: it is believed only if the file is that long.
   [[nodiscard]] std::uint64_t data_bytes() noexcept;
 
   // From the start of the file to an entry of the directory of named objects.

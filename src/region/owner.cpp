@@ -9,7 +9,7 @@ namespace deadbolt {
 
 namespace {
 
-// `seen` names a member. True when that is gone, which does not say that the lock is still its.
+// Whether the member that `seen` names is gone. It may have released the lock before.
 bool is_gone(const detail::open_region& in, std::uint64_t seen, lock_owner& alive) noexcept {
   const regions::process_state* self = regions::this_process();
   const regions::owner_view owner = regions::look_at_owner(in, seen);
@@ -43,9 +43,10 @@ lock_owner detail::owner_of(const std::uint64_t* word) noexcept {
     }
     lock_owner alive{};
     if (!is_gone(*in, seen, alive)) return alive;
-    // It may have unlocked before it went, and be a live thread that has detached. If the word
-    // names it still, it went with the lock: no other member ever has the same id. A biased word
-    // names it either way, and its announcement says whether it held the lock.
+    // The member may have unlocked before it was gone, and may be a live thread that has detached.
+    // If the word still names the member, it held the lock until its end: no other member ever has
+    // the same id. A biased word names the member also while it does not hold the lock; its
+    // announcement says whether it did.
     const std::uint64_t after = __atomic_load_n(word, __ATOMIC_ACQUIRE);
     if (regions::id_of(after) == regions::id_of(seen) &&
         (!regions::is_biased(after) || regions::holds_by_bias(*in, word, after))) {

@@ -73,10 +73,10 @@ private:
   bool entered_again_;
 };
 
-// Makes the lock that `own` has on a byte of the file last as long as a mapping of it, and closes
-// `own`. Returns the mapped page, whose munmap() releases the lock; nullptr where a mapping does
-// not keep a lock (overlayfs). `look` is a descriptor of another open file description of the
-// file, through which the function checks that the lock is still there.
+// Maps a page of the file, so that the lock that `own` has on a byte of the file lasts as long as
+// the mapping, and closes `own`. Returns the mapped page, whose munmap() releases the lock; nullptr
+// where a mapping does not keep a lock (overlayfs). `look` is a descriptor of another open file
+// description of the file, through which the function checks that the lock is still there.
 void* keep_lock(base::descriptor& own, std::int64_t byte, int look) noexcept;
 
 // With the process lock held. Takes the process's membership lock of this file, if it has none

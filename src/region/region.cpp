@@ -55,7 +55,8 @@ int second_description(int descriptor, const char* path) noexcept {
   return made >= 0 || path == nullptr ? made : base::open_file(path, O_RDWR | O_NOCTTY);
 }
 
-// With the process lock held, for a file that is not mapped so: fills the entry.
+// Maps a file that this process has not mapped in this way yet, and fills the entry. With the
+// process lock held.
 region_status map_into(open_region& unused, int descriptor, bool read_only,
                        const fixed_header& header, int& error) noexcept {
   error = ENOMEM;
@@ -91,7 +92,8 @@ region_status map_into(open_region& unused, int descriptor, bool read_only,
   return region_status::open;
 }
 
-// After a power cut, or in a copy, parts of the header can be older than what they tell of.
+// After a power cut, or in a copy, the header can be older than the parts of the file that it
+// counts.
 int correct_used_parts(open_region& region, const fixed_header& header, bool copied) noexcept {
   const used_parts used = find_used_parts(region.file.descriptor, header);
   // cp(1) leaves holes where pages were zero.

@@ -68,7 +68,7 @@ std::uint64_t checksum_of(const fixed_header& header) noexcept {
 
 namespace {
 
-// Not by region_options: a 32-bit process also judges what a 64-bit one has made.
+// Takes 64-bit sizes and no region_options: a 32-bit process also judges a 64-bit process's file.
 bool make_header(std::uint64_t size, std::uint64_t largest, std::uint32_t members,
                  std::uint32_t page_bytes, fixed_header& header) noexcept {
   if (size == 0 || largest < size || largest > most_data_bytes || members == 0 ||

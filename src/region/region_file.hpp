@@ -36,7 +36,7 @@ file_outcome create_file(const char* path, const region_options& options, bool r
 file_outcome create_memfd(const char* name, const region_options& options,
                           fixed_header& header) noexcept;
 
-// What of a file is used, and has memory.
+// The parts of a file that are in use, and therefore have memory.
 struct used_parts {
   std::uint32_t slots;
   std::uint32_t names;
@@ -46,9 +46,9 @@ struct used_parts {
 // full file system is an error here and not a SIGBUS in a lock later. 0 or an errno value.
 int allocate_used_parts(int descriptor, const fixed_header& header,
                         const used_parts& used) noexcept;
-// What the header of a file says, and what the rest of it shows: after a power cut, or in a copy
-// of a file that was used meanwhile, a page of the header can be older than the pages that it
-// tells of.
+// What the file's header says is in use, or more if the rest of the file shows more: after a power
+// cut, or in a copy of a file that was in use, a page of the header can be older than the parts
+// that it counts.
 used_parts find_used_parts(int descriptor, const fixed_header& header) noexcept;
 
 // Bytes of data at the end of a file of `file_bytes` bytes.
