@@ -34,9 +34,9 @@ Function as(const unsigned char* address) noexcept {
   return reinterpret_cast<Function>(reinterpret_cast<std::uintptr_t>(address));
 }
 
-// What calls reach without this library. Each pointer leads to a function that looks it up until
-// the library is loaded, for calls that come before that, from another library's own start: so a
-// call that is passed on tests nothing but the mutex's kind.
+// The functions that calls would reach without this library. Other libraries' constructors may call
+// before this library has looked them up: until then each pointer leads to a function that does so.
+// Therefore a call that is passed on tests only the mutex's kind.
 struct next_functions {
   one_mutex lock;
   one_mutex try_lock;
@@ -114,8 +114,7 @@ int hooked_unlock(pthread_mutex_t* mutex, int decrease_users) {
              : libc_unlock_full(mutex, decrease_users);
 }
 
-// The versions whose shapes and whose ways with a robust mutex were looked at. A later one
-// may do by itself what is done here.
+// The versions of glibc whose code was examined. A later one may itself do what this library does.
 bool is_known_version(const char* version) noexcept {
   if (strncmp(version, "2.", 2) != 0) return false;
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
@@ -174,7 +173,7 @@ void choose_shareable_engine(const char* wanted) noexcept {
 
 // First of all the constructors (initfirst), in the order of these two numbers.
 [[gnu::constructor(101)]] void start(int, char**, char** environment) noexcept {
-  // Its functions stand in front of the libc's, and do not work before this.
+  // ThreadSanitizer's mutex functions come before the libc's, and do not work before this call.
   if (&__tsan_init != nullptr) __tsan_init();
   look_up_all();
   const wishes wishes = read_wishes(environment);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Taking a robust mutex: glibc's protocol, but for three things.
 // - No sleep is longer than 100 ms. A kernel that does not replay the wake of a waiter that
-//   died would let the others sleep on (spec section 3).
+//   died would let the others sleep on (docs/protocol.md, "The second race").
 // - A free word that has WAITERS is taken, with the bit kept. glibc sleeps on it.
 // - A mutex that turns out not to be recoverable is released by the engine. glibc releases
 //   it in pthread_mutex_lock with the window that its unlock has; its trylock keeps it.
@@ -80,8 +80,8 @@ int convert(const wait_limit& limit, base::absolute_time& until) noexcept {
   return 0;
 }
 
-// Sleeps while the word is `seen`, for 100 ms at most. By the clock of the time-out, so that
-// a clock that is set ends the sleep when it ends the time-out.
+// Sleeps while the word is `seen`, for 100 ms at most. Sleeps by the clock of the time-out: a
+// change of that clock that ends the time-out also ends the sleep.
 int sleep_once(const std::uint32_t* word, std::uint32_t seen,
                const base::absolute_time& until) noexcept {
   const std::int64_t now = base::now(until.realtime);
@@ -132,7 +132,7 @@ int wait_in_vain(const attempt& at, const base::absolute_time& until) noexcept {
   return at.fail(ETIMEDOUT);
 }
 
-// The kernel gave the PI word to this thread, by whatever way.
+// For a thread to which the kernel gave the PI word.
 int take_inheriting(const attempt& at) noexcept {
   std::uint32_t* const word = at.word();
   if ((__atomic_load_n(word, __ATOMIC_RELAXED) & FUTEX_OWNER_DIED) == 0) return at.acquired();

@@ -28,17 +28,18 @@ inline constexpr wait_limit no_limit{.realtime = true, .until = nullptr};
 [[nodiscard]] int try_lock_slow(pthread_mutex_t* mutex) noexcept;
 [[nodiscard]] int unlock_slow(pthread_mutex_t* mutex, caller who) noexcept;
 
-// The word is the caller's and the entry pending, but the mutex is not recoverable.
+// For a caller that has taken the word of a mutex that is not recoverable, with the entry pending:
+// releases the word, wakes the waiters and returns ENOTRECOVERABLE.
 [[nodiscard]] int refuse(pthread_mutex_t* mutex) noexcept;
 
 // The release alone: the mutex is off the list and its entry pending. Wakes a waiter, and
 // leaves nothing pending.
 void release(std::uint32_t* word, int kind) noexcept;
-// The same where the engine did not release the PI word, and says what it has seen there.
+// The same for a PI word that the engine did not release; `seen` is the value that the engine saw.
 void release_inheriting_slow(std::uint32_t* word, robust_list_head* head, std::uint32_t tid,
                              std::uint32_t seen) noexcept;
 
-// The word has become the caller's, who was not told of a death.
+// Completes a lock whose word the caller has taken and whose last owner did not die.
 [[gnu::always_inline]] inline int finish_lock(pthread_mutex_t* mutex, robust_list_head* head,
                                               robust_list* entry, std::uint32_t tid,
                                               caller who) noexcept {
@@ -52,7 +53,7 @@ void release_inheriting_slow(std::uint32_t* word, robust_list_head* head, std::u
   return 0;
 }
 
-// Takes a word that is 0 for the program; false: nothing was done but that the entry is pending.
+// For a call by the program: takes a word that is 0. False: it is not 0; the entry is pending.
 [[gnu::always_inline]] inline bool lock_free_word(pthread_mutex_t* mutex, int& result) noexcept {
   robust_list_head* const head = own_head();
   const std::uint32_t tid = own_tid(head);

@@ -50,8 +50,8 @@ bool store_through_proc(std::uint64_t* word, std::uint64_t value) noexcept {
          arch::raw_syscall(SYS_pwrite64, memory.get(), &value, sizeof value, word) == sizeof value;
 }
 
-// By one store. The page stays executable: a policy that forbids code to be written to
-// (SELinux, PR_SET_MDWE) refuses the first call, and not the one that ends it.
+// By one store. The page stays executable: a policy against writable code (SELinux, PR_SET_MDWE)
+// refuses the first mprotect(), not the one that makes the page read-only again.
 bool store_directly(std::uint64_t* word, std::uint64_t value) noexcept {
   const auto start = reinterpret_cast<std::uintptr_t>(word) & ~(page - 1);
   if (arch::raw_syscall(SYS_mprotect, start, page, PROT_READ | PROT_WRITE | PROT_EXEC) != 0)

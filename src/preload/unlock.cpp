@@ -10,8 +10,8 @@ void release_inheriting_slow(std::uint32_t* word, robust_list_head* head, std::u
                              std::uint32_t seen) noexcept {
   while ((seen & FUTEX_WAITERS) == 0 && (seen & FUTEX_TID_MASK) == tid)
     if (robust::chosen_engine.pi_try_unlock(word, &seen, head) != 0) return;
-  // Not the caller's any more, or the engine was refused: the kernel decides, and what it
-  // answers changes nothing for a mutex that is off the list already.
+  // The word is not the caller's any more, or the kernel refused the engine: FUTEX_UNLOCK_PI
+  // decides. The mutex is off the list already, so its result is not needed.
   long result;
   do result = base::futex_unlock_pi(word);
   while (result == -EAGAIN);

@@ -27,8 +27,8 @@ long give_turn() noexcept {
   return arch::raw_syscall(SYS_sched_yield);
 }
 
-// Moves whoever sleeps at the gate to the lock's word, and counts: the kernel says how many
-// it has found asleep, which nothing else does.
+// Moves `count` threads that sleep at the gate to the lock's word, and returns whether it could:
+// only the kernel knows how many are asleep.
 bool move_to_lock(probe_words& words, int count) noexcept {
   int moved = 0;
   for (int i = 0; i < patience && moved < count; ++i) {
