@@ -44,7 +44,7 @@ void message::write() noexcept {
   while (written < length_) {
     const long count =
         arch::raw_syscall(SYS_write, STDERR_FILENO, buffer_ + written, length_ - written);
-    if (count <= 0) return; // stderr is closed or its reader is gone
+    if (count <= 0) return; // stderr is closed, or no process reads the pipe any more
     written += static_cast<std::size_t>(count);
   }
 }

@@ -140,7 +140,7 @@ public:
   }
   void destroy(void* lock) const override { pthread_mutex_destroy(at(lock)); }
   grant lock(void* lock) const override {
-    // Nobody waits for a mutex that is not recoverable.
+    // A mutex that is not recoverable has no waiters.
     if (is_before_refusal(lock)) return grant::acquired;
     return grant_of_error(functions().lock(at(lock)));
   }
@@ -165,14 +165,14 @@ public:
   }
   void mark_consistent(void* lock) const override { pthread_mutex_consistent(at(lock)); }
   [[nodiscard]] bool held_by(const void* lock, pid_t tid) const override {
-    // The mutex of a thread that has begun to take it is not destroyed either. Whoever is refused
-    // sets the count to 0, and releases the word then.
+    // A mutex that a thread has begun to take must not be destroyed either. glibc sets the count of
+    // a mutex that it refuses to 0 before it releases the word.
     if (is_before_refusal(lock)) return true;
     // glibc's lock word is the first of a pthread_mutex_t.
     return is_owned_by(static_cast<const std::uint32_t*>(lock), tid);
   }
-  // A mutex that is not recoverable is nobody's, but for the instructions in which a lock looks at
-  // it. The death of its owner there makes it a dead owner's again.
+  // A thread owns a mutex that is not recoverable only for the few instructions in which its lock
+  // looks at it. If the thread dies there, the mutex has a dead owner again.
   [[nodiscard]] grant next_owner_is_told(const void* lock) const override {
     const bool is_free = (*static_cast<const std::uint32_t*>(lock) & FUTEX_TID_MASK) == 0;
     return way_ == release::refusal && is_free ? grant::acquired : grant::owner_died;

@@ -26,8 +26,8 @@ struct engine {
 // it looks up the thread's identity. So every thread that has an identity finds it chosen.
 [[gnu::visibility("hidden")]] extern constinit engine chosen_engine;
 void choose_engine() noexcept;
-// Takes the engine of that name, nullptr or "": the best. Ends the process, with a message,
-// where the kernel does not offer it.
+// Takes the engine of that name; nullptr or "": the first that the kernel offers. Ends the process,
+// with a message, if the kernel does not offer the named engine.
 void choose_engine(const char* wanted) noexcept;
 
 [[nodiscard]] inline const engine& this_engine() noexcept {

@@ -102,9 +102,9 @@ pass look_at_threads(int directory, std::uintptr_t first, std::size_t length,
 void wait_for_threads(int directory, std::uintptr_t first, std::size_t length,
                       std::chrono::nanoseconds timeout, quiescence_result& result) noexcept {
   const std::int64_t start = base::now();
-  // One pass is not enough: the kernel finds its place in the list of threads by counting,
-  // so a thread that exits after it was seen hides a later one. If the next pass sees the
-  // same threads, none of them has exited, and the pass before was complete.
+  // One pass is not enough: the kernel finds its place in the list of threads by counting, so a
+  // thread that exits after the pass has seen it makes the pass skip a later thread. If the next
+  // pass sees the same threads, none of them has exited, and the pass before was complete.
   bool nobody_was_in_flight = false;
   std::uint64_t last_fingerprint = 0;
   for (;;) {

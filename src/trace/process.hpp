@@ -34,8 +34,8 @@ private:
   pid_t pid_;
 };
 
-// The thread sleeps in that system call: it is off its processor, and in a futex call queued. Needs
-// /proc.
+// Whether the thread sleeps in that system call: it is off its processor, and in a futex call it is
+// queued on the word. Needs /proc.
 [[nodiscard]] bool sleeps_in(pid_t tid, long system_call) noexcept;
 [[nodiscard]] bool sleeps_in_futex(pid_t tid) noexcept;
 // Why sleeps_in_futex() cannot tell here, with the remedy; empty if it can.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Whether the kernel would find a member's liveness word, were its thread to die now. The
-// walk at a thread's exit gives up after 2,048 entries and at the first bad one; a life
-// word behind that is hidden.
+// Whether the kernel would find a member's liveness word if its thread died now. The walk at a
+// thread's exit ends after 2,048 entries, or at the first bad one: a liveness word behind that is
+// hidden.
 #include "cli/doctor/checks.hpp"
 #include "cli/inspect/region_view.hpp"
 

@@ -98,7 +98,7 @@ owner owner_of(std::uint64_t word, const std::vector<member>& members) {
   return by;
 }
 
-// `waiting` is what stands behind the word: of a plain owner's it says that somebody sleeps.
+// `waiting` is the 32 bits behind the word: under a plain owner they say that a thread sleeps.
 // `in_region` is the offset from the start of the region, by which members announce a mutex.
 lock read_mutex(std::string name, std::uint64_t offset, std::uint64_t word, std::uint32_t waiting,
                 const std::vector<member>& members, std::uint64_t in_region) {

@@ -32,8 +32,8 @@ struct probe_scenario {
   // The tracer sets WAITERS in the word just before a compare-exchange that would release it, to
   // see the path that the code takes when that fails.
   bool late_waiter = false;
-  // Nobody can be made to sleep before the operation, but others may sleep when it releases: a wake
-  // is owed until the code has called it, whatever the call finds.
+  // No waiter can be made to sleep before the operation, but waiters may sleep when it releases: a
+  // wake is owed until the code has made the futex call, whatever the call finds.
   bool may_owe = false;
   unsigned releases = 1; // the steps end with the last one's window
 };

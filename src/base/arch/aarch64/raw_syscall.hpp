@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// System calls without errno: a lock must not disturb its caller's, and the
-// result has to be in hand when the thread is interrupted.
+// System calls without errno: a lock must not change its caller's errno, and a guard that
+// interrupts the thread must find the result in x0.
 #ifndef DEADBOLT_ARCH_AARCH64_RAW_SYSCALL_HPP
 #define DEADBOLT_ARCH_AARCH64_RAW_SYSCALL_HPP
 
