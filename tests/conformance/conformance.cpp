@@ -240,7 +240,7 @@ template <class Kind>
 void unrepaired_mutex_can_be_made_anew(stage<Kind>& at) {
   make_not_recoverable(at);
   at.lock.~Kind();
-  // For whom zeroed memory is a new lock, and for whom it is not.
+  // Some kinds of lock are new in zeroed memory, the others after their constructor.
   memset(static_cast<void*>(&at.lock), 0, sizeof at.lock);
   new (&at.lock) Kind;
   CHECK(at.lock.lock() == lock_status::acquired);
@@ -440,7 +440,7 @@ int check_all(const char* wanted) {
                         : "FAILS",
                 Kind::name, each.name);
     std::fflush(stdout);
-    // One that has been mended is to be taken off the list.
+    // A clause that this libc keeps must not be in the list of deviations any more.
     CHECK(holds != known);
     if (holds) ++held;
   }

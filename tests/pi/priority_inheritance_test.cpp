@@ -120,7 +120,7 @@ bool eventually(Condition condition) {
   return true;
 }
 
-// The director of the stage keeps off the CPU that the actors fight for.
+// Keeps this process, which starts the three others, off the CPU for which they compete.
 class off_cpu {
 public:
   explicit off_cpu(std::size_t cpu) {
@@ -137,9 +137,9 @@ private:
   cpu_set_t before_{};
 };
 
-// Whether the most urgent acquires the lock while the one in between still has the CPU,
-// after the holder may go on. The processes sleep until the stage is set: one that spun
-// instead would keep those of lower priority from taking their places.
+// Whether the most urgent acquires the lock while the one in between still has the CPU, after the
+// holder may go on. Until all three are ready they sleep: one that spun instead would keep those of
+// lower priority from becoming ready.
 template <class Mutex>
 bool most_urgent_goes_first() {
   void* memory = mmap(nullptr, sizeof(stage<Mutex>), PROT_READ | PROT_WRITE,
@@ -218,7 +218,7 @@ TEST_F(priority_inheritance, robust_pi_mutex_bounds_the_wait_of_the_most_urgent)
   EXPECT_TRUE(most_urgent_goes_first<robust_pi_mutex>());
 }
 
-// The control: without inheritance this stage does keep the most urgent waiting.
+// The control: without inheritance the most urgent process waits in the same situation.
 TEST_F(priority_inheritance, robust_mutex_does_not_bound_it) {
   EXPECT_FALSE(most_urgent_goes_first<robust_mutex>());
 }

@@ -53,7 +53,7 @@ void die_with(pid_t parent) {
   if (getppid() != parent) _exit(99);
 }
 
-// Waits for the lock, takes its turn, passes it on.
+// Waits for the lock, records its turn, and unlocks.
 pid_t start_waiter(stage* shared, std::size_t waiter) {
   const pid_t parent = getpid();
   const pid_t child = fork();

@@ -283,7 +283,7 @@ TEST_F(robust_pi_mutex_test, try_unlock_says_what_it_saw) {
 
 // A word with WAITERS whose owner is not the caller: the kernel refuses, and the
 // caller's own FUTEX_UNLOCK_PI is to hear why.
-TEST_F(robust_pi_mutex_test, try_unlock_of_a_strangers_contended_word_fails) {
+TEST_F(robust_pi_mutex_test, try_unlock_of_another_owners_contended_word_fails) {
   std::uint32_t futex_word = 5 | FUTEX_WAITERS;
   robust_list_head head{};
   head.list_op_pending = &head.list;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * mixed_storm LIBRARY KILLS [SEED]: processes with the preload library and without share robust
- * mutexes, and are killed at random. After each kill every mutex must get on: none is lost,
- * and nobody sleeps for ever on a word that the others left.
+ * mutexes, and are killed at random. After each kill every mutex can still be locked: none is lost,
+ * and no process sleeps for ever on a word that another has left.
  */
 #define _GNU_SOURCE
 #include <errno.h>

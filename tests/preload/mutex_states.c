@@ -297,8 +297,8 @@ static void await_waiter(void) {
     sched_yield();
 }
 
-/* Lets the main thread take the mutex back when it is free, when it is not yet, or from an
- * owner who dies. */
+/* The main thread takes the mutex back when it is free already, when its owner releases it later,
+ * or when its owner dies. */
 enum signaller { SIGNALS_LATE, SIGNALS_AND_RELEASES, SIGNALS_AND_DIES };
 static enum signaller signaller;
 
@@ -455,7 +455,7 @@ static void run(size_t state, size_t operation) {
       operations[operation].run == wait_for_dying && now.protocol == PTHREAD_PRIO_INHERIT;
   print_all();
   hides_waiters = 0;
-  /* What comes of it. */
+  /* What an unlock by this thread returns then. */
   printf("  then unlock: %s\n", name_of_error(unlock()));
   print_all();
   if (brim) mutex.__data.__count = 1;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Creating and opening: every file that is not a whole region of this boot is
-// refused, by name of what is wrong.
+// Creating and opening: a file that is no whole region is refused, and the status names the reason.
 #include <region_support.hpp>
 
 #include <region/region_file.hpp>
@@ -203,7 +202,7 @@ TEST_F(region_file, versions_and_damage_are_refused) {
     write_header(changed);
     EXPECT_EQ(opened(), "unknown_version");
   }
-  // Without the checksum: any other bit.
+  // Any bit but the checksum's.
   for (std::size_t byte = 20; byte < sizeof whole; ++byte) {
     for (int bit = 0; bit < 8; ++bit) {
       changed = whole;

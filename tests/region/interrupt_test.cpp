@@ -250,7 +250,7 @@ TEST(region_interrupt_race, notify_and_stop_at_once_lose_no_item) {
   std::printf("%u of 300 waiters were stopped\n", stopped);
 }
 
-// A waiter that withdraws is killed at each instruction. The next unlock wakes the one that sleeps.
+// A waiter that gives up is killed at each instruction. The next unlock wakes the other waiter.
 TEST(region_interrupt_kill, withdrawing_waiter_killed_anywhere_strands_nobody) {
   region_of<board> shared;
   ASSERT_EQ(name(shared->lock.lock()), "acquired");

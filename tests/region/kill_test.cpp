@@ -152,7 +152,7 @@ TEST(region_kill_reuse, unlock_killed_anywhere_spares_reused_memory) {
     const std::uint32_t points = kill_at_every_instruction(
         [&] {
           attach_and_lock(shared); // a member before its first lock: it releases by a plain store
-          // As if somebody slept: unlock owes a wake.
+          // As if a waiter slept: unlock owes a wake.
           auto* word = const_cast<std::uint64_t*>(shared->lock.native_handle());
           if (contended) __atomic_fetch_or(word, regions::word_waiters, __ATOMIC_RELAXED);
         },
@@ -201,7 +201,7 @@ TEST(region_kill_waiter, waiter_gets_the_lock_wherever_its_holder_dies) {
             CHILD_EXPECT(result.status() == lock_status::acquired);
           }
           CHILD_EXPECT(name(shared->lock.unlock()) == "released");
-          // So that the next one finds the word free.
+          // The next child must find the word free.
         });
       },
       [&](std::uint32_t instructions) {

@@ -100,7 +100,7 @@ TEST(region_member, generation_advances_at_every_change_of_owner) {
   }
 }
 
-// A lock word that names a former generation names nobody.
+// A lock word that names a former generation names no live owner.
 TEST(region_member, reused_slot_does_not_inherit_its_former_owners_locks) {
   region_of<board> shared{1};
   EXPECT_EQ(run_in_child([&] {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Named objects: made once, found, shown, destroyed, and what of them is left by the dead.
+// Named objects: made once, found, shown, destroyed, and what a dead process leaves of them.
 #include <deadbolt/condition_variable.hpp>
 #include <deadbolt/counting_semaphore.hpp>
 #include <deadbolt/shared_mutex.hpp>

@@ -96,7 +96,7 @@ TEST_F(region_namespace, locks_pass_between_namespaces) {
 // same TID, takes the only slot, A dies, and the kernel takes B's liveness word for A's.
 class namesakes : public region_namespace, public ::testing::WithParamInterface<bool> {};
 
-TEST_P(namesakes, stranger_in_the_slot_is_not_marked_wherever_its_namesake_dies) {
+TEST_P(namesakes, next_member_of_the_slot_is_not_marked_wherever_its_namesake_dies) {
   const bool detaches = GetParam();
   std::uint32_t taken_before = 0;
   std::uint32_t taken_after = 0;

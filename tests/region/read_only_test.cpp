@@ -152,7 +152,7 @@ TEST_F(region_read_only, what_is_no_region_is_refused_as_by_open) {
   EXPECT_EQ(name(read_only_region::open(path.c_str()).status()), "truncated");
 }
 
-// It is no user: a region that is unusable is replaced under it, and it can see that.
+// A read_only_region is no user: the file of an unusable region is replaced, and is_at() says so.
 TEST_F(region_read_only, reader_keeps_no_file_from_being_replaced) {
   region::create(path.c_str(), {.size = 64, .members = 1}).close();
   const read_only_region seen = read_only_region::open(path.c_str());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A region in a directory of the test's own, and what services do to themselves.
+// A region in a directory of the test's own, and ways in which a service gives up what it had.
 #ifndef DEADBOLT_TESTS_SERVICE_SUPPORT_HPP
 #define DEADBOLT_TESTS_SERVICE_SUPPORT_HPP
 

@@ -24,7 +24,7 @@ constexpr bool needs_free_descriptors = true;
 constexpr bool needs_free_descriptors = false;
 #endif
 
-// Who did what to the process between the open and the first lock.
+// What the process loses between the open and its first lock, and how.
 struct loss {
   const char* what;
   bool needs_root;

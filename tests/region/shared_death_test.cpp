@@ -50,7 +50,7 @@ TEST_F(region_shared_death, killed_readers_hold_ends_and_nobody_is_told) {
   EXPECT_EQ(name(shared->lock.unlock()), "released");
 }
 
-// Exactly: of three readers one dies, and the two others still keep the writer out.
+// Of three readers one dies, and the two others still keep the writer out.
 TEST_F(region_shared_death, one_dead_reader_of_three_is_one_hold_less) {
   child_process a = reader();
   child_process b = reader();

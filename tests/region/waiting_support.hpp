@@ -46,7 +46,7 @@ protected:
   }
   void await_waiting(std::uint32_t count) {
     await("waiters", [&] { return shared->waiting == count; });
-    // Who has the mutex after them: they have let it go.
+    // Whoever locks the mutex after the waiters knows that they have released it.
     lock();
     unlock();
   }

@@ -17,7 +17,7 @@ int main() {
   const pid_t child = start([&] {
     CHECK(all.ours[0].unlock() == deadbolt::unlock_status::not_owner);
     CHECK(all.ours[1].try_lock().status() == deadbolt::lock_status::busy);
-    // Ours first: it is for robust_mutex to find out that the list is inherited.
+    // Ours first: robust_mutex must find out by itself that the list is inherited.
     CHECK(all.lock(5) == deadbolt::lock_status::acquired);
     CHECK(all.lock(4) == deadbolt::lock_status::acquired);
     CHECK(entries_owned() == 2);

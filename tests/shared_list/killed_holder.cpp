@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A process is killed that holds some of the libc's robust mutexes and some of
-// ours: the next owner of each is told so, and of the others is not. Every set
-// of four locks is tried, taken in every rotation of their order.
+// A process is killed that holds some of the libc's robust mutexes and some of ours: the next owner
+// of each of these is told, and the next owner of a mutex that it did not hold is not. Every set of
+// four locks is tried, taken in every rotation of their order.
 #include "support.hpp"
 
 #include <new>

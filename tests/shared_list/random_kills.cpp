@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Processes that take and release both kinds of lock are killed at random: each
-// time every lock can be had again. Two locks of either kind count together, so
-// that a lock lost, or had by two, shows.
+// Processes that take and release both kinds of lock are killed at random: each time every lock can
+// be had again. Two locks of each kind guard counters, which show a lock that is lost, or that two
+// processes hold.
 #include "support.hpp"
 
 #include <new>

@@ -56,7 +56,7 @@ struct locks {
   pthread_robust_mutex theirs[each];
   deadbolt::robust_mutex ours[each];
 
-  // Lock i: the even ones are the libc's. What was got, as our own words.
+  // Locks number i, of which the even ones are the libc's. Returns the result as ours would be.
   deadbolt::lock_status lock(int i) {
     if (i % 2 == 1) return ours[i / 2].lock().status();
     switch (pthread_mutex_lock(&theirs[i / 2].mutex)) {
@@ -167,7 +167,7 @@ private:
   std::uint64_t state_;
 };
 
-// The seed: the first argument, or a new one; printed, so that a run can be had again.
+// The seed: the first argument, or a new one; printed, so that a run can be repeated.
 inline std::uint64_t seed(int argument_count, char** arguments) {
   const std::uint64_t value = argument_count > 1 ? strtoull(arguments[1], nullptr, 10)
                                                  : static_cast<std::uint64_t>(getpid()) & 0xffffff;

@@ -2,7 +2,7 @@
 // The table of examples/kv_table.hpp under load. Its users are killed one after the other. After
 // each kill the test examines the table: every value is whole, no version decreases, and no key is
 // lost.
-// Usage: kv_storm [KILLS [SEED [mutant]]]: the mutant's users write without the journal. Exit
+// Usage: kv_storm [KILLS [SEED [mutant]]]: the mutant's users write without the undo log. Exit
 // status 0, 1 for a violation, 2 for bad usage.
 #include "../../examples/kv_table.hpp"
 
@@ -45,14 +45,14 @@ void next_version(value& changed) {
   write_version(changed, version + 1);
 }
 
-[[noreturn]] void use(kv::table& table, std::uint64_t seed, bool without_journal) {
+[[noreturn]] void use(kv::table& table, std::uint64_t seed, bool without_undo_log) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   std::minstd_rand random{static_cast<std::minstd_rand::result_type>(seed)};
   for (;;) {
     char key[sizeof(kv::entry::key)];
     std::snprintf(key, sizeof key, "key%u", static_cast<unsigned>(random() % keys));
     if (!table.update(key, next_version)) _exit(3);
-    if (!without_journal) continue;
+    if (!without_undo_log) continue;
     table.for_each([](const char*, const char* at) {
       next_version(*reinterpret_cast<value*>(const_cast<char*>(at)));
     });

@@ -143,7 +143,7 @@ private:
   void (*end_)();
 };
 
-// Only one thread in all: with more, the storm would find that no_mutex does not exclude.
+// One thread in all: with more, the storm would report that two threads are inside at once.
 std::string end_of_a_storm_whose_users(void (*end)()) {
   options wanted = short_storm(20);
   wanted.processes = 1;

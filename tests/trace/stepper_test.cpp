@@ -159,7 +159,7 @@ TEST(launch, child_ends_with_the_thread_that_launched_it) {
   close(ends[1]);
   pid_t child = 0;
   ASSERT_EQ(read(ends[0], &child, sizeof child), ssize_t{sizeof child});
-  // Its copy of the pipe's end closes with it.
+  // The child's end closes its copy of the pipe's write end.
   char byte;
   EXPECT_EQ(read(ends[0], &byte, 1), 0);
   close(ends[0]);

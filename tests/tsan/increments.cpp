@@ -109,7 +109,7 @@ struct board {
   explicit board(long with) : written{with} {}
 };
 
-// Whoever comes first makes it.
+// The thread that comes first constructs the object.
 int construct_in(deadbolt::region& region) {
   by_two([&] {
     auto* const shared = region.find_or_construct<board>("board", 42L);

@@ -101,7 +101,7 @@ static void* with_condition_variable(void* mine) {
   return NULL;
 }
 
-/* Whoever comes first makes it. */
+/* The thread that comes first constructs the object. */
 static void* constructing(void* region) {
   bool fresh = false;
   long* made = deadbolt_region_find_or_begin_construct(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// DEADBOLT_ENGINE is obeyed or refused, never silently replaced; protection() says
-// what the engine and the tracer make of it.
+// DEADBOLT_ENGINE is obeyed or refused, never silently replaced. protection() follows from the
+// engine and the tracer.
 #include <deadbolt/critical_section.h>
 #include <deadbolt/protection.hpp>
 #include <robust/engine.hpp>

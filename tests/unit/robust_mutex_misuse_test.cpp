@@ -65,15 +65,15 @@ TEST(robust_mutex_overwritten_death, unlock_aborts_and_leaves_the_word) {
   const shared_pages pages;
   auto* mutex = new (pages.address()) robust_mutex;
   auto* word = const_cast<std::uint32_t*>(mutex->native_handle());
-  constexpr std::uint32_t strangers = 0x12345;
+  constexpr std::uint32_t foreign = 0x12345;
   EXPECT_DEATH(
       {
         static_cast<void>(mutex->lock().status());
-        __atomic_store_n(word, strangers, __ATOMIC_RELAXED);
+        __atomic_store_n(word, foreign, __ATOMIC_RELAXED);
         static_cast<void>(mutex->unlock());
       },
       "it holds 0x12345 where its owner left 0x[0-9a-f]+: it was overwritten");
-  EXPECT_EQ(__atomic_load_n(word, __ATOMIC_RELAXED), strangers);
+  EXPECT_EQ(__atomic_load_n(word, __ATOMIC_RELAXED), foreign);
 }
 
 TYPED_TEST(robust_mutex_misuse, read_only_memory_faults_at_the_word) {

@@ -74,8 +74,8 @@ TEST_F(robust_mutex_results, held_by_another_is_busy_or_times_out) {
 
 TEST_F(robust_mutex_results, unlock_of_what_is_not_held_changes_nothing) {
   ASSERT_EQ(mutex->lock(), lock_status::acquired);
-  known_thread stranger{[&] { EXPECT_EQ(mutex->unlock(), unlock_status::not_owner); }};
-  stranger.join();
+  known_thread other_thread{[&] { EXPECT_EQ(mutex->unlock(), unlock_status::not_owner); }};
+  other_thread.join();
   EXPECT_EQ(mutex->owner(), gettid());
   EXPECT_EQ(mutex->unlock(), unlock_status::released);
   EXPECT_EQ(mutex->unlock(), unlock_status::not_owner) << "double unlock";
@@ -164,8 +164,8 @@ TEST_F(robust_mutex_results, mark_consistent_is_for_an_owner_who_was_told) {
   let_an_owner_die();
   EXPECT_FALSE(mutex->mark_consistent()) << "not held yet";
   ASSERT_EQ(mutex->lock(), lock_status::owner_died);
-  known_thread stranger{[&] { EXPECT_FALSE(mutex->mark_consistent()); }};
-  stranger.join();
+  known_thread other_thread{[&] { EXPECT_FALSE(mutex->mark_consistent()); }};
+  other_thread.join();
   EXPECT_TRUE(mutex->mark_consistent());
   EXPECT_FALSE(mutex->mark_consistent()) << "already done";
   EXPECT_EQ(mutex->unlock(), unlock_status::released);

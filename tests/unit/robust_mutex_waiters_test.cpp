@@ -107,7 +107,7 @@ TEST_F(robust_mutex_waiters, killed_waiters_strand_nobody) {
       await_sleeping(waiters.back()->pid(), waiters.back()->pid(), &word());
     }
     ASSERT_EQ(mutex->unlock(), unlock_status::released);
-    waiters[0]->kill(); // the first in the queue: the one that was woken
+    waiters[0]->kill(); // the first in the queue, which the unlock woke
     for (std::size_t i = 1; i < waiters.size(); ++i) EXPECT_EQ(waiters[i]->wait(), exited(0));
     const lock_status status = mutex->lock().status();
     EXPECT_EQ(mutex->mark_consistent(), status == lock_status::owner_died);
