@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A libc's window in a real stopped thread, with the code, the registers and the lock
 // word forged.
-#include "guard/ptrace/repair_thread.hpp"
+#include "guard/ptrace/stop_handler.hpp"
 #include "traced_child.hpp"
 
 #include <csignal>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The repair rule applied to a stopped thread whose registers, critical section, robust list and
 // lock word are forged: what the guard writes, and what it must not write.
-#include "guard/ptrace/repair_thread.hpp"
 #include "guard/ptrace/stop_handler.hpp"
 #include "traced_child.hpp"
 

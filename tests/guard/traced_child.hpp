@@ -4,7 +4,7 @@
 #ifndef DEADBOLT_TESTS_GUARD_TRACED_CHILD_HPP
 #define DEADBOLT_TESTS_GUARD_TRACED_CHILD_HPP
 
-#include "guard/ptrace/repair_thread.hpp"
+#include "guard/ptrace/stop_handler.hpp"
 #include "trace/thread.hpp"
 
 #include <atomic>

@@ -3,7 +3,7 @@
 // priorities in the queue: the most urgent gets the lock, told owner_died when the owner
 // still held it, and the others get it after that. None is lost.
 #include "futex_thread.hpp"
-#include "guard/ptrace/repair_thread.hpp"
+#include "guard/ptrace/stop_handler.hpp"
 
 #include <deadbolt/robust_pi_mutex.hpp>
 
