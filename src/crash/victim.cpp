@@ -6,12 +6,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <elf_machine.hpp>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <new>
 #include <poll.h>
+#include <processor.hpp>
 #include <pthread.h>
-#include <quiet_program.hpp>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -19,7 +20,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <unordered_map>
-#include <vdso_clock.hpp>
 
 // Where a victim stops by itself; see arch/<architecture>/stepped_call.S.
 extern "C" {
@@ -126,7 +126,7 @@ struct program {
 constexpr program quiet{
     .header = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
                .e_type = ET_EXEC,
-               .e_machine = quiet_machine,
+               .e_machine = arch::elf_machine,
                .e_version = EV_CURRENT,
                .e_entry = program_base + offsetof(program, code),
                .e_phoff = offsetof(program, segment),
