@@ -4,7 +4,6 @@
 #define DEADBOLT_BASE_FILE_HPP
 
 #include <base/descriptor.hpp>
-#include <base/file_identity.hpp>
 #include <cstdint>
 #include <fcntl.h>
 #include <raw_syscall.hpp>
@@ -12,6 +11,14 @@
 #include <unistd.h>
 
 namespace deadbolt::base {
+
+// A file on this machine, whatever its name.
+struct file_identity {
+  std::uint64_t device;
+  std::uint64_t inode;
+
+  bool operator==(const file_identity&) const noexcept = default;
+};
 
 // The descriptor is 3 or above, even if a standard descriptor (0 to 2) is closed: the program
 // would write its messages into the file.

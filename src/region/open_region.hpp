@@ -4,7 +4,7 @@
 #define DEADBOLT_REGION_OPEN_REGION_HPP
 
 #include <atomic>
-#include <base/file_identity.hpp>
+#include <base/file.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <deadbolt/region.hpp>
