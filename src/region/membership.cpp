@@ -9,7 +9,6 @@
 #include <base/membarrier.hpp>
 #include <base/message.hpp>
 #include <base/robust_list.hpp>
-#include <base/robust_list_links.hpp>
 #include <base/signals.hpp>
 #include <errno.h>
 #include <limits.h>

@@ -5,7 +5,7 @@
 #define DEADBOLT_REGION_SLOTS_HPP
 
 #include <atomic>
-#include <base/robust_list_links.hpp>
+#include <base/robust_list.hpp>
 #include <cstdint>
 #include <region/open_region.hpp>
 

@@ -4,7 +4,6 @@
 #include <base/clock.hpp>
 #include <base/message.hpp>
 #include <base/robust_list.hpp>
-#include <base/robust_list_links.hpp>
 #include <cstddef>
 #include <dirent.h>
 #include <errno.h>

@@ -4,7 +4,7 @@
 #define DEADBOLT_ROBUST_ROBUST_LOCK_HPP
 
 #include <base/clock.hpp>
-#include <base/robust_list_links.hpp>
+#include <base/robust_list.hpp>
 #include <deadbolt/detail/robust_node.h>
 #include <deadbolt/detail/thread_sanitizer.hpp>
 #include <deadbolt/detail/timed_lock.hpp>

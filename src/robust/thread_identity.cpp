@@ -4,7 +4,6 @@
 #include <base/fork_page.hpp>
 #include <base/message.hpp>
 #include <base/robust_list.hpp>
-#include <base/robust_list_links.hpp>
 #include <robust/engine.hpp>
 
 namespace deadbolt::robust {
