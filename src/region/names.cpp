@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <region/directory_lock.hpp>
-#include <region/lock_use.hpp>
 #include <region/open_region.hpp>
 #include <region/slots.hpp>
 #include <string.h>
@@ -232,6 +231,53 @@ destroy_status as_destroy_status(construct_status status) noexcept {
   }
 }
 
+// ---- locks that are in use ----
+
+bool is_owned(const std::uint64_t& at) noexcept {
+  const std::uint64_t word = __atomic_load_n(&at, __ATOMIC_ACQUIRE);
+  return !regions::is_free(word) && !regions::is_not_recoverable(word);
+}
+
+bool is_read(const detail::open_region& region, const void* lock) noexcept {
+  const auto name = static_cast<std::uint64_t>(static_cast<const std::byte*>(lock) -
+                                               region.base.load(std::memory_order_relaxed));
+  const std::uint32_t used = region.slots_used();
+  for (std::uint32_t number = 0; number < used; ++number) {
+    regions::member_slot& slot = *region.slot(number);
+    std::uint64_t seen = 0;
+    if (regions::find_hold(slot, name, seen) == nullptr) continue;
+    const std::atomic<std::uint32_t>* life =
+        regions::liveness_word(&slot, slot.kind.load(std::memory_order_acquire));
+    if (life != nullptr && regions::is_alive(life->load(std::memory_order_acquire))) return true;
+  }
+  return false;
+}
+
+// Whether the object is a lock of this library that is held, or whose owner died and has no next
+// owner yet, or a condition variable on which a thread may be asleep. An object of another kind is
+// never in use.
+bool is_in_use(const detail::open_region& region, const void* object, std::size_t size,
+               detail::object_kind kind) noexcept {
+  if (size < (kind == detail::object_kind::condition_variable ? 4 : 8)) return false;
+  const auto* words = static_cast<const std::uint64_t*>(object);
+  switch (kind) {
+  case detail::object_kind::mutex:
+    return is_owned(words[0]);
+  case detail::object_kind::shared_mutex:
+    return is_owned(words[0]) || is_read(region, object);
+  case detail::object_kind::condition_variable:
+    return (__atomic_load_n(static_cast<const std::uint32_t*>(object), __ATOMIC_ACQUIRE) & 1) != 0;
+  case detail::object_kind::counting_semaphore:
+    for (std::size_t i = 0; i < size / sizeof *words; ++i) {
+      if (is_owned(words[i])) return true;
+    }
+    return false;
+  case detail::object_kind::other:
+    break;
+  }
+  return false;
+}
+
 } // namespace
 
 void* region::begin_construct(const char* name, std::size_t size, std::size_t alignment,
@@ -340,7 +386,7 @@ void* region::begin_destroy(const char* name, std::size_t size, std::size_t alig
     status = as_destroy_status(found);
     return nullptr;
   }
-  if (regions::is_in_use(*mapping_, place, size, kind)) {
+  if (is_in_use(*mapping_, place, size, kind)) {
     status = destroy_status::in_use;
     return nullptr;
   }
