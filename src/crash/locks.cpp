@@ -309,13 +309,7 @@ bool unlock_as(side side, void* lock) {
          unlock_status::released;
 }
 
-// A shared_mutex in memory: the writer's owner word, and whether that writer is inside.
-struct shared_words {
-  std::uint64_t writer;
-  std::uint32_t readers;
-  std::uint32_t state;
-};
-static_assert(sizeof(shared_words) == sizeof(shared_mutex));
+static_assert(sizeof(detail::shared_mutex_words) == sizeof(shared_mutex));
 
 } // namespace
 
@@ -373,7 +367,7 @@ bool shared_mutex_subject::held_by(const void* lock, pid_t tid) const {
 
 // Only the death of a writer that is inside is reported.
 grant shared_mutex_subject::next_owner_is_told(const void* lock) const {
-  const auto* const of = static_cast<const shared_words*>(lock);
+  const auto* const of = static_cast<const detail::shared_mutex_words*>(lock);
   return !regions::is_free(__atomic_load_n(&of->writer, __ATOMIC_ACQUIRE)) &&
                  __atomic_load_n(&of->state, __ATOMIC_ACQUIRE) != regions::state_outside
              ? grant::owner_died
