@@ -38,6 +38,10 @@ private:
 class region_copied_library : public in_own_directory {
 protected:
   region_copied_library() : in_own_directory{"copied-library"} {}
+  void SetUp() override {
+    ASSERT_EQ(a.open(path), "open");
+    ASSERT_EQ(b.open(path), "open");
+  }
 
   plugin a{DEADBOLT_PLUGIN_A};
   plugin b{DEADBOLT_PLUGIN_B};
@@ -45,8 +49,6 @@ protected:
 
 TEST_F(region_copied_library, locks_of_one_copy_exclude_the_other_copy) {
   ASSERT_NE(a.copy(), b.copy());
-  ASSERT_EQ(a.open(path), "open");
-  ASSERT_EQ(b.open(path), "open");
   EXPECT_EQ(a("lock"), "acquired");
   EXPECT_EQ(b("try_lock"), "busy");
   EXPECT_EQ(b("unlock"), "not_owner");
@@ -62,10 +64,8 @@ TEST_F(region_copied_library, locks_of_one_copy_exclude_the_other_copy) {
   EXPECT_EQ(b("end_read"), "released");
 }
 
-// It would wait for itself for ever.
+// Without that result the thread would wait for itself for ever.
 TEST_F(region_copied_library, thread_that_holds_a_lock_by_one_copy_is_told_deadlock_by_the_other) {
-  ASSERT_EQ(a.open(path), "open");
-  ASSERT_EQ(b.open(path), "open");
   EXPECT_EQ(a("lock"), "acquired");
   EXPECT_EQ(b("lock"), "deadlock");
   EXPECT_EQ(a("unlock"), "released");
@@ -76,8 +76,6 @@ TEST_F(region_copied_library, thread_that_holds_a_lock_by_one_copy_is_told_deadl
 }
 
 TEST_F(region_copied_library, other_threads_wait_and_get_the_lock) {
-  ASSERT_EQ(a.open(path), "open");
-  ASSERT_EQ(b.open(path), "open");
   EXPECT_EQ(a("lock"), "acquired");
   gate begun;
   std::thread other{[&] {
@@ -91,8 +89,6 @@ TEST_F(region_copied_library, other_threads_wait_and_get_the_lock) {
 }
 
 TEST_F(region_copied_library, death_passes_on_the_locks_of_both_copies) {
-  ASSERT_EQ(a.open(path), "open");
-  ASSERT_EQ(b.open(path), "open");
   EXPECT_EQ(run_in_child([&] {
               CHILD_EXPECT(a("lock") == "acquired");
               CHILD_EXPECT(b("lock_other") == "acquired");
@@ -103,7 +99,7 @@ TEST_F(region_copied_library, death_passes_on_the_locks_of_both_copies) {
   EXPECT_EQ(a("lock_other"), "owner_died");
   EXPECT_EQ(b("mark_consistent"), "true");
   EXPECT_EQ(b("unlock"), "released");
-  // The death of a thread that is a member by both.
+  // A thread that is a member by both copies dies.
   std::thread{[&] {
     EXPECT_EQ(a("lock"), "acquired");
     EXPECT_EQ(b("read"), "acquired");
@@ -114,8 +110,6 @@ TEST_F(region_copied_library, death_passes_on_the_locks_of_both_copies) {
 
 // One copy's close() leaves the other copy's mapping and membership alone.
 TEST_F(region_copied_library, close_by_one_copy_is_no_close_by_the_other) {
-  ASSERT_EQ(a.open(path), "open");
-  ASSERT_EQ(b.open(path), "open");
   EXPECT_EQ(a("lock"), "acquired");
   EXPECT_EQ(b("lock_other"), "acquired");
   EXPECT_EQ(a("close"), "true");

@@ -31,11 +31,25 @@ class region_waiting_locks : public ::testing::Test {
 protected:
   region_of<board<Lock>> shared_;
 
-  // The waiters have released the lock when it can be had after they counted themselves.
-  void await_waiting(std::uint32_t count) {
-    await("waiters", [&] { return shared_->waiting == count; });
+  // The waiter counts itself with the lock held: it has released the lock when this takes it.
+  void await_waiter() {
+    await("the waiter", [&] { return shared_->waiting == 1; });
     ASSERT_EQ(name(shared_->lock.lock()), "acquired");
     ASSERT_EQ(name(shared_->lock.unlock()), "released");
+  }
+
+  // An owner of the lock changes the value, notifies the waiter and is killed. The waiter then
+  // ends by itself.
+  void die_as_owner(child_process& waiter, std::uint64_t value = 0) {
+    await_waiter();
+    EXPECT_EQ(run_in_child([&] {
+                static_cast<void>(shared_->lock.lock().status());
+                shared_->value = value;
+                shared_->changed.notify_one();
+                raise(SIGKILL);
+              }),
+              killed_by(SIGKILL));
+    EXPECT_EQ(waiter.wait(), exited(0));
   }
 };
 using locks = ::testing::Types<mutex, shared_mutex, robust_mutex, robust_pi_mutex>;
@@ -50,7 +64,7 @@ TYPED_TEST(region_waiting_locks, waiter_is_notified) {
                  "awake");
     CHILD_EXPECT(name(shared->lock.unlock()) == "released");
   }};
-  this->await_waiting(1);
+  this->await_waiter();
   ASSERT_EQ(name(shared->lock.lock()), "acquired");
   shared->value = 1;
   ASSERT_EQ(name(shared->lock.unlock()), "released");
@@ -68,14 +82,7 @@ TYPED_TEST(region_waiting_locks, owner_that_dies_is_told_to_the_waiter) {
     CHILD_EXPECT(hold.owns_lock());
     CHILD_EXPECT(shared->lock.mark_consistent());
   }};
-  this->await_waiting(1);
-  EXPECT_EQ(run_in_child([&] {
-              static_cast<void>(shared->lock.lock().status());
-              shared->changed.notify_one();
-              raise(SIGKILL);
-            }),
-            killed_by(SIGKILL));
-  EXPECT_EQ(waiter.wait(), exited(0));
+  this->die_as_owner(waiter);
 }
 
 TYPED_TEST(region_waiting_locks, wait_without_the_lock_does_nothing) {
@@ -103,15 +110,7 @@ TYPED_TEST(region_waiting_locks, view_with_recovery_repairs_before_the_predicate
     }));
     CHILD_EXPECT(hold.owns_lock());
   }};
-  this->await_waiting(1);
-  EXPECT_EQ(run_in_child([&] {
-              static_cast<void>(shared->lock.lock().status());
-              shared->value = 1;
-              shared->changed.notify_one();
-              raise(SIGKILL);
-            }),
-            killed_by(SIGKILL));
-  EXPECT_EQ(waiter.wait(), exited(0));
+  this->die_as_owner(waiter, 1);
   EXPECT_EQ(shared->half, 1u);
   EXPECT_EQ(name(shared->lock.try_lock()), "acquired");
   EXPECT_EQ(name(shared->lock.unlock()), "released");
@@ -133,14 +132,7 @@ TYPED_TEST(region_waiting_locks, failed_recovery_throws_out_of_the_wait_without_
     CHILD_EXPECT(!hold.owns_lock());
     CHILD_EXPECT(name(shared->lock.try_lock()) == "not_recoverable");
   }};
-  this->await_waiting(1);
-  EXPECT_EQ(run_in_child([&] {
-              static_cast<void>(shared->lock.lock().status());
-              shared->changed.notify_one();
-              raise(SIGKILL);
-            }),
-            killed_by(SIGKILL));
-  EXPECT_EQ(waiter.wait(), exited(0));
+  this->die_as_owner(waiter);
 }
 
 TYPED_TEST(region_waiting_locks, predicate_that_throws_keeps_the_lock) {
