@@ -193,16 +193,7 @@ TEST(region_kill_waiter, waiter_gets_the_lock_wherever_its_holder_dies) {
   const std::uint32_t points = kill_at_every_instruction(
       [&] { attach_and_lock(shared); }, [&] { static_cast<void>(shared->lock.unlock()); },
       [&](const stepped_child&) {
-        waiter = std::make_unique<child_process>([&] {
-          lock_result result = shared->lock.lock();
-          if (result.status() == lock_status::owner_died) {
-            CHILD_EXPECT(shared->lock.mark_consistent());
-          } else {
-            CHILD_EXPECT(result.status() == lock_status::acquired);
-          }
-          CHILD_EXPECT(name(shared->lock.unlock()) == "released");
-          // The next child must find the word free.
-        });
+        waiter = std::make_unique<child_process>([&] { take_and_release(shared->lock); });
       },
       [&](std::uint32_t instructions) {
         const auto start = std::chrono::steady_clock::now();
@@ -219,12 +210,7 @@ TEST(region_kill_waiter, sleeping_waiter_gets_the_lock_wherever_its_holder_dies)
   for (std::uint32_t count = 0;; ++count) {
     stepped_child holder{[&] { attach_and_lock(shared); },
                          [&] { static_cast<void>(shared->lock.unlock()); }};
-    child_process waiter{[&] {
-      lock_result result = shared->lock.lock();
-      if (result.status() == lock_status::owner_died) shared->lock.mark_consistent();
-      CHILD_EXPECT(static_cast<bool>(result));
-      CHILD_EXPECT(name(shared->lock.unlock()) == "released");
-    }};
+    child_process waiter{[&] { take_and_release(shared->lock); }};
     await_waiters(shared->lock);
     const bool within = holder.step(count);
     holder.kill();

@@ -90,6 +90,17 @@ inline std::string name(region_status status) {
   return to_string(status);
 }
 
+// In a child: takes the mutex, repairs it if its owner died, and releases it.
+inline void take_and_release(mutex& lock) {
+  const std::string result = name(lock.lock());
+  if (result == "owner_died") {
+    CHILD_EXPECT(lock.mark_consistent());
+  } else {
+    CHILD_EXPECT(result == "acquired");
+  }
+  CHILD_EXPECT(name(lock.unlock()) == "released");
+}
+
 // A clock that no futex knows.
 struct odd_clock {
   using duration = std::chrono::milliseconds;
