@@ -8,6 +8,7 @@
 #include <deadbolt/region.hpp>
 
 #include <errno.h>
+#include <region/bias.hpp>
 #include <region/directory_lock.hpp>
 #include <region/open_region.hpp>
 #include <region/slots.hpp>
@@ -261,8 +262,12 @@ bool is_in_use(const detail::open_region& region, const void* object, std::size_
   if (size < (kind == detail::object_kind::condition_variable ? 4 : 8)) return false;
   const auto* words = static_cast<const std::uint64_t*>(object);
   switch (kind) {
-  case detail::object_kind::mutex:
-    return is_owned(words[0]);
+  case detail::object_kind::mutex: {
+    const std::uint64_t word = __atomic_load_n(words, __ATOMIC_ACQUIRE);
+    // A member holds a mutex that is biased to it only while it announces the mutex.
+    return regions::is_biased(word) ? regions::holds_by_bias(region, words, word)
+                                    : is_owned(words[0]);
+  }
   case detail::object_kind::shared_mutex:
     return is_owned(words[0]) || is_read(region, object);
   case detail::object_kind::condition_variable:

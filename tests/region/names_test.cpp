@@ -7,6 +7,7 @@
 #include <region_support.hpp>
 
 #include <base/file.hpp>
+#include <region/bias.hpp>
 
 #include <cstdlib>
 #include <cstring>
@@ -341,6 +342,39 @@ TEST_F(region_names, lock_that_is_in_use_is_not_destroyed) {
   ASSERT_EQ(name(permits->release()), "released");
   EXPECT_STREQ(to_string(shared.destroy<deadbolt::counting_semaphore<3>>("permits")), "destroyed");
   EXPECT_TRUE(names_in(shared).empty());
+}
+
+// A mutex that is biased to a thread which does not hold it is free.
+TEST_F(region_names, mutex_that_is_only_biased_is_destroyed) {
+  region shared = create({.size = 4096, .members = 8});
+  auto* lock = shared.find_or_construct<deadbolt::mutex>("mutex");
+  for (std::uint32_t i = 0; i < 4 * regions::takes_before_bias; ++i) {
+    ASSERT_EQ(name(lock->lock()), "acquired");
+    ASSERT_EQ(name(lock->unlock()), "released");
+  }
+  if (!regions::is_biased(word_of(*lock))) GTEST_SKIP() << "membarrier is refused here";
+  ASSERT_EQ(name(lock->lock()), "acquired");
+  EXPECT_STREQ(to_string(shared.destroy<deadbolt::mutex>("mutex")), "in_use");
+  ASSERT_EQ(name(lock->unlock()), "released");
+  EXPECT_STREQ(to_string(shared.destroy<deadbolt::mutex>("mutex")), "destroyed");
+
+  // Its next owner has yet to be told.
+  lock = shared.find_or_construct<deadbolt::mutex>("mutex");
+  ASSERT_EQ(run_in_child([&] {
+              for (std::uint32_t i = 0; i < 4 * regions::takes_before_bias; ++i) {
+                CHILD_EXPECT(name(lock->lock()) == "acquired");
+                CHILD_EXPECT(name(lock->unlock()) == "released");
+              }
+              CHILD_EXPECT(name(lock->lock()) == "acquired");
+              CHILD_EXPECT(regions::is_biased(word_of(*lock)));
+              raise(SIGKILL);
+            }),
+            killed_by(SIGKILL));
+  EXPECT_STREQ(to_string(shared.destroy<deadbolt::mutex>("mutex")), "in_use");
+  ASSERT_EQ(name(lock->lock()), "owner_died");
+  ASSERT_TRUE(lock->mark_consistent());
+  ASSERT_EQ(name(lock->unlock()), "released");
+  EXPECT_STREQ(to_string(shared.destroy<deadbolt::mutex>("mutex")), "destroyed");
 }
 
 TEST_F(region_names, destroyer_that_dies_in_a_destructor_leaves_no_object) {
