@@ -39,9 +39,9 @@ concept bare_lock = !requires(Lock & lock) {
                                                                const void* lock) noexcept;
 } // namespace detail
 
-// A wait_status that cannot be dropped when it says that an owner died, or that the
-// mutex is not held: as lock_result, such a result ends the process with a message when it
-// is destroyed before anyone called status().
+// A wait_status that cannot be dropped when it says that an owner died, or that the mutex is not
+// held: as lock_result, such a result ends the process with a message when it is destroyed before
+// status() was called.
 class [[nodiscard]] wait_result {
 public:
   wait_result(wait_status status, const void* lock) noexcept

@@ -174,8 +174,8 @@ int deadbolt_region_new_descriptor(const struct deadbolt_region* region);
 /* Whether this name leads to the region's file. */
 bool deadbolt_region_is_at(const struct deadbolt_region* region, const char* path);
 
-/* How long a thread of this process sleeps at most before it looks again although nobody woke it,
- * in nanoseconds. false unless it is from 1 ms to 1 h. */
+/* How long a thread of this process sleeps at most before it looks again by itself, in nanoseconds.
+ * false unless it is from 1 ms to 1 h. */
 bool deadbolt_region_set_longest_sleep(struct deadbolt_region* region, int64_t nanoseconds);
 int64_t deadbolt_region_longest_sleep(const struct deadbolt_region* region);
 enum deadbolt_attach_status
@@ -207,7 +207,7 @@ void* deadbolt_region_find_or_begin_construct(const struct deadbolt_region* regi
                                               bool* fresh) DEADBOLT_MUST_CHECK;
 void deadbolt_region_end_construct(const struct deadbolt_region* region, const char* name,
                                    bool made);
-/* The object of this name if there is one that is complete; waits for nobody. */
+/* The object of this name if there is one that is complete. Does not wait. */
 void* deadbolt_region_find(const struct deadbolt_region* region, const char* name, size_t size,
                            size_t alignment, enum deadbolt_object_kind kind) DEADBOLT_MUST_CHECK;
 /* Gives the name and the bytes of an object back. No thread of any process may use it any more. */

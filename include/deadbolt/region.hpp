@@ -233,12 +233,12 @@ public:
   // the file, so that processes that open the name now are in another region.
   [[nodiscard]] bool is_at(const char* path) const noexcept;
 
-  // How long a thread of this process sleeps at most before it looks again although nobody woke
-  // it: the bound on how late it is where a death is not noticed at once (<deadbolt/mutex.hpp>,
+  // How long a thread of this process sleeps at most before it looks again by itself: the bound on
+  // how late it is where it does not notice a death at once (<deadbolt/mutex.hpp>,
   // <deadbolt/condition_variable.hpp>). A longer time saves wake-ups of idle waiters. 1 s; 100 ms
-  // where this process can have no membership lock (docs/region.md). For all handles of the
-  // process on this region, from the next sleep on; false, and nothing is changed, unless the
-  // time is from 1 ms to 1 h.
+  // where this process can have no membership lock (docs/region.md). For all handles of the process
+  // on this region, from the next sleep on; false, and nothing is changed, unless the time is from
+  // 1 ms to 1 h.
   bool set_longest_sleep(std::chrono::nanoseconds time) noexcept;
   [[nodiscard]] std::chrono::nanoseconds longest_sleep() const noexcept;
 
@@ -283,7 +283,7 @@ public:
   }
 
   // The object of this name, nullptr if there is none that is complete: last_construct_status() has
-  // the reason. Waits for nobody and attaches nobody.
+  // the reason. Does not wait, and does not attach the thread.
   template <class T>
   [[nodiscard]] T* find(const char* name) const noexcept {
     static_assert(std::is_standard_layout_v<T>, "other processes must agree on its layout");
@@ -315,7 +315,7 @@ public:
   }
 
   // The complete named objects: `for (const object_info& object : shared.objects())`. One that is
-  // made or destroyed meanwhile may be shown or not. Waits for nobody and attaches nobody.
+  // made or destroyed meanwhile may be shown or not. Does not wait, and does not attach the thread.
   class object_iterator;
   struct object_range {
     const region& of;

@@ -72,7 +72,7 @@ class DEADBOLT_CAPABILITY("mutex") interruptible_lockable {
 public:
   // As lock(), and the wait ends with `interrupted`, the lock not held, when `stop` is set, or when
   // a signal handler that was installed without SA_RESTART has run while the thread slept. If the
-  // lock can be had at the same time, it is acquired.
+  // lock is free at the same time, the thread acquires it.
   try_lock_result lock_interruptible(const stop_flag* stop = nullptr) noexcept
       DEADBOLT_RETURNS_LOCK(*this) {
     const wait_limits limits{.interruptible = true, .stop = stop};
