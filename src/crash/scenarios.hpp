@@ -24,7 +24,7 @@ enum class outcome : std::uint8_t {
   owner_died, // the victim held the lock, and the next owner is told so
   intact,     // it did not hold the lock, and everything is as without its death
   corrupted,  // its death wrote to memory that was not, or no longer, its lock
-  lost,       // it held a lock that nobody can take, or whose next owner is not told
+  lost,       // it held a lock that no thread can take, or whose next owner is not told
   stranded,   // a live waiter does not get a lock that is free or whose owner is dead
 };
 inline constexpr std::size_t outcomes = 5;

@@ -80,9 +80,10 @@ bool find_jump(const code_range& code, const unsigned char* entry,
   return false;
 }
 
-// A call or a jump in `of` with a displacement of 4 bytes whose target is a function that
-// takes a mutex like pthread_mutex_lock, but is not that: pthread_cond_wait's way back. Data
-// that looks like a branch leads nowhere that begins so; two that differ are one too many.
+// Finds the internal function by which pthread_cond_wait takes its mutex back: a call or a jump in
+// `of`, with a displacement of 4 bytes, leads to it, and it begins like pthread_mutex_lock but is
+// another function. Data that looks like a branch leads to no such beginning. Two different targets
+// are an error.
 bool find_cond_lock(const code_range& code, const function& of, const libc_sites& others,
                     jump_site& site) noexcept {
   if (!code.contains(of.address, of.size)) return false;

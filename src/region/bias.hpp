@@ -96,7 +96,7 @@ bool holds_by_bias(const open_region& region, const std::uint64_t* word,
 enum class bias_state {
   word_changed, // `seen` is the new word
   free,         // the word can be taken from `seen`
-  held,         // the member's release wakes whoever sleeps on announcement_of()
+  held,         // the member's release wakes the threads that sleep on announcement_of()
 };
 // Revokes the bias of a word whose member lives. If membarrier is refused and `may_sleep` is true,
 // the call sleeps until the member's stores must be visible; if it is false, returns `held`.

@@ -45,8 +45,8 @@ public:
 
   enum class outcome : std::uint8_t { acquired, all_own, none };
 
-  // Looks at every permit once and takes the first that can be had. `ask`: also asks the
-  // system whether an owner that is not marked is gone.
+  // Looks at every permit once and takes the first that it can. `ask`: also asks the system whether
+  // an owner that is not marked is gone.
   outcome try_all(bool ask) noexcept {
     std::size_t own = 0;
     for (std::size_t i = 0; i < count_; ++i) {
@@ -217,7 +217,7 @@ unlock_status release_permit(std::uint64_t* words, std::size_t count) noexcept {
     if (self == nullptr) return unlock_status::not_owner;
   }
   const std::size_t start = regions::first_permit_of(*self, count);
-  std::uint64_t held = self->id; // and nobody waits
+  std::uint64_t held = self->id; // no thread waits
   // order, death order: as below.
   if (__atomic_compare_exchange_n(words + start, &held, std::uint64_t{0}, false, __ATOMIC_RELEASE,
                                   __ATOMIC_RELAXED)) [[likely]]

@@ -201,7 +201,7 @@ inline hold_entry* find_hold(member_slot& slot, std::uint64_t name, std::uint64_
 }
 
 // The liveness word. Who sets what:
-//   0               free: set by the detacher, last, and by nobody else
+//   0               free: set by the detacher alone, last
 //   TID | WAITERS   a live member: set by the attacher when its node is linked
 //   DIED | WAITERS  dead: set by the kernel's exit walk (musl's pthread_exit: DIED alone)
 //   claimed         being attached or detached by the holder of the slot's claim

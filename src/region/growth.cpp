@@ -2,7 +2,7 @@
 // A region's data grows in place. Every process maps the file to where its data may grow, so that
 // no address changes: behind the file's end there is no memory yet. A grower makes the file longer,
 // with memory, and then says so in the header. One that is killed in between leaves a longer file,
-// which harms nobody and is what the next grower needs.
+// which does no harm and is what the next grower needs.
 #include <deadbolt/region.hpp>
 
 #include <base/file.hpp>

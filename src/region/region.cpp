@@ -47,8 +47,8 @@ void wait_a_millisecond() noexcept {
   nanosleep(&time, nullptr);
 }
 
-// An open file description that no other process has, for the membership lock: not the one of
-// the region's mapping, which a forked child inherits. Negative if none can be had.
+// An open file description that no other process has, for the membership lock: not the one of the
+// region's mapping, which a forked child inherits. Negative if the process cannot open one.
 int second_description(int descriptor, const char* path) noexcept {
   const int made = base::open_file(base::descriptor_path{descriptor}.get(), O_RDWR | O_NOCTTY);
   // Without /proc. If the name leads to another file now, the lock is refused.
@@ -122,8 +122,8 @@ region_status map_new(process_state& process, open_region& unused, base::descrip
   if (locked) unused.longest_sleep = usual_longest_sleep;
   static_cast<void>(file.release());
   const process_id own = process.id_in(unused.file.identity);
-  // If nobody else uses the file, what its table says of processes with membership locks is
-  // of former users, of an earlier boot, or of the file that this one was copied from.
+  // If no other process uses the file, what its table says of processes with membership locks is of
+  // former users, of an earlier boot, or of the file that this one was copied from.
   const region_status home = compare_home(unused);
   error = 0;
   if (home != region_status::open) {
@@ -371,7 +371,7 @@ region region::open_descriptor(int descriptor, int own_description) noexcept {
   // through this description, they would not see this process's membership lock and take it for
   // dead.
   if (own && !regions::have_own_descriptions(own.get(), descriptor)) own.reset();
-  // By a description of the library's own, if one can be had.
+  // By a description of the library's own, if the process may open one.
   int mapped = base::open_file(base::descriptor_path{descriptor}.get(), O_RDWR | O_NOCTTY);
   if (mapped < 0) mapped = base::duplicate(descriptor);
   if (mapped < 0) return regions::refused(region_status::system_error, -mapped);

@@ -103,7 +103,7 @@ region_status judge_header(const fixed_header& header, std::uint64_t file_bytes)
   }
   if (header.version != format_version) return region_status::unknown_version;
   if (header.checksum != checksum_of(header)) return region_status::damaged;
-  // Anybody can compute the checksum: what it covers is checked all the same.
+  // Every process can compute the checksum: the fields that it covers are checked, too.
   const std::uint32_t page = header.page_bytes;
   if (page < least_page_bytes || page > most_page_bytes || (page & (page - 1)) != 0 ||
       header.data_bytes > most_data_bytes || header.largest_data_bytes > most_data_bytes) {
@@ -215,7 +215,7 @@ bool is_temporary_name(const char* name, const char* of) noexcept {
 }
 
 // A new file under a temporary name, with the creation lock; or -errno. Some other error than
-// EAGAIN means that there are no such locks here: then nobody removes the file either.
+// EAGAIN means that there are no such locks here: then no process removes the file either.
 int create_temporary(const char* path, char (&name)[PATH_MAX]) noexcept {
   for (int tries = 100; tries > 0; --tries) {
     if (!temporary_name(path, name)) return -ENAMETOOLONG;

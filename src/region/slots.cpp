@@ -253,7 +253,7 @@ void free_slot(member_slot& slot) noexcept {
     word->store(liveness_retired, std::memory_order_release);
     return;
   }
-  // order: the generation advances before the slot can be had again.
+  // order: the generation advances before the slot can be taken again.
   slot.generation.store(generation + 1, std::memory_order_release);
   word->store(liveness_free, std::memory_order_release);
 }

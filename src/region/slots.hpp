@@ -67,7 +67,7 @@ attach_status take_slot(open_region& region, slot_claim& claim, taken_slot& take
 
 // Gives memory to the 4096 bytes of the file at `offset`, which may have none: the file is sparse,
 // and a first touch would end the process (SIGBUS) on a full file system. `spare` is the offset of
-// a byte among them that nobody uses. 0 or an errno value; EBADF: the descriptor is lost, and the
+// a byte among them that is never used. 0 or an errno value; EBADF: the descriptor is lost, and the
 // kernel (before 5.14) cannot do it without.
 int back_with_memory(const open_region& region, std::uint64_t offset, std::uint64_t spare) noexcept;
 
@@ -117,9 +117,9 @@ owner_view look_at_owner(const open_region& region, std::uint64_t word) noexcept
 bool is_gone_unmarked(const open_region& region, const owner_view& owner,
                       std::uint64_t word) noexcept;
 
-// Whether a live owner that is not this thread's own membership is this thread all the same: by
-// another copy of the library in the process (two plugins that were each linked with it), which has
-// a membership of its own.
+// Whether a live owner that is another membership than this thread's own belongs to this thread,
+// too: another copy of the library in the process (two plugins that were each linked with it) gives
+// the thread a second membership.
 bool is_this_thread(const open_region& region, const owner_view& owner,
                     std::uint64_t word) noexcept;
 

@@ -145,7 +145,7 @@ lock read_shared_mutex(std::string name, std::uint64_t offset, std::uint64_t wri
   return made;
 }
 
-// Free while there is a permit to be had: also one whose holder died.
+// Free while a thread can acquire a permit, also one whose holder died.
 lock read_semaphore(std::string name, std::uint64_t offset, const std::vector<std::uint64_t>& words,
                     const std::vector<member>& members) {
   lock made = read_mutex(std::move(name), offset, 0, 0, members, 0);

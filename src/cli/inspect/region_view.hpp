@@ -59,11 +59,11 @@ struct lock {
   std::string name;             // empty: found at its offset
   const char* kind;             // "mutex", "shared_mutex", "counting_semaphore"
   std::uint64_t offset;         // from the start of the data
-  lock_state state;             // abandoned: an owner died, and nobody has taken over yet
+  lock_state state;             // abandoned: an owner died, and no thread has taken over yet
   std::optional<owner> held_by; // of a shared_mutex: who writes, or waits for the readers
   std::vector<owner> shared_by; // its readers; of a semaphore: who holds a permit
   std::uint64_t permits;        // of a semaphore: there are, held or not; else 0
-  bool inconsistent;            // whoever holds it was told owner_died
+  bool inconsistent;            // its owner was told owner_died
   bool has_waiters;             // or had some that gave up
 };
 
@@ -74,7 +74,7 @@ struct object {
   std::uint64_t offset;
   std::uint64_t size;
   bool complete;
-  bool has_waiters; // of a condition variable: somebody may be asleep
+  bool has_waiters; // of a condition variable: a thread may be asleep
 };
 
 struct view {

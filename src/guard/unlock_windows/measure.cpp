@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 // The probe's executable file (probe_image.S). It is part of this program: nothing has to be
-// installed, and nobody can exchange it.
+// installed, and no process can exchange it.
 extern "C" {
 extern const char deadbolt_libc_probe_begin[];
 extern const char deadbolt_libc_probe_end[];

@@ -80,7 +80,7 @@
 /*
  * Opens the block NAME. It defines the labels NAME_window_begin, NAME_owed_end
  * and NAME_window_end itself. The header lies in the text section, in front of
- * the code, so that whoever can read the instruction can read it too.
+ * the code, so that a guard that can read the instruction can read it.
  */
 .macro unlock_block name, kind
   .pushsection .text.deadbolt_unlock_blocks, "ax", %progbits
