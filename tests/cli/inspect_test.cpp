@@ -281,7 +281,7 @@ TEST(inspect_errors, say_what_the_file_is) {
   EXPECT_EQ(run_command(DEADBOLT_COMMAND " inspect 2>&1").status, 2);
 }
 
-// Where nobody can see whether a process uses a file, inspect does not say that none does.
+// Where no lock shows whether a process uses a file, inspect does not say that none does.
 TEST(inspect_errors, unusable_file_on_an_overlay_file_system_may_be_in_use) {
   if (geteuid() != 0) GTEST_SKIP() << "a mount namespace needs root";
   std::string directory = "/dev/shm/deadbolt-inspect-XXXXXX";
@@ -315,7 +315,7 @@ TEST_F(inspect, offset_that_no_lock_can_have_is_refused) {
   }
 }
 
-// Names are whatever somebody wrote into the file.
+// A process can write any bytes into the file as a name.
 TEST_F(inspect, hostile_names_are_json_and_tell_the_terminal_nothing) {
   ASSERT_NE(shared.find_or_construct<deadbolt::mutex>("qu\"o\\te"), nullptr);
   ASSERT_NE(shared.find_or_construct<deadbolt::mutex>("\x1b[2J\n\x07"), nullptr);

@@ -218,7 +218,7 @@ void waiters_of_an_unrepaired_mutex_are_told(stage<Kind>& at) {
   }
   for (const pid_t waiter : waiters) await_asleep(waiter);
   CHECK(at.lock.unlock() == unlock_status::released);
-  // Bounded, and nobody is left behind: a libc may leave them asleep.
+  // The wait is bounded: a libc may leave the waiters asleep.
   int told = 0;
   for (int look = 0; look < 3000 && told < count; ++look) {
     int status = 0;
@@ -321,7 +321,7 @@ void signal_does_not_end_a_wait(stage<Kind>& at) {
   expect_exit(waiter);
 }
 
-// What one owner wrote, the next sees; nobody else is inside.
+// An owner sees what the last owner wrote, and no other thread is inside.
 template <class Kind>
 void critical_sections_follow_one_another(stage<Kind>& at) {
   constexpr int processes = 4;
@@ -340,7 +340,7 @@ void critical_sections_follow_one_another(stage<Kind>& at) {
   CHECK(at.counted == processes * rounds);
 }
 
-// Several held at once, and each of them is told of.
+// An owner dies with several mutexes held: the next owner of each is told.
 template <class Kind>
 void every_lock_of_a_dead_owner_is_told_of(stage<Kind>& first) {
   stage<Kind>& second = new_stage<Kind>();
@@ -431,7 +431,7 @@ int check_all(const char* wanted) {
   };
   int held = 0;
   for (const clause<Kind>& each : clauses) {
-    // In a process of its own, with a thread list that nobody used before.
+    // In a process of its own, whose robust list is still unused.
     const bool holds = passes(start([&] { each.check(new_stage<Kind>()); }));
     const bool known = is_known_deviation(Kind::name, each.name);
     std::printf("%s %s: %s\n",

@@ -163,7 +163,7 @@ TEST(reaped, shows_that_the_kernel_marks_nothing) {
   EXPECT_GT(row.count(outcome::lost), 0u) << describe(row);
 }
 
-// Where nobody can ask for the victim's PID.
+// The next owner is in a PID namespace in which the victim has no PID.
 TEST(reaped, region_locks_pass_on_to_another_pid_namespace) {
   if (geteuid() != 0) GTEST_SKIP() << "a PID namespace needs root";
   const row row = attack(subject_named("mutex"), "reaped_apart", guard_named("none"));

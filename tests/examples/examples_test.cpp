@@ -140,8 +140,8 @@ protected:
   void put(std::uint64_t count) {
     while (count-- != 0) numbers.put(++last_put);
   }
-  // Takes all that is there, which must be what was put, in order and whole, but for the
-  // first `at_most` items.
+  // Takes all items. They must be those that were put, in order and whole, except for the first
+  // `at_most`.
   void expect_all_but(std::uint64_t at_most) {
     std::uint64_t item = 0;
     for (bool first = true; numbers.take(item, milliseconds{0}); first = false) {

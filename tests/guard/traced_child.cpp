@@ -42,7 +42,8 @@ traced_child::traced_child(const part& act, unsigned long clone_flags)
   int go[2];
   if (page_ == MAP_FAILED || ::pipe(go) != 0) std::abort();
   // With a flag, launch() calls clone and not fork(): ThreadSanitizer's fork() starts a thread in
-  // the child, and its stop would come first. This flag shares what nobody uses here.
+  // the child, and its stop would come first. This flag shares semaphore adjustments, which no test
+  // uses.
   pid_ = launch([&] { be_the_child(*page_, go[0], act); }, clone_flags | CLONE_SYSVSEM);
   if (pid_ < 0) std::abort();
   seized_thread seized;

@@ -22,7 +22,7 @@ enum { MUTEXES = 4, WORKERS = 4, PATIENCE_SECONDS = 30 };
 
 struct guarded {
   pthread_mutex_t mutex;
-  uint64_t first, second; /* equal while nobody is inside */
+  uint64_t first, second; /* equal while no process is inside */
   uint64_t repaired;
 };
 struct stage {

@@ -190,7 +190,7 @@ TEST_F(region_bias, member_that_reuses_a_slot_does_not_pass_for_the_dead_holder)
               raise(SIGKILL);
             }),
             killed_by(SIGKILL));
-  // The only slot stays with the dead holder; nobody can attach, and lock() says so.
+  // The only slot stays with the dead holder; no other thread can attach, and lock() says so.
   EXPECT_EQ(name(small->lock.lock()), "cannot_attach");
 }
 

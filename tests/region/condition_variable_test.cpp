@@ -50,7 +50,7 @@ TEST_F(region_condition_variable, notify_all_wakes_all) {
   EXPECT_EQ(shared->value, 0u);
 }
 
-// The waiters bit goes when nobody sleeps any more: a notify then makes no system call.
+// The waiters bit is cleared when no thread sleeps any more: a notify then makes no system call.
 TEST_F(region_condition_variable, notify_without_waiters_leaves_the_word_alone) {
   shared->changed.notify_one();
   shared->changed.notify_all();

@@ -162,7 +162,8 @@ TEST_F(region_file, copy_is_a_region_of_its_own_whose_locks_passed_on) {
   EXPECT_EQ(name(data->lock.lock()), "deadlock") << "the original's lock is held as before";
 }
 
-// A member without a membership lock, of another PID namespace: nobody can tell its death.
+// A member without a membership lock, of another PID namespace: no process can tell whether it is
+// dead.
 TEST_F(region_file, members_that_cannot_be_judged_are_not_adopted) {
   for (const bool reboots : {true, false}) {
     leave_held_lock(path);

@@ -85,7 +85,7 @@ TEST_F(region_growth, region_without_an_option_for_it_does_not_grow) {
             "invalid_options");
 }
 
-// A member of before uses the new bytes at the same addresses, with the locks in them.
+// A process that was a member before uses the new bytes, and locks in them, at the same addresses.
 TEST_F(region_growth, members_of_before_see_new_objects_and_lock_in_them) {
   struct large {
     std::byte before[megabyte];

@@ -44,7 +44,7 @@ std::uint64_t forged(std::mt19937_64& random) {
   case 4:
     return FUTEX_OWNER_DIED | FUTEX_WAITERS;
   case 5:
-    return static_cast<std::uint64_t>(getppid()) | FUTEX_WAITERS; // somebody's TID
+    return static_cast<std::uint64_t>(getppid()) | FUTEX_WAITERS; // another process's TID
   case 6:
     return regions::owner_id(any >> 8 & 15, any >> 16 & 3) | (any & regions::word_flags);
   default:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What idle waiters cost: how often they wake up to look although nobody woke them.
+// What idle waiters cost: how often they wake up by themselves to look.
 #include <waiting_support.hpp>
 
 #include <chrono>
@@ -127,7 +127,7 @@ TEST(region_idle, longest_sleep_is_from_a_millisecond_to_an_hour) {
   EXPECT_EQ(closed.longest_sleep(), 0s);
 }
 
-// A change that nobody tells of is seen when the sleep is over.
+// A waiter sees a change without a notify when its sleep is over.
 TEST(region_idle, waiter_looks_again_after_the_longest_sleep) {
   region_of<waiting_board> shared;
   ASSERT_TRUE(shared.handle().set_longest_sleep(1ms));

@@ -239,7 +239,7 @@ TEST_F(region_shared_death, storm_of_kills_breaks_no_exclusion_and_strands_nobod
   for (int i = 0; i < 4; ++i) children.push_back(std::make_unique<child_process>(work));
   for (std::size_t round = 0; round < 100; ++round) {
     const std::uint64_t before = shared->first;
-    // Somebody still gets in: nobody is stranded.
+    // Some process still acquires the lock: none is stranded.
     await("progress after a kill", [&] { return shared->first > before; });
     auto& victim = children[round % children.size()];
     victim->kill();

@@ -31,7 +31,7 @@ struct lock_words {
   robust_list_head head{};
 };
 
-// What answers for a thread that dies.
+// What repairs a thread that dies.
 enum class protection {
   none,
   rule,                   // the repair rule

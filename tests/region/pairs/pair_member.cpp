@@ -4,7 +4,7 @@
 //   member FILE create              makes the region
 //   member FILE hold LOCK           takes it, says so in the region, waits to be killed
 //   member FILE exit LOCK           takes it in a thread that ends with it, then the same
-//   member FILE await               until somebody has said so
+//   member FILE await               until a member has said so
 //   member FILE expect LOCK WORD    takes it (a reader: to write); exit 0 if the result is WORD
 //   member FILE count LOCK N        adds to the counter N times with it
 //   member FILE turns N PARITY      adds N times when it is its turn, by a condition variable
