@@ -33,9 +33,9 @@ namespace deadbolt::inline DEADBOLT_ABI {
 // notice every death up to 100 ms late, and a waiter that may not call membarrier notices an unlock
 // that late, too. While the kernel writes the owner's core dump, the owner is alive.
 //
-// A waiter that has waited for 10 ms gets the mutex before threads that have waited for less,
-// lock() called first or not; only try_lock() takes it from under a waiter. While such waiters are
-// there, the others leave a free mutex to them for up to 5 ms.
+// A thread that has waited for 10 ms gets the mutex before threads that have waited for less. While
+// there is such a thread, the others leave an unlocked mutex to it for up to 5 ms; try_lock() takes
+// the mutex at once.
 //
 // A thread that takes the mutex again and again, alone, does so without an atomic operation. The
 // first other thread that wants the mutex then needs some microseconds more (a membarrier), at most

@@ -32,8 +32,8 @@ struct shared_mutex_words {
 // reader or writer, is told owner_died, and holds the lock alone until it unlocks.
 //
 // New readers wait for a writer that waits, so that readers cannot starve writers. Writers that
-// follow each other closely delay a reader or another writer by 10 ms and some sections at most:
-// who has waited for so long comes first, as with a mutex.
+// follow each other closely delay a reader or another writer by 10 ms and some sections at most: a
+// thread that has waited for 10 ms comes first, as with a mutex.
 //
 // The exclusive forms (lock(), try_lock(), ...) and the shared ones (lock_shared(), ...) are
 // those of <deadbolt/detail/lockable.hpp>; the interruptible forms of both are those of

@@ -110,7 +110,7 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
                            const wait_limits& limits, std::uint16_t* revocations) noexcept;
 lock_status try_lock_contended(std::uint64_t* word, std::uint16_t* revocations) noexcept;
 
-// Makes the wake that a release owes which wrote `next` to the word. Only the address of the word
+// A release has written `next` to the word and owes a wake: makes it. Only the address of the word
 // is used: its memory may be other data already.
 void wake_after_release(const std::uint64_t* word, std::uint64_t next) noexcept;
 
@@ -119,7 +119,8 @@ void wake_after_release(const std::uint64_t* word, std::uint64_t next) noexcept;
 inline void release_word(std::uint64_t* word, std::uint32_t waiting = 0) noexcept {
   std::uint64_t seen = __atomic_load_n(word, __ATOMIC_RELAXED);
   std::uint64_t next = 0;
-  // No request comes too late: while the word is held, waiters do nothing to it but set two bits.
+  // A compare-exchange, so that a long waiter's request is never overwritten unseen. It fails twice
+  // at most: while the word is held, waiters do nothing to it but set two bits.
   // order: release, pairs with the next owner's acquire, and with a reader that finds the word
   // free.
   // death order: after this one write nothing that the kernel reads for a dying thread names

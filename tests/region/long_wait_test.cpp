@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A waiter that has waited for long gets the lock, whoever else comes back for it.
+// A waiter that has waited for 10 ms gets the lock before a thread that locks it again and again.
 #include <region_support.hpp>
 
 #include <deadbolt/shared_mutex.hpp>
@@ -155,8 +155,8 @@ TEST_F(region_long_wait, reserved_lock_is_free_for_a_try_and_at_a_deadline) {
   EXPECT_EQ(name(shared->lock.unlock()), "released");
 }
 
-// Two processes that hold the lock for 1 ms, and a long waiter of each 20 ms that is killed: the
-// lock goes on.
+// Beside a process that holds the lock for 1 ms each time, twenty waiters are killed one after the
+// other, each after 20 ms; that process still gets the lock.
 TEST_F(region_long_wait, killed_long_waiters_hold_nobody_off) {
   child_process other = greedy(shared->lock);
   shared->started.pass("the greedy process");
