@@ -36,6 +36,11 @@ if [ ! -e "$base/.complete" ]; then
   : >"$base/.complete"
 fi
 
+# A mirror that keeps an old state of sid serves lists that are past their time: what this machine's
+# apt is told about that, the chroot's is told too.
+apt_options="APT::Keep-Downloaded-Packages true;
+$(apt-config dump --format '%F "%v";%n' Acquire::Check-Valid-Until)"
+
 # An overlay cannot lie on another overlay, so it is not in /tmp.
 run=$(mktemp -d "$cache/run.XXXXXX")
 trap 'rm -rf "$run"' EXIT INT TERM
@@ -47,7 +52,7 @@ git clone --quiet "$source" "$run/clone"
 status=0
 # shellcheck disable=SC2016 # the inner shell expands it
 unshare --mount --fork sh -eu -c '
-  base=$1 run=$2 archives=$3 command=$4
+  base=$1 run=$2 archives=$3 command=$4 apt_options=$5
   root=$run/root
   mount -t overlay overlay -o "lowerdir=$base,upperdir=$run/upper,workdir=$run/work" "$root"
   mount --rbind /proc "$root/proc"
@@ -57,13 +62,14 @@ unshare --mount --fork sh -eu -c '
   mkdir -p "$root/srv/deadbolt"
   mount --bind "$run/clone" "$root/srv/deadbolt"
   mount --bind "$archives" "$root/var/cache/apt/archives"
-  echo "APT::Keep-Downloaded-Packages true;" >"$root/etc/apt/apt.conf.d/keep"
+  echo "$apt_options" >"$root/etc/apt/apt.conf.d/test_debian"
   cp /etc/resolv.conf "$root/etc/resolv.conf"
   exec chroot "$root" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
     ${http_proxy:+http_proxy="$http_proxy"} sh -eu -c "
-      apt-get -q update && apt-get -q install --yes --no-install-recommends make
+      apt-get -q update
+      apt-get -q install --yes --no-install-recommends make
       cd /srv/deadbolt && $command"
-' sh "$base" "$run" "$archives" "$command" </dev/null || status=$?
+' sh "$base" "$run" "$archives" "$command" "$apt_options" </dev/null || status=$?
 if [ "$status" -eq 0 ]; then
   echo "test_debian: $suite: passed: $command"
 else
