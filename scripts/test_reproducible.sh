@@ -10,8 +10,10 @@ rm -rf "$scratch"
 mkdir -p "$scratch"
 export CCACHE_DISABLE=1
 
+# Both have the commit that is checked out now, whatever is committed meanwhile.
+git clone --quiet "$source" "$scratch/one"
+git clone --quiet "$scratch/one" "$scratch/another/path"
 for clone in one another/path; do
-  git clone --quiet "$source" "$scratch/$clone"
   (cd "$scratch/$clone" && LINTIAN=true scripts/build_deb.sh "$PWD/build/deb" && make python)
   (cd "$scratch/$clone/build" && sha256sum -- deb/*.deb python/dist/*) >"$scratch/$(basename "$clone").sums"
 done
