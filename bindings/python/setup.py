@@ -62,7 +62,7 @@ class stable_abi_wheel(bdist_wheel):
         super().finalize_options()
 
 
-sources = ["module.c", "region.c", "locks.c"]
+sources = ["module.c", "region.c", "names.c", "read_only.c", "locks.c", "owner.c"]
 setup(
     version=version(),
     cmdclass={"bdist_wheel": stable_abi_wheel},

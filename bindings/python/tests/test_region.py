@@ -120,7 +120,9 @@ def test_closed_region_and_its_locks_raise(region):
         permits.release, condition.wait, condition.notify, condition.notify_all,
         shared.shared.acquire, shared.acquire, region.attach, region.detach, region.fileno,
         lambda: region.data, lambda: region.size, lambda: region.mutex("lock"),
-        lambda: memoryview(region),
+        lambda: memoryview(region), lock.owner, region.objects, lambda: region.destroy("lock"),
+        lambda: region.grow(1), lambda: region.largest_size, lambda: region.is_at("x"),
+        lambda: lock.data,
     ]
     for use in uses:
         with pytest.raises(ValueError, match="closed"):

@@ -23,12 +23,14 @@ from ._deadbolt import (
     NotOwner,
     NotRecoverable,
     OwnerDied,
+    ReadOnlyRegion,
     Region,
     RegionError,
     Semaphore,
     SharedMutex,
     SharedView,
 )
+from ._records import ObjectInfo, Owner
 
 __all__ = [
     "AttachError",
@@ -39,7 +41,10 @@ __all__ = [
     "Mutex",
     "NotOwner",
     "NotRecoverable",
+    "ObjectInfo",
+    "Owner",
     "OwnerDied",
+    "ReadOnlyRegion",
     "Region",
     "RegionError",
     "Semaphore",

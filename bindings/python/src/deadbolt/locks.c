@@ -274,15 +274,6 @@ static PyObject* lock_mark_consistent(PyObject* object, PyObject* Py_UNUSED(unus
   return PyBool_FromLong(marked);
 }
 
-static PyObject* lock_locked(PyObject* object, PyObject* Py_UNUSED(unused)) {
-  lock_object* self = lock_of(object);
-  if (!region_pin(self->region)) return NULL;
-  /* The owner's number: the low 14 bits of both kinds' first word (docs/region.md). */
-  const uint64_t word = __atomic_load_n((const uint64_t*)self->place, __ATOMIC_RELAXED);
-  region_unpin(self->region);
-  return PyBool_FromLong((word & 0x3fff) != 0);
-}
-
 /* ---- conditions ---- */
 
 /* One sleep and the mutex again. 1: look at the data; 0: the time is over; -1 with an
@@ -397,7 +388,7 @@ static PyObject* make_lock(PyTypeObject* type, enum lock_kind kind, region_objec
 static PyObject* find_lock(PyTypeObject* type, enum lock_kind kind, PyObject* region,
                            enum deadbolt_object_kind object_kind, size_t size, size_t alignment,
                            size_t count, PyObject* name, PyObject* recover, PyObject* other,
-                           void (*first)(void*, size_t)) {
+                           bool create, void (*first)(void*, size_t)) {
   if (recover != Py_None && !PyCallable_Check(recover)) {
     PyErr_SetString(PyExc_TypeError, "recover must be callable or None");
     return NULL;
@@ -408,7 +399,7 @@ static PyObject* find_lock(PyTypeObject* type, enum lock_kind kind, PyObject* re
   }
   region_object* in = (region_object*)region;
   if (!region_pin(in)) return NULL;
-  void* place = region_place(in, name, size, alignment, object_kind, first);
+  void* place = region_place(in, name, size, alignment, object_kind, create, first);
   region_unpin(in);
   if (place == NULL) return NULL;
   return make_lock(type, kind, in, place, count, name, recover, other);
@@ -418,17 +409,19 @@ static PyObject* find_lock(PyTypeObject* type, enum lock_kind kind, PyObject* re
 static PyObject* make_with_data(PyTypeObject* type, enum lock_kind kind,
                                 enum deadbolt_object_kind object_kind, size_t lock_size,
                                 PyObject* region, PyObject* args, PyObject* keywords) {
-  static char* names[] = {"name", "recover", "data", NULL};
+  static char* names[] = {"name", "recover", "data", "create", NULL};
   PyObject *name, *recover = Py_None;
   Py_ssize_t data = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|On", names, &name, &recover, &data))
+  int create = 1;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|On$p", names, &name, &recover, &data,
+                                   &create))
     return NULL;
   if (data < 0) {
     PyErr_SetString(PyExc_ValueError, "data is a number of bytes");
     return NULL;
   }
   return find_lock(type, kind, region, data > 0 ? DEADBOLT_OBJECT_OTHER : object_kind,
-                   lock_size + (size_t)data, 8, (size_t)data, name, recover, NULL, NULL);
+                   lock_size + (size_t)data, 8, (size_t)data, name, recover, NULL, create, NULL);
 }
 
 PyObject* make_mutex(PyObject* region, PyObject* args, PyObject* keywords) {
@@ -442,17 +435,19 @@ PyObject* make_shared_mutex(PyObject* region, PyObject* args, PyObject* keywords
 }
 
 PyObject* make_condition(PyObject* region, PyObject* args, PyObject* keywords) {
-  static char* names[] = {"name", "lock", NULL};
+  static char* names[] = {"name", "lock", "create", NULL};
   PyObject *name, *mutex;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "OO!:condition", names, &name, mutex_type,
-                                   &mutex))
+  int create = 1;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "OO!|$p:condition", names, &name, mutex_type,
+                                   &mutex, &create))
     return NULL;
   if ((PyObject*)((lock_object*)mutex)->region != region) {
     PyErr_SetString(PyExc_ValueError, "the lock is of another Region object");
     return NULL;
   }
   return find_lock(condition_type, KIND_CONDITION, region, DEADBOLT_OBJECT_CONDITION_VARIABLE,
-                   sizeof(struct deadbolt_condition_variable), 4, 0, name, Py_None, mutex, NULL);
+                   sizeof(struct deadbolt_condition_variable), 4, 0, name, Py_None, mutex, create,
+                   NULL);
 }
 
 static void init_permits(void* place, size_t size) {
@@ -461,10 +456,12 @@ static void init_permits(void* place, size_t size) {
 }
 
 PyObject* make_semaphore(PyObject* region, PyObject* args, PyObject* keywords) {
-  static char* names[] = {"name", "value", NULL};
+  static char* names[] = {"name", "value", "create", NULL};
   PyObject* name;
   Py_ssize_t count;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "On:semaphore", names, &name, &count))
+  int create = 1;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "On|$p:semaphore", names, &name, &count,
+                                   &create))
     return NULL;
   if (count < 1 || count > 1000000) {
     PyErr_SetString(PyExc_ValueError, "a semaphore has 1 to 1,000,000 permits");
@@ -472,7 +469,7 @@ PyObject* make_semaphore(PyObject* region, PyObject* args, PyObject* keywords) {
   }
   return find_lock(semaphore_type, KIND_SEMAPHORE, region, DEADBOLT_OBJECT_COUNTING_SEMAPHORE,
                    (size_t)count * sizeof(struct deadbolt_permit), 8, (size_t)count, name, Py_None,
-                   NULL, init_permits);
+                   NULL, create, init_permits);
 }
 
 static PyObject* shared_mutex_shared(PyObject* object, void* Py_UNUSED(closure)) {
@@ -550,13 +547,12 @@ static PyObject* lock_region(PyObject* object, void* Py_UNUSED(closure)) {
 static PyObject* lock_data(PyObject* object, void* Py_UNUSED(closure)) {
   lock_object* self = (lock_object*)object;
   _Static_assert(sizeof(struct deadbolt_mutex) == sizeof(struct deadbolt_shared_mutex), "");
-  PyObject* whole = PyMemoryView_FromObject((PyObject*)self->region);
-  if (whole == NULL) return NULL;
+  if (!region_pin(self->region)) return NULL;
   const Py_ssize_t offset = (char*)self->place -
                             (char*)deadbolt_region_data(&self->region->handle) +
                             (Py_ssize_t)sizeof(struct deadbolt_mutex);
-  PyObject* data = PySequence_GetSlice(whole, offset, offset + (Py_ssize_t)self->count);
-  Py_DECREF(whole);
+  PyObject* data = slice_of((PyObject*)self->region, offset, (Py_ssize_t)self->count);
+  region_unpin(self->region);
   return data;
 }
 static PyObject* lock_name(PyObject* object, void* Py_UNUSED(closure)) {
@@ -601,11 +597,18 @@ static PyObject* semaphore_value(PyObject* object, void* Py_UNUSED(closure)) {
     "locked", lock_locked, METH_NOARGS,                                                            \
         "locked()\n--\n\nWhether somebody has it (of a SharedMutex: to write), dead or alive."     \
   }
+#define OWNER                                                                                      \
+  {                                                                                                \
+    "owner", lock_owner, METH_NOARGS,                                                              \
+        "owner()\n--\n\n"                                                                          \
+        "The Owner, of a SharedMutex the writer: a tuple of state, pid and tid. It waits for\n"    \
+        "nobody; the lock may have passed on since."                                               \
+  }
 #define END                                                                                        \
   { NULL, NULL, 0, NULL }
 
-static PyMethodDef mutex_methods[] = {ACQUIRE, RELEASE, MARK_CONSISTENT, LOCKED, CONTEXT_AND_PICKLE,
-                                      END};
+static PyMethodDef mutex_methods[] = {
+    ACQUIRE, RELEASE, MARK_CONSISTENT, LOCKED, OWNER, CONTEXT_AND_PICKLE, END};
 static PyMethodDef shared_view_methods[] = {ACQUIRE, RELEASE, MARK_CONSISTENT, CONTEXT_AND_PICKLE,
                                             END};
 static PyMethodDef semaphore_methods[] = {ACQUIRE, RELEASE, CONTEXT_AND_PICKLE, END};

@@ -40,6 +40,7 @@ static const struct {
     {&shared_view_type, &shared_view_spec, "SharedView"},
     {&condition_type, &condition_spec, "Condition"},
     {&semaphore_type, &semaphore_spec, "Semaphore"},
+    {&read_only_region_type, &read_only_region_spec, "ReadOnlyRegion"},
 };
 
 static struct PyModuleDef definition = {

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Region: a mapping, its buffer, and the objects that it names. */
+/* Region: a mapping and its buffer. names.c has the objects in it. */
 #include "core.h"
 
 #include <errno.h>
-#include <string.h>
 
 PyTypeObject* region_type;
 
 /* ---- keeping it mapped ---- */
 
-bool region_pin(region_object* region) {
-  long pins = atomic_load_explicit(&region->pins, memory_order_relaxed);
+bool pin_mapping(atomic_long* all_pins) {
+  long pins = atomic_load_explicit(all_pins, memory_order_relaxed);
   while (pins >= 0) {
-    if (atomic_compare_exchange_weak_explicit(&region->pins, &pins, pins + 1, memory_order_acquire,
+    if (atomic_compare_exchange_weak_explicit(all_pins, &pins, pins + 1, memory_order_acquire,
                                               memory_order_relaxed))
       return true;
   }
@@ -20,15 +19,23 @@ bool region_pin(region_object* region) {
   return false;
 }
 
+void unpin_mapping(atomic_long* all_pins) {
+  atomic_fetch_sub_explicit(all_pins, 1, memory_order_release);
+}
+
+bool region_pin(region_object* region) {
+  return pin_mapping(&region->pins);
+}
+
 void region_unpin(region_object* region) {
-  atomic_fetch_sub_explicit(&region->pins, 1, memory_order_release);
+  unpin_mapping(&region->pins);
 }
 
 /* ---- opening and closing ---- */
 
-/* Sets the exception for a region that is not open. */
-static void set_region_error(const struct deadbolt_region* handle, PyObject* path) {
-  const enum deadbolt_region_status status = handle->status;
+static const char out_of_range[] = "size, largest, members or mode is out of range";
+
+void set_region_error(enum deadbolt_region_status status, int error, PyObject* path) {
   switch (status) {
   case DEADBOLT_REGION_NOT_FOUND:
     errno = ENOENT;
@@ -39,11 +46,11 @@ static void set_region_error(const struct deadbolt_region* handle, PyObject* pat
     PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
     return;
   case DEADBOLT_REGION_SYSTEM_ERROR:
-    errno = handle->error;
+    errno = error;
     PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
     return;
   case DEADBOLT_REGION_INVALID_OPTIONS:
-    PyErr_SetString(PyExc_ValueError, "size, members or mode is out of range");
+    PyErr_SetString(PyExc_ValueError, out_of_range);
     return;
   default:
     if (path == NULL) {
@@ -54,19 +61,26 @@ static void set_region_error(const struct deadbolt_region* handle, PyObject* pat
   }
 }
 
-enum opening { OPEN, CREATE, OPEN_OR_CREATE, ANONYMOUS, DESCRIPTOR };
+enum opening { OPEN, CREATE, OPEN_OR_CREATE, OPEN_OR_REPLACE, ANONYMOUS, DESCRIPTOR };
+
+/* As the arguments of a call have them. */
+struct wanted {
+  Py_ssize_t size, largest;
+  unsigned members, mode;
+};
 
 /* `text` is a path, or an anonymous region's name. Steals nothing. */
 static PyObject* make_region(PyTypeObject* type, enum opening how, const char* text, int descriptor,
-                             PyObject* path, Py_ssize_t size, unsigned members, unsigned mode) {
-  if (size < 0) {
-    PyErr_SetString(PyExc_ValueError, "size, members or mode is out of range");
+                             PyObject* path, const struct wanted* wanted) {
+  if (wanted->size < 0 || wanted->largest < 0) {
+    PyErr_SetString(PyExc_ValueError, out_of_range);
     return NULL;
   }
   region_object* self = (region_object*)PyType_GenericAlloc(type, 0);
   if (self == NULL) return NULL;
   self->handle = (struct deadbolt_region)DEADBOLT_REGION_INIT;
-  const struct deadbolt_region_options options = {(size_t)size, members, mode, 0};
+  const struct deadbolt_region_options options = {(size_t)wanted->size, wanted->members,
+                                                  wanted->mode, (size_t)wanted->largest};
   enum deadbolt_region_status status = DEADBOLT_REGION_CLOSED;
   Py_BEGIN_ALLOW_THREADS
     switch (how) {
@@ -79,6 +93,9 @@ static PyObject* make_region(PyTypeObject* type, enum opening how, const char* t
     case OPEN_OR_CREATE:
       status = deadbolt_region_open_or_create(&self->handle, text, &options);
       break;
+    case OPEN_OR_REPLACE:
+      status = deadbolt_region_open_or_replace(&self->handle, text, &options);
+      break;
     case ANONYMOUS:
       status = deadbolt_region_create_anonymous(&self->handle, text, &options);
       break;
@@ -88,7 +105,7 @@ static PyObject* make_region(PyTypeObject* type, enum opening how, const char* t
     }
   Py_END_ALLOW_THREADS
   if (status != DEADBOLT_REGION_OPEN) {
-    set_region_error(&self->handle, path);
+    set_region_error(status, self->handle.error, path);
     atomic_store(&self->pins, -1);
     Py_DECREF(self);
     return NULL;
@@ -97,8 +114,7 @@ static PyObject* make_region(PyTypeObject* type, enum opening how, const char* t
   return (PyObject*)self;
 }
 
-/* The absolute path, so that it means the same wherever it is pickled to. */
-static PyObject* absolute_path(PyObject* path) {
+PyObject* absolute_path(PyObject* path) {
   PyObject* module = PyImport_ImportModule("os.path");
   if (module == NULL) return NULL;
   PyObject* absolute = PyObject_CallMethod(module, "abspath", "O", path);
@@ -107,13 +123,13 @@ static PyObject* absolute_path(PyObject* path) {
 }
 
 static PyObject* make_from_path(PyTypeObject* type, enum opening how, PyObject* path,
-                                Py_ssize_t size, unsigned members, unsigned mode) {
+                                const struct wanted* wanted) {
   PyObject* absolute = absolute_path(path);
   if (absolute == NULL) return NULL;
   PyObject* made = NULL;
   PyObject* bytes = NULL;
   if (PyUnicode_FSConverter(absolute, &bytes)) {
-    made = make_region(type, how, PyBytes_AsString(bytes), -1, absolute, size, members, mode);
+    made = make_region(type, how, PyBytes_AsString(bytes), -1, absolute, wanted);
     Py_DECREF(bytes);
   }
   Py_DECREF(absolute);
@@ -129,44 +145,50 @@ static bool size_of(PyObject* object, Py_ssize_t* size) {
 }
 
 static PyObject* region_new(PyTypeObject* type, PyObject* args, PyObject* keywords) {
-  static char* names[] = {"path", "size", "members", "mode", NULL};
+  static char* names[] = {"path", "size", "members", "mode", "largest", NULL};
   PyObject *path, *size_object = Py_None;
-  unsigned members = 0, mode = 0600;
-  Py_ssize_t size;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|O$II:Region", names, &path, &size_object,
-                                   &members, &mode) ||
-      !size_of(size_object, &size))
+  struct wanted wanted = {.mode = 0600};
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|O$IIn:Region", names, &path, &size_object,
+                                   &wanted.members, &wanted.mode, &wanted.largest) ||
+      !size_of(size_object, &wanted.size))
     return NULL;
-  return make_from_path(type, size_object == Py_None ? OPEN : OPEN_OR_CREATE, path, size, members,
-                        mode);
+  return make_from_path(type, size_object == Py_None ? OPEN : OPEN_OR_CREATE, path, &wanted);
+}
+
+static PyObject* make_with_size(PyObject* type, enum opening how, const char* format,
+                                PyObject* args, PyObject* keywords) {
+  static char* names[] = {"path", "size", "members", "mode", "largest", NULL};
+  PyObject* path;
+  struct wanted wanted = {.mode = 0600};
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, format, names, &path, &wanted.size,
+                                   &wanted.members, &wanted.mode, &wanted.largest))
+    return NULL;
+  return make_from_path((PyTypeObject*)type, how, path, &wanted);
 }
 
 static PyObject* region_create(PyObject* type, PyObject* args, PyObject* keywords) {
-  static char* names[] = {"path", "size", "members", "mode", NULL};
-  PyObject* path;
-  unsigned members = 0, mode = 0600;
-  Py_ssize_t size;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "On|$II:create", names, &path, &size, &members,
-                                   &mode))
-    return NULL;
-  return make_from_path((PyTypeObject*)type, CREATE, path, size, members, mode);
+  return make_with_size(type, CREATE, "On|$IIn:create", args, keywords);
+}
+
+static PyObject* region_open_or_replace(PyObject* type, PyObject* args, PyObject* keywords) {
+  return make_with_size(type, OPEN_OR_REPLACE, "On|$IIn:open_or_replace", args, keywords);
 }
 
 static PyObject* region_anonymous(PyObject* type, PyObject* args, PyObject* keywords) {
-  static char* names[] = {"size", "name", "members", NULL};
+  static char* names[] = {"size", "name", "members", "largest", NULL};
   const char* name = "deadbolt";
-  unsigned members = 0;
-  Py_ssize_t size;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "n|s$I:anonymous", names, &size, &name,
-                                   &members))
+  struct wanted wanted = {0};
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "n|s$In:anonymous", names, &wanted.size, &name,
+                                   &wanted.members, &wanted.largest))
     return NULL;
-  return make_region((PyTypeObject*)type, ANONYMOUS, name, -1, NULL, size, members, 0);
+  return make_region((PyTypeObject*)type, ANONYMOUS, name, -1, NULL, &wanted);
 }
 
 static PyObject* region_from_descriptor(PyObject* type, PyObject* argument) {
   const int descriptor = PyObject_AsFileDescriptor(argument);
   if (descriptor < 0) return NULL;
-  return make_region((PyTypeObject*)type, DESCRIPTOR, NULL, descriptor, NULL, 0, 0, 0);
+  const struct wanted nothing = {0};
+  return make_region((PyTypeObject*)type, DESCRIPTOR, NULL, descriptor, NULL, &nothing);
 }
 
 static PyObject* region_close(PyObject* object, PyObject* Py_UNUSED(unused)) {
@@ -234,53 +256,6 @@ static PyObject* region_detach_method(PyObject* object, PyObject* Py_UNUSED(unus
 
 /* ---- what is in it ---- */
 
-static void* place_at(region_object* self, PyObject* name, size_t size, size_t alignment) {
-  const size_t offset = PyLong_AsSize_t(name);
-  if (offset == (size_t)-1 && PyErr_Occurred()) return NULL;
-  const size_t whole = deadbolt_region_size(&self->handle);
-  if (offset > whole || size > whole - offset || offset % alignment != 0) {
-    PyErr_Format(PyExc_ValueError, "no place for %zu bytes, aligned to %zu, at offset %zu", size,
-                 alignment, offset);
-    return NULL;
-  }
-  return (char*)deadbolt_region_data(&self->handle) + offset;
-}
-
-static void set_construct_error(enum deadbolt_construct_status status, const char* name) {
-  if (status == DEADBOLT_CONSTRUCT_CANNOT_ATTACH) {
-    set_attach_error(deadbolt_last_attach_failure(NULL));
-  } else {
-    PyErr_Format(region_error_class, "%s: '%s'", deadbolt_construct_status_name(status), name);
-  }
-}
-
-void* region_place(region_object* self, PyObject* name, size_t size, size_t alignment,
-                   enum deadbolt_object_kind kind, void (*first)(void* place, size_t size)) {
-  if (PyLong_Check(name)) return place_at(self, name, size, alignment);
-  Py_ssize_t length;
-  const char* text = PyUnicode_AsUTF8AndSize(name, &length);
-  if (text == NULL) return NULL;
-  if (length == 0 || length > 39 || strlen(text) != (size_t)length) {
-    PyErr_SetString(PyExc_ValueError, "a name has 1 to 39 bytes of UTF-8, none of them zero");
-    return NULL;
-  }
-  bool fresh = false;
-  void* place;
-  enum deadbolt_construct_status status;
-  /* Waits while another process makes an object. */
-  Py_BEGIN_ALLOW_THREADS
-    place =
-        deadbolt_region_find_or_begin_construct(&self->handle, text, size, alignment, kind, &fresh);
-    status = deadbolt_last_construct_status();
-    if (fresh) {
-      if (first != NULL) first(place, size);
-      deadbolt_region_end_construct(&self->handle, text, true);
-    }
-  Py_END_ALLOW_THREADS
-  if (place == NULL) set_construct_error(status, text);
-  return place;
-}
-
 static int region_get_buffer(PyObject* object, Py_buffer* view, int flags) {
   region_object* self = (region_object*)object;
   if (!region_pin(self)) {
@@ -299,32 +274,6 @@ static void region_release_buffer(PyObject* object, Py_buffer* Py_UNUSED(view)) 
 
 static PyObject* region_data(PyObject* object, void* Py_UNUSED(closure)) {
   return PyMemoryView_FromObject(object);
-}
-
-static PyObject* region_memory(PyObject* object, PyObject* args, PyObject* keywords) {
-  static char* names[] = {"name", "size", "alignment", NULL};
-  region_object* self = (region_object*)object;
-  PyObject* name;
-  Py_ssize_t size, alignment = 8;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "Un|n:memory", names, &name, &size, &alignment))
-    return NULL;
-  if (size <= 0 || alignment <= 0 || alignment > 4096 || (alignment & (alignment - 1)) != 0) {
-    PyErr_SetString(PyExc_ValueError,
-                    "size must be positive, and alignment a power of two up to 4096");
-    return NULL;
-  }
-  if (!region_pin(self)) return NULL;
-  PyObject* part = NULL;
-  const char* place =
-      region_place(self, name, (size_t)size, (size_t)alignment, DEADBOLT_OBJECT_OTHER, NULL);
-  if (place != NULL) {
-    const Py_ssize_t offset = place - (char*)deadbolt_region_data(&self->handle);
-    PyObject* whole = PyMemoryView_FromObject(object);
-    if (whole != NULL) part = PySequence_GetSlice(whole, offset, offset + size);
-    Py_XDECREF(whole);
-  }
-  region_unpin(self);
-  return part;
 }
 
 static PyObject* region_fileno(PyObject* object, PyObject* Py_UNUSED(unused)) {
@@ -349,6 +298,27 @@ static PyObject* region_size(PyObject* object, void* Py_UNUSED(closure)) {
   const size_t size = deadbolt_region_size(&self->handle);
   region_unpin(self);
   return PyLong_FromSize_t(size);
+}
+
+static PyObject* region_largest_size(PyObject* object, void* Py_UNUSED(closure)) {
+  region_object* self = (region_object*)object;
+  if (!region_pin(self)) return NULL;
+  const size_t size = deadbolt_region_largest_size(&self->handle);
+  region_unpin(self);
+  return PyLong_FromSize_t(size);
+}
+
+static PyObject* region_is_at(PyObject* object, PyObject* path) {
+  region_object* self = (region_object*)object;
+  PyObject* bytes = NULL;
+  if (!PyUnicode_FSConverter(path, &bytes)) return NULL;
+  PyObject* result = NULL;
+  if (region_pin(self)) {
+    result = PyBool_FromLong(deadbolt_region_is_at(&self->handle, PyBytes_AsString(bytes)));
+    region_unpin(self);
+  }
+  Py_DECREF(bytes);
+  return result;
 }
 
 static PyObject* region_path(PyObject* object, void* Py_UNUSED(closure)) {
@@ -380,10 +350,15 @@ static PyObject* region_reduce(PyObject* object, PyObject* Py_UNUSED(unused)) {
 
 static PyMethodDef region_methods[] = {
     {"create", WITH_KEYWORDS(region_create), METH_VARARGS | METH_KEYWORDS | METH_CLASS,
-     "create(path, size, *, members=0, mode=0o600)\n--\n\n"
+     "create(path, size, *, members=0, mode=0o600, largest=0)\n--\n\n"
      "A region in a new file. FileExistsError when there is one of that name."},
+    {"open_or_replace", WITH_KEYWORDS(region_open_or_replace),
+     METH_VARARGS | METH_KEYWORDS | METH_CLASS,
+     "open_or_replace(path, size, *, members=0, mode=0o600, largest=0)\n--\n\n"
+     "As Region(path, size), but a region that is damaged, truncated or of an unknown format is\n"
+     "replaced by a new one. RegionError while a process uses the old one."},
     {"anonymous", WITH_KEYWORDS(region_anonymous), METH_VARARGS | METH_KEYWORDS | METH_CLASS,
-     "anonymous(size, name='deadbolt', *, members=0)\n--\n\n"
+     "anonymous(size, name='deadbolt', *, members=0, largest=0)\n--\n\n"
      "A region that has no file name. Children get it by fork, as an argument of a\n"
      "multiprocessing.Process, or by its descriptor."},
     {"from_descriptor", region_from_descriptor, METH_O | METH_CLASS,
@@ -402,23 +377,42 @@ static PyMethodDef region_methods[] = {
      "holds pass on as if it had died."},
     {"fileno", region_fileno, METH_NOARGS, "fileno()\n--\n\nThe region's file descriptor."},
     {"memory", WITH_KEYWORDS(region_memory), METH_VARARGS | METH_KEYWORDS,
-     "memory(name, size, alignment=8)\n--\n\n"
+     "memory(name, size, alignment=8, *, create=True)\n--\n\n"
      "A memoryview of `size` bytes that have this name in every process; zero at first. Another\n"
-     "language knows them as the object of this name, size and alignment."},
+     "language knows them as the object of this name, size and alignment. With create=False,\n"
+     "here and in the four methods for locks, KeyError where there is no object of that name."},
     {"mutex", WITH_KEYWORDS(make_mutex), METH_VARARGS | METH_KEYWORDS,
-     "mutex(name, recover=None, data=0)\n--\n\n"
+     "mutex(name, recover=None, data=0, *, create=True)\n--\n\n"
      "The Mutex of this name, made where there is none. An int is an offset in the region's\n"
      "data. With `data` it has as many bytes behind it, mutex.data: what C and C++ have as a\n"
      "struct of a mutex and that, and Rust as Mutex<T>."},
     {"shared_mutex", WITH_KEYWORDS(make_shared_mutex), METH_VARARGS | METH_KEYWORDS,
-     "shared_mutex(name, recover=None, data=0)\n--\n\n"
+     "shared_mutex(name, recover=None, data=0, *, create=True)\n--\n\n"
      "The SharedMutex of this name, made where there is none; arguments as for mutex()."},
     {"condition", WITH_KEYWORDS(make_condition), METH_VARARGS | METH_KEYWORDS,
-     "condition(name, lock)\n--\n\n"
+     "condition(name, lock, *, create=True)\n--\n\n"
      "The Condition of this name, made where there is none. `lock` is a Mutex of this region."},
     {"semaphore", WITH_KEYWORDS(make_semaphore), METH_VARARGS | METH_KEYWORDS,
-     "semaphore(name, value)\n--\n\n"
+     "semaphore(name, value, *, create=True)\n--\n\n"
      "The Semaphore of this name, of `value` permits, made where there is none."},
+    {"objects", region_objects, METH_NOARGS,
+     "objects()\n--\n\n"
+     "A list of an ObjectInfo for each named object. It waits for no other process: an object "
+     "that\n"
+     "is made or destroyed meanwhile may be in it or not."},
+    {"destroy", region_destroy, METH_O,
+     "destroy(name)\n--\n\n"
+     "Gives the name and the bytes of an object back, for other objects. No process may use it "
+     "any\n"
+     "more, by a lock object or a memoryview that it has. KeyError where there is none;\n"
+     "RegionError if it is a lock that is held, or whose next owner is to be told OwnerDied."},
+    {"grow", region_grow, METH_O,
+     "grow(size)\n--\n\n"
+     "Makes the data at least this large, for all processes; `largest_size` is the limit. No\n"
+     "address changes: memoryviews stay valid, and keep their length."},
+    {"is_at", region_is_at, METH_O,
+     "is_at(path)\n--\n\n"
+     "Whether this path leads to the region's file: False when the file was removed or replaced."},
     {"__enter__", region_enter, METH_NOARGS, NULL},
     {"__exit__", region_exit, METH_VARARGS, NULL},
     {"__reduce__", region_reduce, METH_NOARGS, NULL},
@@ -428,7 +422,8 @@ static PyMethodDef region_methods[] = {
 static PyGetSetDef region_getset[] = {
     {"data", region_data, NULL,
      "A memoryview of all the data, which the named objects are a part of.", NULL},
-    {"size", region_size, NULL, "Bytes of data.", NULL},
+    {"size", region_size, NULL, "Bytes of data now: another process may make it grow.", NULL},
+    {"largest_size", region_largest_size, NULL, "Bytes of data up to which grow() can go.", NULL},
     {"members", region_members, NULL, "How many threads can be members at the same time.", NULL},
     {"path", region_path, NULL, "The absolute path; None for an anonymous region.", NULL},
     {"closed", region_closed, NULL, "Whether close() has been called.", NULL},
@@ -437,11 +432,11 @@ static PyGetSetDef region_getset[] = {
 
 static PyType_Slot region_slots[] = {
     {Py_tp_doc,
-     "Region(path, size=None, *, members=0, mode=0o600)\n--\n\n"
+     "Region(path, size=None, *, members=0, mode=0o600, largest=0)\n--\n\n"
      "Shared memory with locks that survive the death of their owner.\n\n"
      "With a size (bytes of data) the file is made where there is none; without one it must be\n"
      "there. `members` is how many threads may use it at the same time (0: 1024), `mode` the\n"
-     "permission bits of a new file."},
+     "permission bits of a new file, `largest` the bytes of data up to which it can grow."},
     {Py_tp_new, region_new},
     {Py_tp_dealloc, region_dealloc},
     {Py_tp_repr, region_repr},
