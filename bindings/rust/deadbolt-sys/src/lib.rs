@@ -146,6 +146,12 @@ pub struct deadbolt_read_only_region {
     pub error: i32,
 }
 
+pub const DEADBOLT_READ_ONLY_REGION_INIT: deadbolt_read_only_region = deadbolt_read_only_region {
+    mapping: core::ptr::null_mut(),
+    status: DEADBOLT_REGION_CLOSED,
+    error: 0,
+};
+
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct deadbolt_object_info {

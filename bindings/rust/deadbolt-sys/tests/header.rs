@@ -30,7 +30,7 @@ fn constants() -> Vec<(&'static str, &'static str)> {
     let found: Vec<_> = SOURCE
         .lines()
         .filter_map(|line| line.strip_prefix("pub const DEADBOLT_"))
-        .filter(|rest| !rest.starts_with("REGION_INIT"))
+        .filter(|rest| !rest.contains("REGION_INIT"))
         .map(|rest| {
             let name = rest.split(':').next().unwrap();
             (name, rest.split("= ").nth(1).unwrap().trim_end_matches(';'))

@@ -28,6 +28,14 @@ impl Condvar {
         })
     }
 
+    pub(crate) fn existing(region: &Region, name: &str) -> Result<Option<Condvar>, Error> {
+        let found = region.find_place(name, sys::DEADBOLT_OBJECT_CONDITION_VARIABLE)?;
+        Ok(found.map(|place| Condvar {
+            place,
+            region: region.clone(),
+        }))
+    }
+
     /// Wakes one that waits.
     pub fn notify_one(&self) {
         // SAFETY: an object of the region.

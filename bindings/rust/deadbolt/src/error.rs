@@ -20,6 +20,8 @@ pub enum Error {
     /// The object cannot be had: the library's word, as in `"no_room"` or `"other_kind"` (one of
     /// that name has another size or kind).
     Object(&'static str),
+    /// The region cannot grow: the library's word, as in `"too_large"`.
+    Grow(&'static str),
     /// A name has 1 to 39 bytes, none of them zero.
     Name,
     /// The lock cannot be had: [`LockError`] without the guard.
@@ -39,6 +41,7 @@ impl fmt::Display for Error {
                 )
             }
             Error::Object(name) => write!(f, "the object cannot be had: {}", name),
+            Error::Grow(name) => write!(f, "the region cannot grow: {}", name),
             Error::Name => f.write_str("a name has 1 to 39 bytes, none of them zero"),
             Error::Lock(name) => write!(f, "the lock cannot be had: {}", name),
         }

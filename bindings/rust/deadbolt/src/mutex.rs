@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 use crate::error::{sealed, settle, Error, Guard, LockResult, TryLockError, TryLockResult};
 use crate::holds::Hold;
+use crate::owner::{self, Owner};
 use crate::{time, Region, Shared};
 use deadbolt_sys as sys;
 use std::cell::UnsafeCell;
@@ -53,12 +54,7 @@ unsafe impl<T: Shared> Sync for Mutex<T> {}
 
 impl<T: Shared> Mutex<T> {
     pub(crate) fn find(region: &Region, name: &str, initial: T) -> Result<Mutex<T>, Error> {
-        let kind = if size_of::<T>() == 0 {
-            sys::DEADBOLT_OBJECT_MUTEX
-        } else {
-            sys::DEADBOLT_OBJECT_OTHER
-        };
-        let cell = region.place(name, kind, move |cell: *mut Cell<T>| {
+        let cell = region.place(name, Self::kind(), move |cell: *mut Cell<T>| {
             // SAFETY: fresh memory; zero is an unlocked mutex.
             unsafe { addr_of_mut!((*cell).value).cast::<T>().write(initial) }
         })?;
@@ -66,6 +62,20 @@ impl<T: Shared> Mutex<T> {
             cell,
             region: region.clone(),
         })
+    }
+    pub(crate) fn existing(region: &Region, name: &str) -> Result<Option<Mutex<T>>, Error> {
+        let found = region.find_place(name, Self::kind())?;
+        Ok(found.map(|cell| Mutex {
+            cell,
+            region: region.clone(),
+        }))
+    }
+    fn kind() -> sys::deadbolt_object_kind {
+        if size_of::<T>() == 0 {
+            sys::DEADBOLT_OBJECT_MUTEX
+        } else {
+            sys::DEADBOLT_OBJECT_OTHER
+        }
     }
 
     pub(crate) fn raw(&self) -> *mut sys::deadbolt_mutex {
@@ -99,6 +109,12 @@ impl<T: Shared> Mutex<T> {
     pub fn lock_or_recover(&self, repair: impl FnOnce(&mut T)) -> LockResult<MutexGuard<'_, T>> {
         self.lock()
             .or_else(|error| error.recover(|dead| repair(dead)))
+    }
+
+    /// Which thread holds it; waits for nobody.
+    pub fn owner(&self) -> Owner {
+        // SAFETY: a mutex of the region.
+        owner::of(|pid, tid| unsafe { sys::deadbolt_mutex_owner(self.raw(), pid, tid) })
     }
 
     /// The region that it is in.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 use crate::error::{attach_status_name, last_attach_failure, name, Error};
+use crate::names::{c_name, last_construct_error};
 use crate::{Condvar, Mutex, RwLock, Semaphore, Shared};
 use deadbolt_sys as sys;
 use std::cell::UnsafeCell;
@@ -77,6 +78,11 @@ impl Options {
         self.options.mode = mode;
         self
     }
+    /// The bytes of data up to which it can [grow](Region::grow); the first size if not set.
+    pub fn largest(mut self, largest: usize) -> Options {
+        self.options.largest = largest;
+        self
+    }
     /// A new file; an error if there is one of that name.
     pub fn create(&self, path: impl AsRef<Path>) -> Result<Region, Error> {
         let path = c_path(path.as_ref())?;
@@ -91,6 +97,15 @@ impl Options {
         // SAFETY: valid pointers.
         Region::made(|handle| unsafe {
             sys::deadbolt_region_open_or_create(handle, path.as_ptr(), &self.options)
+        })
+    }
+    /// As [`open_or_create`](Options::open_or_create), but a region that is damaged, truncated or
+    /// of an unknown format is replaced by a new one. An error while a process uses the old one.
+    pub fn open_or_replace(&self, path: impl AsRef<Path>) -> Result<Region, Error> {
+        let path = c_path(path.as_ref())?;
+        // SAFETY: valid pointers.
+        Region::made(|handle| unsafe {
+            sys::deadbolt_region_open_or_replace(handle, path.as_ptr(), &self.options)
         })
     }
     /// A region without a file name: hand its descriptor to other processes.
@@ -135,21 +150,42 @@ impl Region {
                     handle: UnsafeCell::new(handle),
                 }),
             }),
-            sys::DEADBOLT_REGION_NOT_FOUND => Err(Error::Io(io::ErrorKind::NotFound.into())),
-            sys::DEADBOLT_REGION_EXISTS => Err(Error::Io(io::ErrorKind::AlreadyExists.into())),
-            sys::DEADBOLT_REGION_SYSTEM_ERROR => {
-                Err(Error::Io(io::Error::from_raw_os_error(handle.error)))
-            }
-            // SAFETY: a name for every number.
-            other => Err(Error::Region(name(unsafe {
-                sys::deadbolt_region_status_name(other)
-            }))),
+            status => Err(open_error(status, handle.error)),
         }
     }
 
-    /// Bytes of data.
+    pub(crate) fn handle(&self) -> *mut sys::deadbolt_region {
+        self.inner.handle.get()
+    }
+
+    /// Bytes of data now: another process may make it grow.
     pub fn size(&self) -> usize {
         self.inner.size()
+    }
+    /// Bytes of data up to which it can grow: [`Options::largest`].
+    pub fn largest_size(&self) -> usize {
+        // SAFETY: open as long as it lives.
+        unsafe { sys::deadbolt_region_largest_size(self.handle()) }
+    }
+    /// Makes the data at least this large, for all processes. No address changes: locks and values
+    /// stay where they are.
+    pub fn grow(&self, size: usize) -> Result<(), Error> {
+        // SAFETY: open as long as it lives; a name for every number.
+        match unsafe { sys::deadbolt_region_grow(self.handle(), size) } {
+            sys::DEADBOLT_GROWN => Ok(()),
+            sys::DEADBOLT_GROW_SYSTEM_ERROR => Err(Error::Io(io::Error::last_os_error())),
+            sys::DEADBOLT_GROW_CANNOT_ATTACH => Err(Error::Attach(last_attach_failure())),
+            status => Err(Error::Grow(name(unsafe {
+                sys::deadbolt_grow_status_name(status)
+            }))),
+        }
+    }
+    /// Whether this name leads to the region's file: false when the file was removed or replaced.
+    pub fn is_at(&self, path: impl AsRef<Path>) -> bool {
+        c_path(path.as_ref()).map_or(false, |path| {
+            // SAFETY: valid pointers.
+            unsafe { sys::deadbolt_region_is_at(self.handle(), path.as_ptr()) }
+        })
     }
     /// How many threads may use it at the same time.
     pub fn members(&self) -> u32 {
@@ -189,10 +225,7 @@ impl Region {
             // SAFETY: fresh memory of the right size and alignment.
             unsafe { place.write(initial) }
         })?;
-        Ok(Value {
-            place,
-            _region: self.clone(),
-        })
+        Ok(Value::at(self, place))
     }
 
     /// The object of this name; `first` initialises a new one, whose memory is zero.
@@ -216,10 +249,7 @@ impl Region {
         kind: sys::deadbolt_object_kind,
         first: impl FnOnce(*mut u8),
     ) -> Result<NonNull<u8>, Error> {
-        if name.is_empty() || name.len() > 39 {
-            return Err(Error::Name);
-        }
-        let name = CString::new(name).map_err(|_| Error::Name)?;
+        let name = c_name(name)?;
         let mut fresh = false;
         let handle = self.inner.handle.get();
         // SAFETY: valid pointers; what is begun is ended.
@@ -266,6 +296,15 @@ pub struct Value<T: Shared + Sync> {
 unsafe impl<T: Shared + Sync> Send for Value<T> {}
 unsafe impl<T: Shared + Sync> Sync for Value<T> {}
 
+impl<T: Shared + Sync> Value<T> {
+    pub(crate) fn at(region: &Region, place: NonNull<T>) -> Value<T> {
+        Value {
+            place,
+            _region: region.clone(),
+        }
+    }
+}
+
 impl<T: Shared + Sync> Deref for Value<T> {
     type Target = T;
     fn deref(&self) -> &T {
@@ -279,15 +318,18 @@ impl<T: Shared + Sync + fmt::Debug> fmt::Debug for Value<T> {
     }
 }
 
-fn last_construct_error() -> Error {
-    // SAFETY: says what came of this thread's last call; a name for every number.
-    match unsafe { sys::deadbolt_last_construct_status() } {
-        sys::DEADBOLT_CONSTRUCT_CANNOT_ATTACH => Error::Attach(last_attach_failure()),
-        status => Error::Object(name(unsafe { sys::deadbolt_construct_status_name(status) })),
+/// Why a region is not open.
+pub(crate) fn open_error(status: sys::deadbolt_region_status, error: i32) -> Error {
+    match status {
+        sys::DEADBOLT_REGION_NOT_FOUND => Error::Io(io::ErrorKind::NotFound.into()),
+        sys::DEADBOLT_REGION_EXISTS => Error::Io(io::ErrorKind::AlreadyExists.into()),
+        sys::DEADBOLT_REGION_SYSTEM_ERROR => Error::Io(io::Error::from_raw_os_error(error)),
+        // SAFETY: a name for every number.
+        other => Error::Region(name(unsafe { sys::deadbolt_region_status_name(other) })),
     }
 }
 
-fn c_path(path: &Path) -> Result<CString, Error> {
+pub(crate) fn c_path(path: &Path) -> Result<CString, Error> {
     CString::new(path.as_os_str().as_bytes())
         .map_err(|_| Error::Io(io::ErrorKind::InvalidInput.into()))
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 use crate::error::{sealed, settle, Error, Guard, LockResult, TryLockError, TryLockResult};
 use crate::holds::Hold;
+use crate::owner::{self, Owner};
 use crate::{time, Region, Shared};
 use deadbolt_sys as sys;
 use std::cell::UnsafeCell;
@@ -31,12 +32,7 @@ unsafe impl<T: Shared + Sync> Sync for RwLock<T> {}
 
 impl<T: Shared + Sync> RwLock<T> {
     pub(crate) fn find(region: &Region, name: &str, initial: T) -> Result<RwLock<T>, Error> {
-        let kind = if size_of::<T>() == 0 {
-            sys::DEADBOLT_OBJECT_SHARED_MUTEX
-        } else {
-            sys::DEADBOLT_OBJECT_OTHER
-        };
-        let cell = region.place(name, kind, move |cell: *mut Cell<T>| {
+        let cell = region.place(name, Self::kind(), move |cell: *mut Cell<T>| {
             // SAFETY: fresh memory; zero is an unlocked lock.
             unsafe { addr_of_mut!((*cell).value).cast::<T>().write(initial) }
         })?;
@@ -44,6 +40,20 @@ impl<T: Shared + Sync> RwLock<T> {
             cell,
             region: region.clone(),
         })
+    }
+    pub(crate) fn existing(region: &Region, name: &str) -> Result<Option<RwLock<T>>, Error> {
+        let found = region.find_place(name, Self::kind())?;
+        Ok(found.map(|cell| RwLock {
+            cell,
+            region: region.clone(),
+        }))
+    }
+    fn kind() -> sys::deadbolt_object_kind {
+        if size_of::<T>() == 0 {
+            sys::DEADBOLT_OBJECT_SHARED_MUTEX
+        } else {
+            sys::DEADBOLT_OBJECT_OTHER
+        }
     }
 
     fn raw(&self) -> *mut sys::deadbolt_shared_mutex {
@@ -92,6 +102,12 @@ impl<T: Shared + Sync> RwLock<T> {
         self.exclusive(|raw| unsafe {
             sys::deadbolt_shared_mutex_lock_until(raw, sys::CLOCK_MONOTONIC, &time)
         })
+    }
+
+    /// Which thread holds it to write; waits for nobody.
+    pub fn owner(&self) -> Owner {
+        // SAFETY: a lock of the region.
+        owner::of(|pid, tid| unsafe { sys::deadbolt_shared_mutex_owner(self.raw(), pid, tid) })
     }
 
     fn shared(

@@ -20,14 +20,18 @@ pub struct Semaphore {
 unsafe impl Send for Semaphore {}
 unsafe impl Sync for Semaphore {}
 
+fn size_of_permits(count: usize) -> Result<usize, Error> {
+    count
+        .checked_mul(size_of::<sys::deadbolt_permit>())
+        .filter(|&size| size > 0)
+        .ok_or(Error::Object("no_room"))
+}
+
 impl Semaphore {
     pub(crate) fn find(region: &Region, name: &str, count: usize) -> Result<Semaphore, Error> {
-        let size = count
-            .checked_mul(size_of::<sys::deadbolt_permit>())
-            .filter(|&size| size > 0);
         let place = region.place_of(
             name,
-            size.ok_or(Error::Object("no_room"))?,
+            size_of_permits(count)?,
             align_of::<sys::deadbolt_permit>(),
             sys::DEADBOLT_OBJECT_COUNTING_SEMAPHORE,
             // SAFETY: fresh memory for as many.
@@ -38,6 +42,24 @@ impl Semaphore {
             count,
             region: region.clone(),
         })
+    }
+
+    pub(crate) fn existing(
+        region: &Region,
+        name: &str,
+        count: usize,
+    ) -> Result<Option<Semaphore>, Error> {
+        let found = region.find_place_of(
+            name,
+            size_of_permits(count)?,
+            align_of::<sys::deadbolt_permit>(),
+            sys::DEADBOLT_OBJECT_COUNTING_SEMAPHORE,
+        )?;
+        Ok(found.map(|place| Semaphore {
+            permits: place.cast(),
+            count,
+            region: region.clone(),
+        }))
     }
 
     /// Waits for a permit. [`LockError::Deadlock`]: the calling thread has them all.
