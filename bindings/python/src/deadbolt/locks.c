@@ -149,8 +149,8 @@ static bool recover(lock_object* self) {
   }
   PyObject* repaired = PyObject_CallNoArgs(self->recover);
   if (repaired == NULL) {
-    /* An error of the repair is final. Ctrl-C and exit are not: the lock stays held, and
-     * whoever is next after this thread is told again. */
+    /* An error of the repair is final. Ctrl-C and exit are not: the lock stays held, and its
+     * next owner after this thread is told again. */
     if (PyErr_ExceptionMatches(PyExc_Exception)) release_dead(self);
     return false;
   }
@@ -595,14 +595,14 @@ static PyObject* semaphore_value(PyObject* object, void* Py_UNUSED(closure)) {
 #define LOCKED                                                                                     \
   {                                                                                                \
     "locked", lock_locked, METH_NOARGS,                                                            \
-        "locked()\n--\n\nWhether somebody has it (of a SharedMutex: to write), dead or alive."     \
+        "locked()\n--\n\nWhether a thread holds it (a SharedMutex: to write), dead or alive."      \
   }
 #define OWNER                                                                                      \
   {                                                                                                \
     "owner", lock_owner, METH_NOARGS,                                                              \
         "owner()\n--\n\n"                                                                          \
-        "The Owner, of a SharedMutex the writer: a tuple of state, pid and tid. It waits for\n"    \
-        "nobody; the lock may have passed on since."                                               \
+        "The Owner (of a SharedMutex: the writer), a tuple of state, pid and tid. It returns at\n" \
+        "once; the lock may have passed on since."                                                 \
   }
 #define END                                                                                        \
   { NULL, NULL, 0, NULL }
@@ -619,15 +619,15 @@ static PyMethodDef condition_methods[] = {
     {"wait", WITH_KEYWORDS(condition_wait), METH_VARARGS | METH_KEYWORDS,
      "wait(timeout=None)\n--\n\n"
      "Releases the lock, sleeps, and takes the lock again. False when the time was over. It also\n"
-     "returns, with True, a second after it fell asleep at the latest, so that no death of a\n"
-     "notifier is slept over: look at the data in a loop, or use wait_for()."},
+     "returns, with True, at most a second after it fell asleep, so that it ends even if the\n"
+     "notifier died: look at the data in a loop, or use wait_for()."},
     {"wait_for", WITH_KEYWORDS(condition_wait_for), METH_VARARGS | METH_KEYWORDS,
      "wait_for(predicate, timeout=None)\n--\n\n"
-     "Waits until predicate(), called with the lock held, is true; returns its last value. It is\n"
-     "not called on data of an owner that died before that was recovered."},
+     "Waits until predicate(), called with the lock held, is true; returns its last value. If an\n"
+     "owner died, its data is recovered before predicate() is called."},
     {"notify", WITH_KEYWORDS(condition_notify), METH_VARARGS | METH_KEYWORDS,
-     "notify(n=1)\n--\n\nWakes at most n of those that wait."},
-    {"notify_all", condition_notify_all, METH_NOARGS, "notify_all()\n--\n\nWakes all that wait."},
+     "notify(n=1)\n--\n\nWakes at most n waiters."},
+    {"notify_all", condition_notify_all, METH_NOARGS, "notify_all()\n--\n\nWakes all waiters."},
     CONTEXT_AND_PICKLE,
     END};
 

@@ -11,9 +11,11 @@ static const struct {
   PyObject** base;
   const char* doc;
 } exceptions[] = {
-    {&error_class, "deadbolt.Error", &PyExc_RuntimeError, "What is raised here and nowhere else."},
+    {&error_class, "deadbolt.Error", &PyExc_RuntimeError,
+     "The base of all exceptions of this package."},
     {&region_error_class, "deadbolt.RegionError", &error_class,
-     "The file is no region that can be used here; the text says why."},
+     "The file or the object in it cannot be used; the text has the library's word for the "
+     "reason."},
     {&attach_error_class, "deadbolt.AttachError", &error_class,
      "The thread cannot become a member of the region, so it cannot lock."},
     {&lock_error_class, "deadbolt.LockError", &error_class,
@@ -24,7 +26,7 @@ static const struct {
     {&not_recoverable_class, "deadbolt.NotRecoverable", &lock_error_class,
      "Not held: an owner that was told OwnerDied released the lock without repair."},
     {&deadlock_class, "deadbolt.Deadlock", &lock_error_class,
-     "Not held anew: the calling thread holds the lock already."},
+     "The calling thread holds the lock already; it does so as before."},
     {&not_owner_class, "deadbolt.NotOwner", &lock_error_class,
      "Not released: the calling thread does not hold the lock."},
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Two processes move money between accounts. Each is killed by SIGKILL at random, again and
-//! again; whoever is next repairs what the death left half-done, and no cent is lost.
+//! again; the next owner repairs what the death left half-done, and no cent is lost.
 
 use deadbolt::{Error, Mutex, Options};
 use std::io::{BufRead, BufReader};

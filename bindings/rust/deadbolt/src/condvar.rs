@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 /// A condition variable; from [`Region::condvar`].
 ///
-/// A wait returns a second after it fell asleep at the latest, so that no death of a notifier is
-/// slept over: wait in a loop that looks at the data, or with [`Condvar::wait_while`].
+/// A wait returns at most a second after it fell asleep, so that it ends even if the notifier died:
+/// wait in a loop that looks at the data, or with [`Condvar::wait_while`].
 pub struct Condvar {
     place: NonNull<sys::deadbolt_condition_variable>,
     region: Region,
@@ -36,18 +36,18 @@ impl Condvar {
         }))
     }
 
-    /// Wakes one that waits.
+    /// Wakes one waiter.
     pub fn notify_one(&self) {
         // SAFETY: an object of the region.
         unsafe { sys::deadbolt_condition_variable_notify_one(self.place.as_ptr()) }
     }
-    /// Wakes all that wait.
+    /// Wakes all waiters.
     pub fn notify_all(&self) {
         // SAFETY: an object of the region.
         unsafe { sys::deadbolt_condition_variable_notify_all(self.place.as_ptr()) }
     }
 
-    /// Releases the mutex, sleeps, and takes the mutex again.
+    /// Releases the mutex, sleeps, and locks the mutex again.
     pub fn wait<'a, T: Shared>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
         // SAFETY: objects of a region; the mutex is held by this thread.
         let status =
@@ -74,8 +74,8 @@ impl Condvar {
         woken(status, guard)
     }
 
-    /// Waits as long as the condition, called with the data, is true. It is not called on data
-    /// of an owner that died: that is returned.
+    /// Waits as long as the condition, called with the data, is true. If an owner died, the
+    /// condition is not called on its data: the call returns [`LockError::OwnerDied`].
     pub fn wait_while<'a, T: Shared>(
         &self,
         mut guard: MutexGuard<'a, T>,

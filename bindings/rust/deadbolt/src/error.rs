@@ -6,25 +6,25 @@ use std::ops::{Deref, DerefMut};
 
 use deadbolt_sys as sys;
 
-/// Why a region cannot be used, or a lock cannot be had.
+/// Why a region cannot be used, or a lock cannot be acquired.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused; also `NotFound` and `AlreadyExists` for the file.
     Io(io::Error),
-    /// The file is no region that can be used here: the library's word for it, as in
+    /// The file cannot be used as a region: the library's word for the reason, as in
     /// `"not_a_region"` or `"former_boot"`.
     Region(&'static str),
     /// The thread cannot become a member of the region: the library's word, as in `"table_full"`.
     Attach(&'static str),
-    /// The object cannot be had: the library's word, as in `"no_room"` or `"other_kind"` (one of
+    /// The object cannot be found or made: the library's word, as in `"no_room"` or `"other_kind"` (one of
     /// that name has another size or kind).
     Object(&'static str),
     /// The region cannot grow: the library's word, as in `"too_large"`.
     Grow(&'static str),
     /// A name has 1 to 39 bytes, none of them zero.
     Name,
-    /// The lock cannot be had: [`LockError`] without the guard.
+    /// The lock was not acquired: [`LockError`] without the guard.
     Lock(&'static str),
 }
 
@@ -40,10 +40,10 @@ impl fmt::Display for Error {
                     name
                 )
             }
-            Error::Object(name) => write!(f, "the object cannot be had: {}", name),
+            Error::Object(name) => write!(f, "the object cannot be found or made: {}", name),
             Error::Grow(name) => write!(f, "the region cannot grow: {}", name),
             Error::Name => f.write_str("a name has 1 to 39 bytes, none of them zero"),
-            Error::Lock(name) => write!(f, "the lock cannot be had: {}", name),
+            Error::Lock(name) => write!(f, "the lock cannot be acquired: {}", name),
         }
     }
 }
@@ -69,21 +69,22 @@ impl<G> From<LockError<G>> for Error {
     }
 }
 
-/// A guard, or why there is none that can be used as it is.
+/// A guard, or the reason why the lock is not simply acquired.
 pub type LockResult<G> = Result<G, LockError<G>>;
-/// As [`LockResult`], for calls that do not wait for ever.
+/// As [`LockResult`], for calls that do not wait without a limit.
 pub type TryLockResult<G> = Result<G, TryLockError<G>>;
 
-/// What came of a lock operation that did not plainly acquire.
+/// The outcome of a lock operation other than a plain acquisition.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LockError<G> {
     /// The lock **is held**: the guard is inside. Its last owner died and the data may be
     /// half-written. If this is dropped unrepaired, the lock becomes `NotRecoverable`.
     OwnerDied(OwnerDied<G>),
-    /// Not held, and never will be: an owner that was told of a death did not repair the data.
+    /// Not held: an owner that was told of a death released the lock without repairing the data. No
+    /// thread can acquire it any more.
     NotRecoverable,
-    /// Not held anew: the calling thread holds the lock already.
+    /// The calling thread holds the lock already; it does so as before.
     Deadlock,
     /// Not held: the library's word for it, as in `"too_many_holds"`.
     Refused(&'static str),
@@ -119,14 +120,14 @@ impl<G> LockError<G> {
     }
 }
 
-/// What came of an attempt that did not plainly acquire.
+/// The outcome of an attempt other than a plain acquisition.
 #[derive(Debug)]
 pub enum TryLockError<G> {
-    /// Not held: another thread has it, and `try_` does not wait.
+    /// Not held: another thread holds it.
     WouldBlock,
-    /// Not held: the time came first.
+    /// Not held: the time was over first.
     TimedOut,
-    /// As without `try_`.
+    /// As for calls that wait.
     Lock(LockError<G>),
 }
 
@@ -134,7 +135,7 @@ impl<G> fmt::Display for TryLockError<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TryLockError::WouldBlock => f.write_str("another thread holds the lock"),
-            TryLockError::TimedOut => f.write_str("the time came first"),
+            TryLockError::TimedOut => f.write_str("the time was over first"),
             TryLockError::Lock(error) => error.fmt(f),
         }
     }
@@ -156,7 +157,7 @@ impl<G> TryLockError<G> {
 pub struct OwnerDied<G>(pub(crate) G);
 
 impl<G: Guard> OwnerDied<G> {
-    /// Says that the data is whole again, and goes on with the lock.
+    /// Declares the data repaired, and returns the guard of the lock.
     pub fn mark_consistent(mut self) -> G {
         self.0.mark();
         self.0
@@ -166,7 +167,7 @@ impl<G: Guard> OwnerDied<G> {
 impl<G: Guard> Deref for OwnerDied<G> {
     type Target = G::Data;
     fn deref(&self) -> &G::Data {
-        // SAFETY: who is told of a death has the lock alone, reader or writer.
+        // SAFETY: a thread that is told of a death holds the lock alone, reader or writer.
         unsafe { &*self.0.data() }
     }
 }
@@ -191,7 +192,7 @@ pub(crate) mod sealed {
     pub trait Sealed {}
 }
 
-/// What the library calls a status.
+/// The library's word for a status.
 pub(crate) fn lock_status_name(status: sys::deadbolt_lock_status) -> &'static str {
     // SAFETY: returns a static string for every number.
     name(unsafe { sys::deadbolt_lock_status_name(status) })
@@ -200,7 +201,7 @@ pub(crate) fn attach_status_name(status: sys::deadbolt_attach_status) -> &'stati
     // SAFETY: as above.
     name(unsafe { sys::deadbolt_attach_status_name(status) })
 }
-/// Why the calling thread could not become a member, of late.
+/// Why the calling thread's last attempt to become a member failed.
 pub(crate) fn last_attach_failure() -> &'static str {
     // SAFETY: the error number is not asked for.
     attach_status_name(unsafe { sys::deadbolt_last_attach_failure(std::ptr::null_mut()) })

@@ -111,7 +111,7 @@ impl<T: Shared> Mutex<T> {
             .or_else(|error| error.recover(|dead| repair(dead)))
     }
 
-    /// Which thread holds it; waits for nobody.
+    /// Which thread holds it. Returns at once.
     pub fn owner(&self) -> Owner {
         // SAFETY: a mutex of the region.
         owner::of(|pid, tid| unsafe { sys::deadbolt_mutex_owner(self.raw(), pid, tid) })

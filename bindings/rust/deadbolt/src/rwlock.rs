@@ -19,8 +19,8 @@ struct Cell<T> {
 
 /// One writer or any number of readers; from [`Region::rwlock`].
 ///
-/// A killed reader is forgotten: it has left nothing half-written. After a killed writer the
-/// next one is told, reader or writer, and has the lock alone.
+/// A killed reader's hold ends without a message, because it left nothing half-written. After the
+/// death of a writer the next owner is told, reader or writer, and holds the lock alone.
 pub struct RwLock<T: Shared + Sync> {
     cell: NonNull<Cell<T>>,
     region: Region,
@@ -104,7 +104,7 @@ impl<T: Shared + Sync> RwLock<T> {
         })
     }
 
-    /// Which thread holds it to write; waits for nobody.
+    /// Which thread holds it to write. Returns at once.
     pub fn owner(&self) -> Owner {
         // SAFETY: a lock of the region.
         owner::of(|pid, tid| unsafe { sys::deadbolt_shared_mutex_owner(self.raw(), pid, tid) })

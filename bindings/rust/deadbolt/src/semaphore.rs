@@ -8,8 +8,8 @@ use std::mem::{align_of, size_of};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-/// A semaphore; from [`Region::semaphore`]. A permit is held by a thread, and comes back when
-/// that dies; nobody is told, for a permit guards no data.
+/// A semaphore; from [`Region::semaphore`]. A thread holds a permit, and its permits come back when
+/// it dies. The next owner of a permit is not told, because a permit guards no data.
 pub struct Semaphore {
     permits: NonNull<sys::deadbolt_permit>,
     count: usize,
@@ -62,7 +62,7 @@ impl Semaphore {
         }))
     }
 
-    /// Waits for a permit. [`LockError::Deadlock`]: the calling thread has them all.
+    /// Waits for a permit. [`LockError::Deadlock`]: the calling thread holds them all.
     pub fn acquire(&self) -> LockResult<Permit<'_>> {
         // SAFETY: permits of the region, of which the thread is a member.
         self.settle(|p, n| unsafe { sys::deadbolt_counting_semaphore_acquire(p, n) })
