@@ -63,6 +63,7 @@ mod rwlock;
 mod semaphore;
 mod shared;
 mod time;
+mod uses;
 
 pub use condvar::Condvar;
 pub use error::{Error, LockError, LockResult, OwnerDied, TryLockError, TryLockResult};

@@ -2,7 +2,7 @@
 //! The named objects of a region: found, listed and destroyed.
 
 use crate::error::{last_attach_failure, name, Error};
-use crate::{Condvar, Mutex, Region, RwLock, Semaphore, Shared, Value};
+use crate::{uses, Condvar, Mutex, Region, RwLock, Semaphore, Shared, Value};
 use deadbolt_sys as sys;
 use std::ffi::{CStr, CString};
 use std::ptr::NonNull;
@@ -127,14 +127,14 @@ impl Region {
         Ok(found.map(|place| Value::at(self, place)))
     }
 
-    pub(crate) fn find_place<T>(
+    pub(crate) fn find_place<T: 'static>(
         &self,
         name: &str,
         kind: sys::deadbolt_object_kind,
     ) -> Result<Option<NonNull<T>>, Error> {
         let (size, alignment) = (std::mem::size_of::<T>(), std::mem::align_of::<T>());
         let found = self.find_place_of(name, size, alignment, kind)?;
-        Ok(found.map(NonNull::cast))
+        found.map(|place| self.claim(place)).transpose()
     }
 
     pub(crate) fn find_place_of(
@@ -170,20 +170,22 @@ impl Region {
     /// on it left, and no other process has.
     pub unsafe fn destroy(&self, name: &str) -> Result<(), Error> {
         let wanted = c_name(name)?;
-        loop {
+        uses::destroyed_by(|| loop {
             let mut found = None;
             for_each(
                 |position, info| sys::deadbolt_region_next_object(self.handle(), position, info),
                 |info| {
                     if text_of(info) == wanted.as_c_str() {
-                        found = Some((info.size, info.kind));
+                        found = Some((info.offset, info.size, info.kind));
                     }
                 },
             );
-            let (size, kind) = found.ok_or(Error::Object("not_found"))?;
+            let (offset, size, kind) = found.ok_or(Error::Object("not_found"))?;
             let handle = self.handle();
             match sys::deadbolt_region_destroy(handle, wanted.as_ptr(), size, 1, kind) {
-                sys::DEADBOLT_DESTROYED => return Ok(()),
+                sys::DEADBOLT_DESTROYED => {
+                    return Ok(sys::deadbolt_region_data(handle) as usize + offset)
+                }
                 // Another thread destroyed it, and gave the name to an object of another kind.
                 sys::DEADBOLT_DESTROY_OTHER_KIND => continue,
                 sys::DEADBOLT_DESTROY_CANNOT_ATTACH => {
@@ -194,6 +196,6 @@ impl Region {
                     return Err(Error::Object(crate::error::name(text)));
                 }
             }
-        }
+        })
     }
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 use crate::error::{attach_status_name, last_attach_failure, name, Error};
 use crate::names::{c_name, last_construct_error};
+use crate::uses::Claims;
 use crate::{Condvar, Mutex, RwLock, Semaphore, Shared};
 use deadbolt_sys as sys;
+use std::any::TypeId;
 use std::cell::UnsafeCell;
 use std::ffi::CString;
 use std::fmt;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 
 pub(crate) struct Inner {
     handle: UnsafeCell<sys::deadbolt_region>,
+    pub(crate) claims: Claims,
 }
 
 // SAFETY: between opening and closing, which have the handle alone, nobody writes it: every
@@ -44,6 +47,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.claims.release();
         // SAFETY: the last reference: no lock, guard or value of the region is left. Where
         // another thread is in an unlock for more than a second, the memory stays mapped.
         unsafe { sys::deadbolt_region_close(self.handle.get()) };
@@ -148,6 +152,7 @@ impl Region {
             sys::DEADBOLT_REGION_OPEN => Ok(Region {
                 inner: Arc::new(Inner {
                     handle: UnsafeCell::new(handle),
+                    claims: Claims::default(),
                 }),
             }),
             status => Err(open_error(status, handle.error)),
@@ -229,7 +234,7 @@ impl Region {
     }
 
     /// The object of this name; `first` initialises a new one, whose memory is zero.
-    pub(crate) fn place<T>(
+    pub(crate) fn place<T: 'static>(
         &self,
         name: &str,
         kind: sys::deadbolt_object_kind,
@@ -238,6 +243,13 @@ impl Region {
         let place = self.place_of(name, size_of::<T>(), align_of::<T>(), kind, |p| {
             first(p.cast())
         })?;
+        self.claim(place)
+    }
+
+    /// For every place that is used as a type that the directory does not tell from others.
+    pub(crate) fn claim<T: 'static>(&self, place: NonNull<u8>) -> Result<NonNull<T>, Error> {
+        let kind = TypeId::of::<T>();
+        self.inner.claims.claim(place.as_ptr() as usize, kind)?;
         Ok(place.cast())
     }
 

@@ -99,6 +99,33 @@ fn every_kind_is_found_and_listed() {
 }
 
 #[test]
+fn an_object_has_one_type_in_a_process() {
+    let region = region();
+    let again = Region::from_descriptor(&region).unwrap();
+    let lock = region.mutex("lock", 5u64).unwrap();
+    // As large, and without this check a plain reference to what the lock's owner writes.
+    assert!(is_object_error(
+        region.value("lock", [0u64; 3]),
+        "other_type"
+    ));
+    assert!(is_object_error(again.rwlock("lock", 5u64), "other_type"));
+    let find = || again.find_value::<[u64; 3]>("lock");
+    assert!(is_object_error(find(), "other_type"));
+    assert_eq!(*again.mutex("lock", 0u64).unwrap().lock().unwrap(), 5);
+    // The list follows what is destroyed and closed.
+    drop(lock);
+    // SAFETY: nobody has a handle on it.
+    unsafe { region.destroy("lock") }.unwrap();
+    assert!(find().unwrap().is_none());
+    drop(region);
+    assert_eq!(*again.value("lock", [0, 0, 7u64]).unwrap(), [0, 0, 7]);
+    assert!(again.value("lock", [0, 0, 7u64]).is_ok());
+    let other = Region::from_descriptor(&again).unwrap();
+    drop(again);
+    assert_eq!(*other.mutex("lock", 0u64).unwrap().lock().unwrap(), 7);
+}
+
+#[test]
 fn destroy_gives_name_and_bytes_back() {
     let region = region();
     type Large = [u64; 15 * PAGE / 8];
