@@ -145,9 +145,13 @@ public:
     return grant_of_error(functions().lock(at(lock)));
   }
   grant try_lock(void* lock) const override {
-    // glibc's trylock keeps the word of a mutex that is not recoverable.
-    const bool keeps = way_ == release::refusal && !is_recoverable(lock);
-    return grant_of_error(keeps ? functions().lock(at(lock)) : functions().try_lock(at(lock)));
+    if (way_ != release::refusal || is_recoverable(lock))
+      return grant_of_error(functions().try_lock(at(lock)));
+    // glibc's trylock keeps the word of a mutex that is not recoverable. Its lock releases it, but
+    // would wait for ever for a word whose owner died without a mark.
+    const std::uint32_t word = *static_cast<const std::uint32_t*>(lock);
+    const bool is_free = (word & FUTEX_TID_MASK) == 0 || (word & FUTEX_OWNER_DIED) != 0;
+    return is_free ? grant_of_error(functions().lock(at(lock))) : grant::busy;
   }
   bool unlock(void* lock) const override {
     if (way_ == release::refusal && !is_recoverable(lock)) return true;
