@@ -247,7 +247,8 @@ verdict unlock_scenario::run(const point& at) const {
                 .second_thread = plan_.reuse == reuse_by::victims_thread ||
                                  plan_.death == death_by::exit_group ||
                                  plan_.death == death_by::execve,
-                .handler_executes = executes ? program.get() : -1}};
+                .handler_executes = executes ? program.get() : -1,
+                .stops_at_exit = plan_.death == death_by::sigkill_and_reap}};
   if (waiter) {
     waiter->channel().send({action::lock, memory.lock()});
     waiter->await_sleep();

@@ -309,7 +309,7 @@ victim::victim(const subject& subject, const guard_driver& guard, const trial_me
   pid_ = trace::launch([&] { live(subject, memory, plan); });
   if (pid_ < 0) fail_with_errno("fork");
   if (plan.leader) stepper_ = trace::stepper{pid_};
-  await_begin();
+  await_begin(plan);
   await_rest_of_others(plan);
 }
 
@@ -327,7 +327,7 @@ victim::~victim() {
   munmap(page_, sizeof(status_page));
 }
 
-void victim::await_begin() {
+void victim::await_begin(const victim_plan& plan) {
   if (tid() == 0) {
     pid_t stepped = 0;
     const auto known = [&] {
@@ -355,8 +355,9 @@ void victim::await_begin() {
       throw failure{std::string{"pthread_create: "} + std::strerror(page_->error)};
     }
   }
+  const bool stops_at_exit = guard_.stops_at_exit() || plan.stops_at_exit;
   check(stepper_.thread().set_options(
-      options | (guard_.stops_at_exit() ? static_cast<unsigned long>(PTRACE_O_TRACEEXIT) : 0)));
+      options | (stops_at_exit ? static_cast<unsigned long>(PTRACE_O_TRACEEXIT) : 0)));
   check(stepper_.look_behind_breakpoint());
   if (instruction_pointer() != address_of(deadbolt_crash_stepped_begin))
     throw failure{"the victim stopped before its operation"};
@@ -527,7 +528,6 @@ void victim::kill() {
 void victim::kill_and_reap_memory() {
   const base::descriptor process{static_cast<int>(syscall(SYS_pidfd_open, pid_, 0))};
   if (process.get() < 0) fail_with_errno("pidfd_open of the victim");
-  check(stepper_.thread().set_options(options | PTRACE_O_TRACEEXIT));
   ::kill(pid_, SIGKILL);
   reap(process);
 }

@@ -117,6 +117,8 @@ struct victim_plan {
   bool second_thread = false;
   // The signal handler calls execve of this descriptor; -1: it waits to be killed.
   int handler_executes = -1;
+  // For kill_and_reap_memory(), which a victim that sleeps could not be prepared for later.
+  bool stops_at_exit = false;
 };
 
 // When the constructor returns, the victim holds its locks and is stopped at the operation's first
@@ -169,7 +171,7 @@ private:
   [[noreturn]] void live(const subject& subject, const trial_memory& memory,
                          const victim_plan& plan);
   void be_stepped(const subject& subject, const trial_memory& memory, const victim_plan& plan);
-  void await_begin();
+  void await_begin(const victim_plan& plan);
   void await_rest_of_others(const victim_plan& plan) const;
   std::uint32_t step(std::uint32_t count, path* recorded);
   std::uint32_t jump(const path& known, std::uint32_t count);
