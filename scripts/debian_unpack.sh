@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Usage: debian_unpack.sh [--with-dependencies] SUITE ARCHITECTURE PACKAGE...
+#        debian_unpack.sh --source SUITE SOURCE-PACKAGE
 #
 # Unpacks Debian packages of another suite or architecture into a directory of the cache, and
 # prints that directory. Nothing is installed, no maintainer script runs, and apt's own
@@ -8,13 +9,20 @@
 # A PACKAGE with a wildcard is a shell pattern; its newest match is taken (a kernel's name has
 # its version in it, a library's its ABI).
 #
+# With --source it is the source package, with Debian's patches; this needs dpkg-dev.
+#
 # Everything is downloaded once. To have newer packages, delete the directory.
 set -eu
 
-dependencies=
-[ "$1" != --with-dependencies ] || { dependencies=1; shift; }
-suite=$1 architecture=$2
-shift 2
+dependencies='' source=''
+case $1 in
+--with-dependencies) dependencies=1; shift ;;
+--source) source=1; shift ;;
+esac
+suite=$1
+shift
+architecture=source
+[ -n "$source" ] || { architecture=$1; shift; }
 : "${DEADBOLT_CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/deadbolt}"
 key=$(echo "$suite $architecture $dependencies $*" | sha256sum | cut -c1-16)
 directory=$DEADBOLT_CACHE/unpacked/$suite-$architecture-$key
@@ -31,11 +39,13 @@ flock 9
 # The mirror that this machine uses.
 # shellcheck disable=SC2016 # apt expands it
 mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -v security | head -n 1)
-echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" \
+kind=deb native=$architecture
+[ -z "$source" ] || { kind=deb-src native=$(dpkg --print-architecture); }
+echo "$kind [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" \
   >"$apt/sources.list"
 cat >"$apt/apt.conf" <<END
-APT::Architecture "$architecture";
-APT::Architectures { "$architecture"; };
+APT::Architecture "$native";
+APT::Architectures { "$native"; };
 APT::Sandbox::User "root";
 APT::Get::List-Cleanup "0";
 APT::Install-Recommends "0";
@@ -53,6 +63,18 @@ export APT_CONFIG="$apt/apt.conf"
 
 echo "debian_unpack: looking for $* in $suite, $architecture" >&2
 apt-get update </dev/null >&2
+
+if [ -n "$source" ]; then
+  work=$(mktemp -d "$apt/work.XXXXXX")
+  trap 'rm -rf "$work"' EXIT
+  (cd "$work" && apt-get source --download-only "$1" &&
+    dpkg-source --no-check --extract ./*.dsc root) </dev/null >&2
+  echo "$1" >"$work/root/.complete"
+  rm -rf "$directory"
+  mv "$work/root" "$directory"
+  echo "$directory"
+  exit 0
+fi
 
 names=
 for package in "$@"; do
