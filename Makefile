@@ -43,6 +43,7 @@ help:
 	@echo "make litmus      check the memory orders on Arm's memory model with herd7"
 	@echo "make test-guard  boot Debian's 6.1 and 6.12 under QEMU and test the BPF guard there"
 	@echo "make test-preload boot Debian's 7.2 and 7.3 under QEMU and attack preloaded programs there"
+	@echo "make preload-cost  what a lock and unlock cost with the preload library, beside glibc's"
 	@echo "make test-libcs  the preload library with the libcs of Debian 11, 13, forky and experimental"
 	@echo "make test-arm64  cross-build for arm64 and test under QEMU, with and without LSE; test-arm64-short: a few minutes of it"
 	@echo "make storm       kill processes at random for 10 minutes (STORM_SECONDS=600)"
@@ -147,9 +148,15 @@ test-libcs: build/release/build.ninja
 	@cmake --build build/release --parallel $(JOBS) --target deadbolt_preload
 	tests/preload/other_libcs.sh build/release/src/preload/libdeadbolt-pthread.so
 
+# What a lock and unlock cost with it; fails when a robust mutex costs more than glibc's.
+.PHONY: preload-cost
+preload-cost: build/release/build.ninja
+	@cmake --build build/release --parallel $(JOBS) --target deadbolt_preload
+	tests/preload/cost.sh $(CURDIR)/build/release/src/preload/libdeadbolt-pthread.so
+
 # The preload library on Debian's stock 7.2 and 7.3, under QEMU, with no guard.
 .PHONY: test-preload
-test-preload: build-guest
+test-preload: build/guest/build.ninja
 	@cmake --build build/guest --parallel $(JOBS) --target deadbolt preload_mixed_storm real_programs
 	tests/preload/guest/test.sh build/guest
 
