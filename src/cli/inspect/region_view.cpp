@@ -118,7 +118,8 @@ lock read_mutex(std::string name, std::uint64_t offset, std::uint64_t word, std:
             .permits = 0,
             .inconsistent = (word & regions::word_inconsistent) != 0,
             .has_waiters = (word & regions::word_waiters) != 0 ||
-                           ((word & regions::word_plain) != 0 && waiting == 1)};
+                           ((word & regions::word_plain) != 0 &&
+                            (waiting == regions::some_wait || waiting == regions::some_wait_long))};
   if (regions::is_free(word)) return made;
   if (regions::is_not_recoverable(word)) {
     made.state = lock_state::not_recoverable;
