@@ -31,8 +31,9 @@
  *                 the word is then free but has the waiters bit, and the owner wakes a long
  *                 waiter. Other threads stand back: they sleep for a while before they take a
  *                 reserved lock. Without PUNCTUAL, that while may end at any moment
- *   PUNCTUAL      a thread stands back until no long waiter lives. Then, while a long waiter sleeps,
- *                 at most MOST_OVERTAKES threads that are not long waiters take the lock
+ *   PUNCTUAL      a thread stands back until no long waiter lives, and then takes the lock at once.
+ *                 Then, while a long waiter sleeps, at most MOST_OVERTAKES threads that are not
+ *                 long waiters take the lock: none, or one where owners may be plain
  *
  * Holds: mutual exclusion; the next owner after a dead one is told owner_died, and no other owner
  * is; only a thread that is using the lock writes the lock word; no waiter is stranded. Every live
@@ -99,7 +100,7 @@
 #define THREADS 3
 #endif
 #ifndef MOST_OVERTAKES
-#define MOST_OVERTAKES 1
+#define MOST_OVERTAKES 0
 #endif
 #define NONE 9
 #define NOT_RECOVERABLE 8
@@ -173,8 +174,16 @@ ltl gets_in { [] <> nobody_waits }
 #define is_reserved (owner_slot == NONE && waiters)
 #ifdef NO_STAND_BACK
 #define stands_back false
+#elif defined(PUNCTUAL)
+#define stands_back (is_reserved && !is_long[me] && !(stood_back && nobody_is_long))
 #else
 #define stands_back (is_reserved && !is_long[me] && !stood_back)
+#endif
+#if THREADS == 3
+#define nobody_is_long \
+  !((is_long[0] && !dead[0]) || (is_long[1] && !dead[1]) || (is_long[2] && !dead[2]))
+#else
+#define nobody_is_long !((is_long[0] && !dead[0]) || (is_long[1] && !dead[1]))
 #endif
 
 /* Where a waiter goes on after a failed comparison. */
@@ -321,13 +330,6 @@ inline take_over(me) {
     fi
   }
 }
-
-#if THREADS == 3
-#define nobody_is_long \
-  !((is_long[0] && !dead[0]) || (is_long[1] && !dead[1]) || (is_long[2] && !dead[2]))
-#else
-#define nobody_is_long !((is_long[0] && !dead[0]) || (is_long[1] && !dead[1]))
-#endif
 
 /* A thread stands back no longer when it has become a long waiter, or has slept for its while. */
 inline stand_back(me) {
