@@ -180,6 +180,8 @@ def test_a_lock_that_one_thread_took_many_times_is_not_held(region):
     with lock:
         assert lock.locked() and lock.owner().tid == threading.get_native_id()
     assert not lock.locked()
+    region.destroy("lock")
+    assert region.objects() == []
 
 
 # ---- reading alone ----

@@ -240,6 +240,9 @@ fn a_mutex_that_one_thread_took_many_times_is_not_held() {
     assert!(matches!(mutex.owner(), Owner::Alive { .. }));
     drop(guard);
     assert_eq!(mutex.owner(), Owner::NotHeld);
+    drop(mutex);
+    // SAFETY: nobody has a handle on it.
+    unsafe { region.destroy("mutex") }.unwrap();
 }
 
 #[test]
