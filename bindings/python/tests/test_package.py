@@ -4,6 +4,7 @@
 import ast
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import deadbolt
@@ -49,7 +50,7 @@ def test_everything_public_has_a_docstring(kind):
 def test_extension_is_of_the_stable_abi():
     import deadbolt._deadbolt
 
-    if hasattr(sys, "_is_gil_enabled"):
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
         pytest.skip("a free-threaded build has no stable ABI to be of")
     assert deadbolt._deadbolt.__file__.endswith(".abi3.so")
 
