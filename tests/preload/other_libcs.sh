@@ -4,6 +4,7 @@
 # library and without (compare_states.sh), with the libcs of Debian's suites: unpacked, not
 # installed, and run by their own loaders. One build of the test program, against the oldest
 # of them, runs with all. A libc whose shape is not known fails here, and not at a user's.
+# At last jemalloc and tcmalloc are preloaded too.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 library=$1
@@ -33,6 +34,19 @@ for suite; do
   for level in hook interpose; do
     "$here/compare_states.sh" "$work/mutex_states" "$library" "$level" \
       "$loader" --library-path "$(dirname "$loader")" || { echo "$suite: $level FAILED"; bad=1; }
+  done
+done
+# This machine's libc, with another malloc on either side of the library.
+# shellcheck disable=SC1091 # it is the machine's
+suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+root=$("$unpack" "$suite" amd64 libjemalloc2 'libtcmalloc-minimal[0-9]*')
+mallocs=$(find "$root" -name 'libjemalloc.so.2' -o -name 'libtcmalloc_minimal.so.[0-9]')
+[ "$(echo "$mallocs" | wc -l)" = 2 ]
+for malloc in $mallocs; do
+  for libraries in "$malloc $library" "$library $malloc"; do
+    echo "$(basename "$malloc"):"
+    "$here/compare_states.sh" "$work/mutex_states" "$libraries" hook ||
+      { echo "$libraries FAILED"; bad=1; }
   done
 done
 exit $bad
