@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * syscall patched|mainline|stock: FUTEX_ROBUST_UNLOCK in all its uses, which is the
- * same with the series and on Linux 7.2 and 7.3 (`mainline`); and what a plain
- * FUTEX_WAKE or FUTEX_UNLOCK_PI does to list_op_pending, which only the series
- * clears. 32-bit programs have two futex system calls (time32 and time64) that take
+ * syscall patched|mainline|patched-7.3|stock: FUTEX_ROBUST_UNLOCK in all its uses, which
+ * is the same with the series for 6.12 (`patched`) and on Linux 7.2 and 7.3, as they are
+ * (`mainline`) or with the series for 7.3; and what a plain FUTEX_WAKE or FUTEX_UNLOCK_PI
+ * does to list_op_pending, which only the series for 6.12 clears. 32-bit programs have two futex system calls (time32 and time64) that take
  * different ways through the kernel and must do the same.
  */
 #define _GNU_SOURCE
@@ -21,7 +21,8 @@
 #define WORD sh->target.word
 #define POP sh->head.pending
 
-static bool mainline;
+static bool mainline;		/* Linux 7.2 or 7.3, with or without a series */
+static bool strict;		/* FUTEX_ROBUST_LIST32 alone is refused */
 static long futex_number;
 static const char *call_name;
 static u32 me;
@@ -265,8 +266,8 @@ static void bad_arguments(void)
 	ok(all, "%s %s ROBUST_UNLOCK on any other operation: ENOSYS", ABI_NAME, call_name);
 	arrange(me, entry(0));
 	result = futex(&WORD, OP_WAKE | OP_ROBUST_LIST32, 1, &POP, 0);
-	CHECK(!result && WORD == me && POP == entry(0), "WAKE | ROBUST_LIST32 without ROBUST_UNLOCK: %ld",
-	      result);
+	CHECK(result == (strict ? -ENOSYS : 0) && WORD == me && POP == entry(0),
+	      "WAKE | ROBUST_LIST32 without ROBUST_UNLOCK: %ld", result);
 	refused("unaligned word", (u32 *)((char *)&WORD + 1), OP_WAKE | OP_ROBUST_NATIVE, &POP,
 		-EINVAL);
 	/* One that holds the TID: a word of another is refused before it is judged. */
@@ -384,8 +385,9 @@ static void flagged(void)
 int test_syscall(int argc, char **argv)
 {
 	if (argc != 2)
-		bail("usage: syscall patched|mainline|stock");
-	mainline = !strcmp(argv[1], "mainline");
+		bail("usage: syscall patched|mainline|patched-7.3|stock");
+	strict = !strcmp(argv[1], "patched-7.3");
+	mainline = strict || !strcmp(argv[1], "mainline");
 	trial_setup();
 	me = raw_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
 	if (raw_syscall(SYS_set_robust_list, (long)&sh->head, sizeof(sh->head), 0, 0, 0, 0))
