@@ -14,6 +14,7 @@ tool_packages := g++ cmake ninja-build libcli11-dev libfmt-dev nlohmann-json3-de
 bpf_packages := clang bpftool libbpf-dev liblmdb-dev libtdb-dev
 test_packages := $(tool_packages) libgtest-dev libbenchmark-dev pkg-config musl-tools \
   clang libclang-rt-CLANG-dev g++-multilib meson $(bpf_packages)
+own_tests_packages := $(tool_packages) dpkg-dev liblmdb-dev libtdb-dev
 guest_packages := $(test_packages) qemu-system-x86 busybox-static cpio
 # The compiler is not among them: scripts/cross_compiler.sh says why.
 arm64_packages := $(tool_packages) binutils-aarch64-linux-gnu qemu-system-arm cpio
@@ -43,7 +44,7 @@ help:
 	@echo "make litmus      check the memory orders on Arm's memory model with herd7"
 	@echo "make test-guard  boot Debian's 6.1 and 6.12 under QEMU and test the BPF guard there"
 	@echo "make test-preload boot Debian's 7.2 and 7.3 under QEMU and attack preloaded programs there"
-	@echo "make preload-cost  what a lock and unlock cost with the preload library, beside glibc's"
+	@echo "make test-preload-own  glibc's, tdb's, LMDB's own tests of mutexes with the preload library; preload-cost"
 	@echo "make test-libcs  the preload library with the libcs of Debian 11, 13, forky and experimental"
 	@echo "make test-arm64  cross-build for arm64 and test under QEMU, with and without LSE; test-arm64-short: a few minutes of it"
 	@echo "make storm       kill processes at random for 10 minutes (STORM_SECONDS=600)"
@@ -147,6 +148,13 @@ test-debian:
 test-libcs: build/release/build.ninja
 	@cmake --build build/release --parallel $(JOBS) --target deadbolt_preload
 	tests/preload/other_libcs.sh build/release/src/preload/libdeadbolt-pthread.so
+
+# What glibc, the Open POSIX Test Suite, tdb and LMDB test their mutexes with, behind the preload
+# library and without it.
+.PHONY: test-preload-own
+test-preload-own: build/release/build.ninja packages-own_tests
+	@cmake --build build/release --parallel $(JOBS) --target deadbolt_preload
+	tests/preload/own_tests.sh $(CURDIR)/build/release/src/preload/libdeadbolt-pthread.so
 
 # What a lock and unlock cost with it; fails when a robust mutex costs more than glibc's.
 .PHONY: preload-cost
@@ -285,7 +293,7 @@ sbom: library
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) scripts/sbom.py build/release/src/cli/deadbolt \
 	  build/library/$(library_directory)/libdeadbolt.so.*.*.* >build/sbom.spdx.json
 
-packages = tool test bench lint guest arm64 python python_test rust rust_test deb
+packages = tool test bench lint guest own_tests arm64 python python_test rust rust_test deb
 .PHONY: $(packages:%=packages-%)
 $(packages:%=packages-%): packages-%:
 	@$(require) $($*_packages)
