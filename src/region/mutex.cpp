@@ -89,7 +89,7 @@ inline bool take(std::uint64_t& word, const std::uint32_t& waiting) noexcept {
   // The thread that clears `waiting` makes the wake that it asks for.
   std::uint32_t asked = __atomic_load_n(&waiting, __ATOMIC_RELAXED);
   if (asked != 0) asked = __atomic_exchange_n(&waiting, 0, __ATOMIC_RELAXED);
-  regions::release_word(&word, asked);
+  regions::release_word(&word, seen, asked);
   return unlock_status::released;
 }
 

@@ -191,7 +191,7 @@ unlock_status release_exclusive(shared_mutex_words& words, std::uint64_t seen) n
   // death order: a death after this store is not reported to the next owner, whether or not
   // the word is released yet. If the data is inconsistent, `state` stays as it is.
   if (consistent) __atomic_store_n(&words.state, state_outside, __ATOMIC_RELAXED);
-  release_word(&words.writer);
+  release_word(&words.writer, seen);
   return unlock_status::released;
 }
 
@@ -200,7 +200,7 @@ unlock_status release_exclusive(shared_mutex_words& words, std::uint64_t seen) n
                                                const patience& patience) noexcept {
   const lock_status status = wait_for_readers(words, self, scan::drop, patience);
   if (status != lock_status::acquired) {
-    release_word(&words.writer);
+    release_word(&words.writer, __atomic_load_n(&words.writer, __ATOMIC_RELAXED));
     return status;
   }
   // death order: before the data is touched.
@@ -280,7 +280,7 @@ enum class shared_entry : std::uint32_t { in, blocked, held_already, too_many };
   __atomic_fetch_or(&words.readers, group_of(self), __ATOMIC_SEQ_CST);
   hold_entry* entry = nullptr;
   const announcement made = announce(self, hold_name(self, &words), entry);
-  release_word(&words.writer);
+  release_word(&words.writer, __atomic_load_n(&words.writer, __ATOMIC_RELAXED));
   return made == announcement::made ? lock_status::acquired : lock_status::too_many_holds;
 }
 

@@ -115,9 +115,10 @@ lock_status try_lock_contended(std::uint64_t* word, std::uint16_t* revocations) 
 void wake_after_release(const std::uint64_t* word, std::uint64_t next) noexcept;
 
 // Releases a word that the caller owns, and that is not plain. Nothing of the lock is touched after
-// this. `waiting`: the mutex's, which the caller has set to 0; a shared_mutex has none.
-inline void release_word(std::uint64_t* word, std::uint32_t waiting = 0) noexcept {
-  std::uint64_t seen = __atomic_load_n(word, __ATOMIC_RELAXED);
+// this. `seen`: the word, as it was a moment ago. `waiting`: the mutex's, which the caller has set
+// to 0; a shared_mutex has none.
+inline void release_word(std::uint64_t* word, std::uint64_t seen,
+                         std::uint32_t waiting = 0) noexcept {
   std::uint64_t next = 0;
   // A compare-exchange, so that a long waiter's request is never overwritten unseen. It fails twice
   // at most: while the word is held, waiters do nothing to it but set two bits.
