@@ -4,9 +4,7 @@
 // announces its hold with the word held, and then releases the word.
 #include <deadbolt/shared_mutex.hpp>
 
-#include <base/futex.hpp>
 #include <base/spin.hpp>
-#include <limits.h>
 #include <region/membership.hpp>
 #include <region/slots.hpp>
 #include <region/waiting.hpp>
