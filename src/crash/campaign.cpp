@@ -79,7 +79,8 @@ std::vector<row> run_campaign(const campaign_plan& plan) {
       if (!plan.guards_the_protected && guard->protects() && target->protected_by_itself())
         continue;
       for (const scenario* const attack : plan.scenarios)
-        rows.push_back({.target = target, .attack = attack, .guard = guard});
+        if (!attack->judges_waiters() || target->can_have_waiters())
+          rows.push_back({.target = target, .attack = attack, .guard = guard});
     }
 
   // A first run of each operation finds its length. It kills after the last instruction, which is

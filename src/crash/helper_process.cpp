@@ -2,6 +2,7 @@
 #include "crash/helper_process.hpp"
 
 #include "crash/failure.hpp"
+#include "crash/quiet_program.hpp"
 #include "crash/victim.hpp"
 
 #include <functional>

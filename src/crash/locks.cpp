@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "crash/locks.hpp"
 
-#include "crash/libc_functions.hpp"
-#include "preload/mutex_view.hpp"
+#include "crash/libc_mutex.hpp"
 #include "region/bias.hpp"
 #include "region/open_region.hpp"
 #include "robust/engine.hpp"
 
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <deadbolt/condition_variable.hpp>
 #include <deadbolt/mutex.hpp>
 #include <deadbolt/region.hpp>
@@ -18,8 +15,8 @@
 #include <deadbolt/shared_mutex.hpp>
 #include <linux/futex.h>
 #include <map>
-#include <pthread.h>
 #include <sys/mman.h>
+#include <vector>
 
 namespace deadbolt::crash {
 
@@ -96,138 +93,7 @@ bool is_owned_by(const std::uint64_t* at, pid_t tid) {
          slot->tid == static_cast<std::uint32_t>(tid);
 }
 
-// The libc's robust mutex: the negative control.
-
 namespace {
-
-// The victim's way to release it.
-enum class release : std::uint8_t {
-  unlock,
-  wait, // pthread_cond_wait, in which it then sleeps
-  // The release inside pthread_mutex_lock, when that finds the mutex not recoverable. Before it
-  // the victim does not hold the mutex.
-  refusal,
-};
-// The libc's functions as they are, or with libdeadbolt-pthread.so in front of them.
-enum class libc_kind : std::uint8_t { stock, preloaded };
-
-class libc_mutex final : public subject {
-public:
-  // protocol: PTHREAD_PRIO_NONE or PTHREAD_PRIO_INHERIT.
-  libc_mutex(std::string_view name, std::string_view summary, int protocol,
-             libc_kind libc = libc_kind::stock, release way = release::unlock) noexcept
-      : subject{facts_of(name, summary, libc, way)}, protocol_{protocol}, libc_{libc}, way_{way} {}
-
-  // The first step of a trial, before it forks: all of its processes get the library.
-  [[nodiscard]] void* map_memory(std::size_t length) const override {
-    static_cast<void>(functions());
-    return subject::map_memory(length);
-  }
-  [[nodiscard]] std::size_t size() const override { return sizeof(pthread_mutex_t); }
-  void create(void* lock) const override {
-    pthread_mutexattr_t attributes;
-    pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    pthread_mutexattr_setprotocol(&attributes, protocol_);
-    std::memset(lock, 0, sizeof(pthread_mutex_t));
-    pthread_mutex_init(at(lock), &attributes);
-    pthread_mutexattr_destroy(&attributes);
-    if (way_ == release::refusal) {
-      at(lock)->__data.__owner = preload::owner_not_recoverable;
-      at(lock)->__data.__count = not_refused_yet;
-    }
-  }
-  void destroy(void* lock) const override { pthread_mutex_destroy(at(lock)); }
-  grant lock(void* lock) const override {
-    // A mutex that is not recoverable has no waiters.
-    if (is_before_refusal(lock)) return grant::acquired;
-    return grant_of_error(functions().lock(at(lock)));
-  }
-  grant try_lock(void* lock) const override {
-    if (way_ != release::refusal || is_recoverable(lock))
-      return grant_of_error(functions().try_lock(at(lock)));
-    // glibc's trylock keeps the word of a mutex that is not recoverable. Its lock releases it, but
-    // would wait for ever for a word whose owner died without a mark.
-    const std::uint32_t word = *static_cast<const std::uint32_t*>(lock);
-    const bool is_free = (word & FUTEX_TID_MASK) == 0 || (word & FUTEX_OWNER_DIED) != 0;
-    return is_free ? grant_of_error(functions().lock(at(lock))) : grant::busy;
-  }
-  bool unlock(void* lock) const override {
-    if (way_ == release::refusal && !is_recoverable(lock)) return true;
-    return functions().unlock(at(lock)) == 0;
-  }
-  grant victims_lock(void* lock) const override {
-    return way_ == release::refusal ? grant::acquired : this->lock(lock);
-  }
-  bool victims_unlock(void* lock) const override {
-    if (way_ == release::unlock) return unlock(lock);
-    if (way_ == release::refusal) return functions().lock(at(lock)) == ENOTRECOVERABLE;
-    // In the victim's own memory: no other process has a part in it.
-    static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
-    return functions().wait(&condition, at(lock)) == 0;
-  }
-  void mark_consistent(void* lock) const override { pthread_mutex_consistent(at(lock)); }
-  [[nodiscard]] bool held_by(const void* lock, pid_t tid) const override {
-    // A mutex that a thread has begun to take must not be destroyed either. glibc sets the count of
-    // a mutex that it refuses to 0 before it releases the word.
-    if (is_before_refusal(lock)) return true;
-    // glibc's lock word is the first of a pthread_mutex_t.
-    return is_owned_by(static_cast<const std::uint32_t*>(lock), tid);
-  }
-  // A thread owns a mutex that is not recoverable only for the few instructions in which its lock
-  // looks at it. If the thread dies there, the mutex has a dead owner again.
-  [[nodiscard]] grant next_owner_is_told(const void* lock) const override {
-    const bool is_free = (*static_cast<const std::uint32_t*>(lock) & FUTEX_TID_MASK) == 0;
-    return way_ == release::refusal && is_free ? grant::acquired : grant::owner_died;
-  }
-
-private:
-  static constexpr unsigned not_refused_yet = 7;
-
-  [[nodiscard]] bool is_before_refusal(const void* lock) const noexcept {
-    return way_ == release::refusal &&
-           static_cast<const pthread_mutex_t*>(lock)->__data.__count == not_refused_yet;
-  }
-  static bool is_recoverable(const void* lock) noexcept {
-    return static_cast<const pthread_mutex_t*>(lock)->__data.__owner !=
-           preload::owner_not_recoverable;
-  }
-  static subject_facts facts_of(std::string_view name, std::string_view summary, libc_kind libc,
-                                release way) noexcept {
-    const bool preloaded = libc == libc_kind::preloaded;
-    const robust::engine& engine = robust::this_engine();
-    return {.name = name,
-            .summary = summary,
-            .engine = preloaded ? engine.name : "libc",
-            .ours = preloaded,
-            .protected_by_itself = preloaded && engine.protected_by_kernel,
-            .by_name_only = preloaded || way != release::unlock};
-  }
-  [[nodiscard]] const libc_functions& functions() const {
-    return libc_ == libc_kind::preloaded ? preloaded_libc() : stock_libc();
-  }
-  static pthread_mutex_t* at(void* lock) noexcept { return static_cast<pthread_mutex_t*>(lock); }
-  [[nodiscard]] grant grant_of_error(int error) const noexcept {
-    switch (error) {
-    case 0:
-      return grant::acquired;
-    case EOWNERDEAD:
-      return grant::owner_died;
-    case ENOTRECOVERABLE:
-      // What is right for that mutex.
-      return way_ == release::refusal ? grant::acquired : grant::not_recoverable;
-    case EBUSY:
-      return grant::busy;
-    default:
-      return grant::failed;
-    }
-  }
-
-  int protocol_;
-  libc_kind libc_;
-  release way_;
-};
 
 // A lock of this library's that unlocks with an engine of this process.
 class engine_subject : public subject {
@@ -463,37 +329,6 @@ bool condition_variable_subject::held_by(const void* lock, pid_t tid) const {
 }
 
 std::span<const subject* const> all_subjects() {
-  static const libc_mutex glibc{"glibc", "the libc's pthread_mutex_t, robust and process-shared",
-                                PTHREAD_PRIO_NONE};
-  static const libc_mutex glibc_pi{
-      "glibc_pi", "the libc's pthread_mutex_t, robust, process-shared, with priority inheritance",
-      PTHREAD_PRIO_INHERIT};
-  using enum libc_kind;
-  static const libc_mutex glibc_cond{"glibc_cond",
-                                     "glibc's; the victim releases it in pthread_cond_wait",
-                                     PTHREAD_PRIO_NONE, stock, release::wait};
-  static const libc_mutex preload{"glibc_preload",
-                                  "glibc's, in programs that have libdeadbolt-pthread.so",
-                                  PTHREAD_PRIO_NONE, preloaded};
-  static const libc_mutex preload_pi{"glibc_preload_pi", "the same, with priority inheritance",
-                                     PTHREAD_PRIO_INHERIT, preloaded};
-  static const libc_mutex preload_cond{"glibc_preload_cond",
-                                       "glibc_cond, in programs that have the library",
-                                       PTHREAD_PRIO_NONE, preloaded, release::wait};
-  static const libc_mutex preload_pi_cond{"glibc_preload_pi_cond",
-                                          "the same, with priority inheritance",
-                                          PTHREAD_PRIO_INHERIT, preloaded, release::wait};
-  static const libc_mutex refused{"glibc_refused",
-                                  "glibc's, not recoverable; the victim's lock releases it again",
-                                  PTHREAD_PRIO_NONE, stock, release::refusal};
-  static const libc_mutex refused_pi{"glibc_refused_pi", "the same, with priority inheritance",
-                                     PTHREAD_PRIO_INHERIT, stock, release::refusal};
-  static const libc_mutex preload_refused{"glibc_preload_refused",
-                                          "glibc_refused, in programs that have the library",
-                                          PTHREAD_PRIO_NONE, preloaded, release::refusal};
-  static const libc_mutex preload_refused_pi{"glibc_preload_refused_pi",
-                                             "the same, with priority inheritance",
-                                             PTHREAD_PRIO_INHERIT, preloaded, release::refusal};
   static const mutex_subject<robust_mutex, engine_subject> plain{"robust_mutex",
                                                                  "deadbolt::robust_mutex"};
   static const mutex_subject<robust_pi_mutex, engine_subject> pi{
@@ -527,30 +362,15 @@ std::span<const subject* const> all_subjects() {
   static const semaphore_subject<2> semaphore_pair{
       "counting_semaphore_pair",
       "deadbolt::counting_semaphore, in a region: the second of two permits", 2, 1, true};
-  static const auto all = std::to_array<const subject*>({&glibc,
-                                                         &glibc_pi,
-                                                         &glibc_cond,
-                                                         &refused,
-                                                         &refused_pi,
-                                                         &preload,
-                                                         &preload_pi,
-                                                         &preload_cond,
-                                                         &preload_pi_cond,
-                                                         &preload_refused,
-                                                         &preload_refused_pi,
-                                                         &plain,
-                                                         &pi,
-                                                         &in_region,
-                                                         &biased,
-                                                         &writers,
-                                                         &reader,
-                                                         &readers,
-                                                         &condition,
-                                                         &condition_late,
-                                                         &semaphore,
-                                                         &semaphore_pair,
-                                                         &interruptible,
-                                                         &reserved});
+  static const std::vector<const subject*> all = [] {
+    const std::span<const subject* const> of_libc = libc_subjects();
+    std::vector<const subject*> subjects{of_libc.begin(), of_libc.end()};
+    for (const subject* const ours : std::to_array<const subject*>(
+             {&plain, &pi, &in_region, &biased, &writers, &reader, &readers, &condition,
+              &condition_late, &semaphore, &semaphore_pair, &interruptible, &reserved}))
+      subjects.push_back(ours);
+    return subjects;
+  }();
   return all;
 }
 

@@ -2,6 +2,7 @@
 #include "crash/scenarios.hpp"
 
 #include "crash/failure.hpp"
+#include "crash/quiet_program.hpp"
 
 #include <algorithm>
 #include <array>
@@ -327,6 +328,7 @@ constexpr std::array<std::string_view, 2> lock_and_unlock{"lock", "unlock"};
 class waiter_scenario final : public scenario {
 public:
   [[nodiscard]] std::string_view name() const override { return "waiter"; }
+  [[nodiscard]] bool judges_waiters() const override { return true; }
   [[nodiscard]] std::string_view summary() const override {
     return "a process waits for the lock while the holder is killed in lock or in unlock; it must "
            "get it, as acquired or as owner died as is right";
@@ -443,6 +445,7 @@ constexpr std::array<std::string_view, 1> way_back{"lock, from the wake on"};
 class woken_scenario final : public scenario {
 public:
   [[nodiscard]] std::string_view name() const override { return "woken"; }
+  [[nodiscard]] bool judges_waiters() const override { return true; }
   [[nodiscard]] std::string_view summary() const override {
     return "of two waiters the woken one is killed on its way back, after a third process took the "
            "lock; when that one unlocks the other waiter must get it";

@@ -73,6 +73,8 @@ public:
   // Not empty: a limit of every kernel that this scenario shows. `lost` and `stranded` then do not
   // count against a subject that relies on the kernel's mark alone.
   [[nodiscard]] virtual std::string_view kernel_limit() const { return {}; }
+  // It judges what comes of the victim's waiters: not for a lock that has none.
+  [[nodiscard]] virtual bool judges_waiters() const { return false; }
   // A variant of another scenario: used only when it is asked for by name.
   [[nodiscard]] virtual bool by_name_only() const { return false; }
 

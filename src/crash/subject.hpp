@@ -46,6 +46,8 @@ struct subject_facts {
   // The next owner is told of an owner's death.
   bool tells = true;
   sharing shares = sharing::neither;
+  // Another process can wait for the lock while the victim is attacked.
+  bool can_have_waiters = true;
   // A variant of another subject: attacked only when it is asked for by name.
   bool by_name_only = false;
 };
@@ -67,6 +69,7 @@ public:
   [[nodiscard]] bool sees_death_by_itself() const { return facts_.sees_death_by_itself; }
   [[nodiscard]] bool tells() const { return facts_.tells; }
   [[nodiscard]] sharing shares() const { return facts_.shares; }
+  [[nodiscard]] bool can_have_waiters() const { return facts_.can_have_waiters; }
   [[nodiscard]] bool by_name_only() const { return facts_.by_name_only; }
 
   // Bytes that create() needs, page-aligned. The scenario `reuse` turns all of them into data.

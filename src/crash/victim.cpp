@@ -3,11 +3,10 @@
 
 #include "base/vdso_image.hpp"
 #include "crash/failure.hpp"
+#include "crash/quiet_program.hpp"
 
 #include <algorithm>
 #include <atomic>
-#include <elf_machine.hpp>
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <new>
 #include <poll.h>
@@ -19,7 +18,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <unordered_map>
 
 // Where a victim stops by itself; see arch/<architecture>/stepped_call.S.
 extern "C" {
@@ -55,37 +53,6 @@ trial_memory::~trial_memory() {
   subject_.unmap_memory(base_, places * stride_);
 }
 
-// Paths.
-
-stopover find_stopover(std::span<const std::uint64_t> instructions, std::size_t goal) {
-  // To pass a breakpoint takes as long as some steps: it is taken out and set again.
-  constexpr std::size_t steps_a_pass = 3;
-  std::unordered_map<std::uint64_t, std::uint32_t> passes;
-  stopover best;
-  std::size_t best_cost = goal;
-  for (std::size_t i = 0; i <= goal; ++i) {
-    const std::uint32_t before = passes[instructions[i]]++;
-    const std::size_t cost = before * steps_a_pass + (goal - i);
-    if (cost > best_cost) continue;
-    best = {.index = i, .passes = before};
-    best_cost = cost;
-  }
-  return best;
-}
-
-path_store::path_store(std::size_t count)
-    : length_{std::max<std::size_t>(count, 1) * sizeof(path)} {
-  // Zeroes are empty paths, and pages that are never written take no memory.
-  void* const memory =
-      mmap(nullptr, length_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) fail_with_errno("mmap of the paths");
-  paths_ = static_cast<path*>(memory);
-}
-
-path_store::~path_store() {
-  munmap(paths_, length_);
-}
-
 // The vDSO.
 
 namespace {
@@ -108,64 +75,6 @@ bool is_in_vdso(trace::address address) {
 trace::address clock_in_vdso() {
   static const trace::address entry = address_of(vdso().find_function(vdso_clock_name));
   return entry;
-}
-
-// The program that a victim becomes by execve.
-
-namespace {
-
-constexpr int quiet_program_failed = 71;
-constexpr Elf64_Addr program_base = 0x400000;
-
-struct program {
-  Elf64_Ehdr header;
-  Elf64_Phdr segment;
-  decltype(quiet_code) code;
-};
-
-constexpr program quiet{
-    .header = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
-               .e_type = ET_EXEC,
-               .e_machine = arch::elf_machine,
-               .e_version = EV_CURRENT,
-               .e_entry = program_base + offsetof(program, code),
-               .e_phoff = offsetof(program, segment),
-               .e_shoff = 0,
-               .e_flags = 0,
-               .e_ehsize = sizeof(Elf64_Ehdr),
-               .e_phentsize = sizeof(Elf64_Phdr),
-               .e_phnum = 1,
-               .e_shentsize = 0,
-               .e_shnum = 0,
-               .e_shstrndx = 0},
-    .segment = {.p_type = PT_LOAD,
-                .p_flags = PF_R | PF_X,
-                .p_offset = 0,
-                .p_vaddr = program_base,
-                .p_paddr = program_base,
-                .p_filesz = sizeof(program),
-                .p_memsz = sizeof(program),
-                .p_align = 0x1000},
-    .code = quiet_code};
-
-} // namespace
-
-base::descriptor open_quiet_program() {
-  // Since Linux 6.3, which can be configured to require it; older kernels refuse it.
-  constexpr unsigned executable = 0x10; // MFD_EXEC
-  base::descriptor file{memfd_create("deadbolt-quiet", MFD_CLOEXEC | executable)};
-  if (!file) file = base::descriptor{memfd_create("deadbolt-quiet", MFD_CLOEXEC)};
-  if (!file) fail_with_errno("memfd_create");
-  if (write(file.get(), &quiet, sizeof quiet) != sizeof quiet) fail_with_errno("write to a memfd");
-  return file;
-}
-
-void execute_quiet_program(int descriptor) noexcept {
-  char name[] = "deadbolt-quiet";
-  char* const arguments[] = {name, nullptr};
-  char* const environment[] = {nullptr};
-  execveat(descriptor, "", arguments, environment, AT_EMPTY_PATH);
-  _exit(quiet_program_failed);
 }
 
 // The victim's side: it runs in the child until the tracer stops it.

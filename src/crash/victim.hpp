@@ -6,6 +6,7 @@
 
 #include "crash/guards.hpp"
 #include "crash/helper_process.hpp"
+#include "crash/path.hpp"
 #include "crash/subject.hpp"
 #include "trace/stepper.hpp"
 
@@ -13,7 +14,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <sys/types.h>
 
 namespace deadbolt::crash {
@@ -47,62 +47,12 @@ private:
   void* base_;
 };
 
-// The instructions that one run of an operation executed, in shared memory: recorded by the process
-// that steps the operation to its end, read by the processes that run it again.
-class path {
-public:
-  void add(trace::address instruction) noexcept {
-    if (size_ < capacity) instructions_[size_++] = instruction.value();
-  }
-  // The operation's first instruction is at 0. Longer operations are cut.
-  [[nodiscard]] std::span<const std::uint64_t> instructions() const noexcept {
-    return {instructions_, size_};
-  }
-
-private:
-  static constexpr std::size_t capacity = 16'383;
-
-  std::size_t size_;
-  std::uint64_t instructions_[capacity];
-};
-
-// An instruction of a path to run to, and how often the path passes its address before: a
-// breakpoint there stops that often too early.
-struct stopover {
-  std::size_t index = 0;
-  std::uint32_t passes = 0;
-};
-// The one from which `goal` is reached soonest: close to it, and passed seldom. In a loop that is
-// an instruction of one of the first turns.
-[[nodiscard]] stopover find_stopover(std::span<const std::uint64_t> instructions, std::size_t goal);
-
-// Paths that the processes of a run share, all empty at first.
-class path_store {
-public:
-  explicit path_store(std::size_t count);
-  path_store(const path_store&) = delete;
-  path_store& operator=(const path_store&) = delete;
-  ~path_store();
-
-  [[nodiscard]] path& operator[](std::size_t index) const noexcept { return paths_[index]; }
-
-private:
-  std::size_t length_;
-  path* paths_;
-};
-
 // The vDSO of this process. Victims are forks of it and have it at the same place.
 [[nodiscard]] bool is_in_vdso(trace::address address);
 // The first instruction of its clock_gettime; 0 if there is none. That function starts again
 // whenever the kernel has updated the vDSO's data meanwhile, some hundred times a second: on a slow
 // machine a stepped thread would never leave it.
 [[nodiscard]] trace::address clock_in_vdso();
-
-// A descriptor of a program that ends at once with status 0. It needs no file system and no libc,
-// and touches no memory. A victim that calls execve becomes this program.
-[[nodiscard]] base::descriptor open_quiet_program();
-// execve of it; async-signal-safe. Ends the process if that fails.
-[[noreturn]] void execute_quiet_program(int descriptor) noexcept;
 
 enum class stepped_operation : std::uint8_t {
   lock,   // begins with the lock not held by the victim
