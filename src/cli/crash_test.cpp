@@ -317,6 +317,11 @@ int crash_test(const crash_test_options& options) {
     plan.on_progress = [&bar](std::size_t done, std::size_t total) { bar.update(done, total); };
     rows = crash::run_campaign(plan);
   }
+  if (rows.empty()) {
+    fmt::print(stderr, "deadbolt crash-test: none of these subjects has the waiters that these "
+                       "scenarios judge: nothing was attacked\n");
+    return status_bad_usage;
+  }
   if (prints && options.verbose)
     fmt::print("{}", crash::table_of(rows, true, style.colours));
   else if (prints)

@@ -45,6 +45,7 @@ TEST(crash_test_command, refuses_what_it_does_not_know) {
       {"--jobs 0", "--jobs"},
       {"--nonsense", "--nonsense"},
       {"stray", "stray"},
+      {"--subject glibc_refused --scenario woken", "nothing was attacked"},
       {std::string{quick} + "--json /nonexistent/results.json", "/nonexistent/results.json"},
       {std::string{quick} + "--json /dev/full", "/dev/full"},
       {std::string{quick} + "--table /nonexistent/table", "/nonexistent/table"},
