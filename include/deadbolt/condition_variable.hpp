@@ -24,7 +24,7 @@ enum class wait_status : std::uint32_t {
   owner_died, // the mutex is held; its last owner died and the data may be half-written
   not_recoverable, // the mutex is not held, and never will be
   not_owner,       // nothing was done: the caller did not hold the mutex
-  interrupted,     // the mutex is held: the wait was told to end (<deadbolt/stop_flag.hpp>)
+  interrupted,     // the mutex is held: a stop_flag or a signal handler ended the wait
 };
 [[nodiscard, gnu::visibility("default")]] const char* to_string(wait_status status) noexcept;
 
@@ -75,8 +75,9 @@ private:
 };
 
 // Place it anywhere in an open region's data, as a mutex; zeroed memory is a condition variable
-// without waiters. All threads that wait at the same time use the same mutex. A thread became a
-// member of the region when it locked that mutex (<deadbolt/mutex.hpp>).
+// without waiters. All threads that wait at the same time use the same mutex. Waiting and notifying
+// need no membership of the region; a region's mutex makes the thread a member when it is locked
+// (<deadbolt/mutex.hpp>).
 //
 // A wait returns at most region::longest_sleep() (1 s, unless set otherwise) after it fell asleep:
 // as a spurious wakeup if there was no notify. Therefore a waiter looks at the data again within
@@ -143,8 +144,8 @@ public:
   }
 
   // The same, and the sleep ends with `interrupted` when `stop` (nullptr: none) is set or when a
-  // signal handler that was installed without SA_RESTART has run during it. The thread then holds
-  // the mutex, and may have waited for it. A predicate was false then.
+  // signal handler that was installed without SA_RESTART has run during it. The thread has then
+  // locked the mutex again, which nothing interrupts. With a predicate: only if that is false.
   template <detail::bare_lock Lock>
   wait_result wait_interruptible(Lock & lock, const stop_flag* stop) {
     return {wait_once(lock, interruptible(stop)), &lock};

@@ -52,7 +52,7 @@ public:
       4; // detail::object_kind, for region::find_or_construct
 
   constexpr counting_semaphore() noexcept = default;
-  // Makes 1 to LeastMax permits available; a larger number counts as LeastMax.
+  // Makes `permits` of the permits available (more than LeastMax: LeastMax; 0 or less: none, ever).
   explicit counting_semaphore(std::ptrdiff_t permits) noexcept {
     detail::withhold_permits(words_, static_cast<std::size_t>(LeastMax),
                              permits < 0 ? 0 : static_cast<std::size_t>(permits));

@@ -26,7 +26,7 @@
  *
  * The block does not say where `list_op_pending` is: the guard asks the kernel for
  * the thread's robust list head. No block can therefore make a guard write anywhere
- * but into that one slot.
+ * but into list_op_pending.
  */
 #ifndef DEADBOLT_CRITICAL_SECTION_H
 #define DEADBOLT_CRITICAL_SECTION_H

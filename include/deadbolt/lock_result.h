@@ -18,7 +18,7 @@ enum deadbolt_lock_status {
   DEADBOLT_DEADLOCK,
   DEADBOLT_TOO_MANY_HOLDS,
   DEADBOLT_CANNOT_ATTACH, /* of a region's lock: deadbolt_last_attach_failure() has the reason */
-  DEADBOLT_INTERRUPTED    /* not held: an interruptible wait was told to end */
+  DEADBOLT_INTERRUPTED    /* not held: a stop_flag or a signal handler ended the wait */
 };
 
 enum deadbolt_unlock_status { DEADBOLT_RELEASED, DEADBOLT_NOT_OWNER };

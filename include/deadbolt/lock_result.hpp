@@ -15,13 +15,13 @@ enum class lock_status : std::uint32_t {
   acquired,   // the caller holds the lock
   owner_died, // the caller holds the lock; its last owner died and the data may be half-written
   not_recoverable, // not held: an owner that was told owner_died unlocked without mark_consistent()
-  busy,            // not held: another thread holds it (try_lock)
+  busy,            // not acquired: another thread or the caller holds it (try_lock)
   timed_out,       // not held: the deadline passed first
   deadlock,        // not acquired again: the caller holds it already
   too_many_holds,  // not held: the caller has the most shared holds it may have (shared_mutex)
   cannot_attach,   // not held: the caller cannot become a member of the lock's region now;
                    // last_attach_failure() has the reason
-  interrupted,     // not held: the wait was told to end (<deadbolt/stop_flag.hpp>)
+  interrupted,     // not held: a stop_flag or a signal handler ended the wait
 };
 
 enum class unlock_status : std::uint32_t {

@@ -17,21 +17,22 @@ namespace deadbolt::inline DEADBOLT_ABI {
 // unlocked mutex. The processes may differ in libc, word size, PID namespace and user. A thread
 // may hold any number of mutexes.
 //
-// A thread that is not yet a member of the region becomes one when it locks. If that is
-// impossible (the table is full, no memory) the result is cannot_attach, and
-// last_attach_failure() has the reason. If the mutex is in no open region the library ends the
-// process with a message. A signal handler may lock and unlock if its thread is a member; it
-// must not attach, detach or close, nor fork and return in the child. Not recursive; not for a
-// child of vfork, which would act as its parent.
+// A thread that is not yet a member of the region becomes one when it locks. If that is impossible
+// (the table is full, no memory) the result is cannot_attach, and last_attach_failure() has the
+// reason. If the mutex is in no open region the library ends the process with a message. A signal
+// handler may lock and unlock if its thread is a member; it must not attach, detach or close; if it
+// forks, the child must not return from the handler. Not recursive; not for a child of vfork, which
+// would act as its parent.
 //
-// Waiters notice an owner's death at once, except in the following cases, in which they are late by
-// as long as they have waited already, but at least by 100 ms and at most by
-// region::longest_sleep() (1 s, unless set otherwise): a woken waiter that should have woken the
-// others has died too; an owner that itself waited dies while other threads wait; the kernel could
-// not mark the death, because the owner's memory was reaped first (OOM killer) or because a thread
-// other than the main one called execve. Where the kernel lacks futex_waitv (before 5.16) they
-// notice every death up to 100 ms late, and a waiter that may not call membarrier notices an unlock
-// that late, too. While the kernel writes the owner's core dump, the owner is alive.
+// Waiters notice an owner's death at once, except in these cases: a woken waiter died before it
+// woke the others; the owner had itself waited, and dies while other threads wait; the kernel could
+// not mark the death, because the OOM killer reaped the owner's memory first or a thread other than
+// the main one called execve. A waiter then notices the death at the end of its current sleep. Its
+// first sleep lasts 100 ms at most, each further one at most twice as long as the one before, and
+// none longer than region::longest_sleep() (1 s, unless set otherwise). Where the kernel lacks
+// futex_waitv (before 5.16) they notice every death up to 100 ms late, and a waiter that may not
+// call membarrier notices an unlock that late, too. While the kernel writes the owner's core dump,
+// the owner is alive.
 //
 // A thread that has waited for 10 ms gets the mutex before threads that have waited for less. While
 // there is such a thread, the others leave an unlocked mutex to it for up to 5 ms; try_lock() takes

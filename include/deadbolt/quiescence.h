@@ -25,7 +25,8 @@ struct deadbolt_quiescence {
   pid_t in_flight[8]; /* the first of them, by TID */
 };
 
-/* Waits at most `timeout` nanoseconds; a second is plenty. */
+/* Waits at most `timeout` nanoseconds. A second is enough unless a thread is stopped inside an
+ * unlock. */
 struct deadbolt_quiescence deadbolt_wait_for_unlocks(const void* address, size_t length,
                                                      int64_t timeout) DEADBOLT_RESULT;
 

@@ -118,8 +118,8 @@ const char* deadbolt_grow_status_name(enum deadbolt_grow_status status);
 struct deadbolt_region_options {
   size_t size;      /* bytes of data */
   uint32_t members; /* threads at most, 1 to 16,382; 0: 1024 */
-  uint32_t mode;    /* permission bits of a new file, whatever the umask; 0: 0600. With
-                     * DEADBOLT_REGION_ANY_OWNER: any_owner of the C++ options */
+  uint32_t mode;    /* permission bits of a new file, whatever the umask; 0: 0600. OR in
+                     * DEADBOLT_REGION_ANY_OWNER to set any_owner of the C++ options */
   size_t largest;   /* bytes of data up to which it can grow; 0: as size */
 };
 #define DEADBOLT_REGION_ANY_OWNER 0x10000u
@@ -174,8 +174,8 @@ int deadbolt_region_new_descriptor(const struct deadbolt_region* region);
 /* Whether this name leads to the region's file. */
 bool deadbolt_region_is_at(const struct deadbolt_region* region, const char* path);
 
-/* How long a thread of this process sleeps at most before it looks again by itself, in nanoseconds.
- * false unless it is from 1 ms to 1 h. */
+/* The longest time, in nanoseconds, that a waiting thread of this process sleeps before it looks at
+ * the lock again. Returns false, and changes nothing, unless it is from 1 ms to 1 h. */
 bool deadbolt_region_set_longest_sleep(struct deadbolt_region* region, int64_t nanoseconds);
 int64_t deadbolt_region_longest_sleep(const struct deadbolt_region* region);
 enum deadbolt_attach_status

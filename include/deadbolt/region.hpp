@@ -68,7 +68,7 @@ enum class construct_status : std::uint32_t {
   no_room,           // the data has no room for it
   too_many_names,    // region::most_names names are taken
   being_constructed, // called by a constructor that find_or_construct() runs: construct the
-                     // parts first, or make them members
+                     // parts first, or make them data members of T
   cannot_attach,     // last_attach_failure() has the reason
   damaged,           // a process wrote over the directory of names
   not_found,         // find(): there is no object of that name, or it is not complete
@@ -138,8 +138,8 @@ struct object_info {
 
 struct region_options {
   std::size_t size; // bytes of the caller's data
-  // The most threads that can be members at a time, 1 to 16,382. The table takes a page of
-  // memory for each of the most members that there have been at one time; 8 pages at least.
+  // The most threads that can be members at a time, 1 to 16,382. The table takes a page of memory
+  // for each slot that was ever used (slots are reused), and 8 pages at least.
   std::uint32_t members = 1024;
   // Permission bits of a new file, whatever the umask. A process that may write the file can
   // break its locks and, unless it is a memfd, truncate it.
@@ -180,11 +180,11 @@ public:
   static region open_or_replace(const char* path, const region_options& options) noexcept;
   // A memfd, sealed against shrinking; hand a descriptor of it to other processes.
   static region create_anonymous(const char* name, const region_options& options) noexcept;
-  // The caller keeps `descriptor`. `own_description`, which the region takes over, is for a
-  // process that may not open the file by itself (another user, a sandbox): a second
-  // descriptor, of an open file description that no other process keeps; new_descriptor()
-  // makes one to hand over. Without it, a death in this process that the kernel does not mark
-  // (docs/region.md) is noticed only by processes in the same PID namespace.
+  // The caller keeps `descriptor`. A process that may not open the file by itself (another user, a
+  // sandbox) should also receive `own_description`, a second descriptor that no other process keeps
+  // and that the region takes over; new_descriptor() makes one to hand over. With it the process
+  // can have a membership lock (docs/region.md), by which others notice its death where the kernel
+  // cannot mark it. Without it only processes in the same PID namespace notice such a death.
   static region open_descriptor(int descriptor, int own_description = -1) noexcept;
 
   constexpr region() noexcept = default;
@@ -233,12 +233,12 @@ public:
   // the file, so that processes that open the name now are in another region.
   [[nodiscard]] bool is_at(const char* path) const noexcept;
 
-  // How long a thread of this process sleeps at most before it looks again by itself: the bound on
-  // how late it is where it does not notice a death at once (<deadbolt/mutex.hpp>,
-  // <deadbolt/condition_variable.hpp>). A longer time saves wake-ups of idle waiters. 1 s; 100 ms
-  // where this process can have no membership lock (docs/region.md). For all handles of the process
-  // on this region, from the next sleep on; false, and nothing is changed, unless the time is from
-  // 1 ms to 1 h.
+  // The longest time that a waiting thread of this process sleeps before it looks at the lock
+  // again. Where it does not notice a death at once (<deadbolt/mutex.hpp>,
+  // <deadbolt/condition_variable.hpp>), it notices it this late at most. A longer time saves
+  // wake-ups of idle waiters. Default: 1 s, or 100 ms where this process can have no membership
+  // lock (docs/region.md). Applies to all handles of this process on the region, from the next
+  // sleep on. Returns false, and changes nothing, unless the time is from 1 ms to 1 h.
   bool set_longest_sleep(std::chrono::nanoseconds time) noexcept;
   [[nodiscard]] std::chrono::nanoseconds longest_sleep() const noexcept;
 
@@ -256,10 +256,11 @@ public:
     return std::launder(reinterpret_cast<T*>(data() + offset));
   }
 
-  // The object of this name (at most 39 bytes), constructed from `arguments` by the first
-  // caller; an object whose constructing process died half-way is constructed anew. nullptr:
-  // last_construct_status() has the reason. Attaches the thread. Each object gets the first bytes
-  // of the data that no other named object has.
+  // The object of this name (at most 39 bytes), constructed from `arguments` by the first caller;
+  // an object whose constructing process died half-way is constructed anew. nullptr:
+  // last_construct_status() has the reason. Attaches the thread. Each object gets the lowest free
+  // bytes of the data. The library knows only named objects: a program that also uses at() or
+  // data() must keep those bytes in a named object.
   template <class T, class... Arguments>
   [[nodiscard]] T* find_or_construct(const char* name, Arguments&&... arguments) const {
     static_assert(std::is_standard_layout_v<T>, "other processes must agree on its layout");
@@ -293,11 +294,12 @@ public:
     return std::launder(static_cast<T*>(place));
   }
 
-  // Runs the destructor of the object of this name, and gives its name and its bytes back. As with
-  // `delete`, no thread of any process may use it any more: not even wait for it. The library's own
-  // locks are looked at first, and stay while they are held (in_use); locks inside of structs are
-  // not. If the process dies in the destructor, the next find_or_construct() makes the object anew,
-  // and the next destroy() gives back name and bytes without a destructor. Attaches the thread.
+  // Runs the destructor of the object of this name, and frees its name and its bytes. The caller
+  // makes sure that no thread of any process uses the object or waits for it, during the call or
+  // later. If the object itself is a lock of this library and is held, it stays (in_use); locks
+  // inside structs are not examined. If the process dies in the destructor, the object is
+  // incomplete: find() does not return it, the next find_or_construct() constructs it anew, and the
+  // next destroy() frees name and bytes without running the destructor. Attaches the thread.
   template <class T>
   destroy_status destroy(const char* name) const {
     static_assert(std::is_standard_layout_v<T>, "other processes must agree on its layout");

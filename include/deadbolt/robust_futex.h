@@ -29,7 +29,8 @@ extern "C" {
  *
  * After: if the returned value has FUTEX_WAITERS set, wake one waiter with
  * FUTEX_WAKE on uaddr, then store NULL to head->list_op_pending; otherwise
- * there is nothing left to do. Do not access *uaddr after the call: another
+ * there is nothing left to do. (An engine that has woken a waiter itself returns
+ * the value without FUTEX_WAITERS.) Do not access *uaddr after the call: another
  * owner may already have freed it (a wake that finds no waiter is harmless).
  *
  * uaddr must be aligned to 4 bytes; a null or misaligned one aborts the process
@@ -46,9 +47,11 @@ uint32_t robust_futex_unlock(uint32_t* uaddr, struct robust_list_head* head);
  * Returns non-zero on success, with head->list_op_pending cleared. On failure
  * returns 0, stores the value seen to *expected, and leaves the word owned. The
  * caller loops: if FUTEX_WAITERS is set in *expected, or its TID bits are not the
- * caller's own, it calls FUTEX_UNLOCK_PI, repeats that on EAGAIN, and then stores
- * NULL to head->list_op_pending. On an engine that releases contended words by
- * itself the loop simply ends earlier.
+ * caller's own, it calls FUTEX_UNLOCK_PI and repeats that on EAGAIN. When that has
+ * succeeded, it stores NULL to head->list_op_pending; after another error the word is
+ * still owned, and list_op_pending must stay set. If FUTEX_WAITERS is clear and the TID
+ * is the caller's, it calls this function again. On an engine that releases contended
+ * words by itself the loop simply ends earlier.
  *
  * Preconditions and misuse as for robust_futex_unlock().
  */
@@ -62,7 +65,7 @@ int robust_pi_futex_try_unlock(uint32_t* uaddr, uint32_t* expected, struct robus
  *   "local"          the critical sections of this library (needs a guard)
  * The library takes the first of these that the kernel offers. The environment variable
  * DEADBOLT_ENGINE can name one instead; if the kernel does not offer it, the process
- * writes a message to stderr and exits with status 127.
+ * writes a message to stderr and exits with status 127. Set-user-ID programs ignore it.
  */
 const char* deadbolt_engine(void);
 

@@ -30,9 +30,9 @@ class [[gnu::visibility("default")]] DEADBOLT_CAPABILITY("mutex") robust_mutex
       public detail::robust_lock {
 public:
   constexpr robust_mutex() noexcept = default;
-  // Waits for unlocks in flight in this process, as wait_for_unlocks() with a time-out
-  // of one second, and aborts if one is still in flight then. Where wait_for_unlocks() is
-  // unavailable the destructor does not wait.
+  // Waits for unlocks in flight in this process, as wait_for_unlocks() (<deadbolt/quiescence.hpp>)
+  // with a time-out of one second, and aborts if one is still in flight then. Where
+  // wait_for_unlocks() is unavailable the destructor does not wait.
   ~robust_mutex();
 
 private:

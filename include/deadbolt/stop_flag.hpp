@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Waits for a region's locks that end when they are told to.
+// Interruptible waits: a stop_flag or a signal handler can end a wait for a lock in a region.
 #ifndef DEADBOLT_STOP_FLAG_HPP
 #define DEADBOLT_STOP_FLAG_HPP
 
@@ -72,7 +72,7 @@ class DEADBOLT_CAPABILITY("mutex") interruptible_lockable {
 public:
   // As lock(), and the wait ends with `interrupted`, the lock not held, when `stop` is set, or when
   // a signal handler that was installed without SA_RESTART has run while the thread slept. If the
-  // lock is free at the same time, the thread acquires it.
+  // lock is free when the wait ends, the thread acquires it, and the result says so.
   try_lock_result lock_interruptible(const stop_flag* stop = nullptr) noexcept
       DEADBOLT_RETURNS_LOCK(*this) {
     const wait_limits limits{.interruptible = true, .stop = stop};

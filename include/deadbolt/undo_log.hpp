@@ -42,7 +42,7 @@ namespace deadbolt::inline DEADBOLT_ABI {
 //   edit()        the record is whole    used_ includes it        the object is unchanged
 //                 used_ includes it      the section writes       rolled back, written or not
 //   commit()      the section wrote      used_ is 0               all of it is rolled back
-//   roll_back()   an object is restored  used_ is less a record   restored again, to the same
+//   roll_back()   an object is restored  used_ drops its record   restored again, to the same
 //
 // roll_back() goes from the last record to the first, so that an object that was edited
 // twice ends as it was before the first edit.

@@ -35,8 +35,8 @@ public:
   // cannot_attach.
   lock_result lock() noexcept DEADBOLT_ACQUIRES() { return {locked(self().acquire()), this}; }
 
-  // Results: those of lock(), with busy for deadlock: another thread or the caller itself holds
-  // the lock.
+  // Does not wait. Results: acquired, owner_died, not_recoverable, busy (another thread or the
+  // caller itself holds the lock); a region's lock also returns cannot_attach.
   try_lock_result try_lock() noexcept DEADBOLT_RETURNS_LOCK(*this) {
     return {locked(self().try_acquire()), this};
   }
@@ -95,8 +95,8 @@ public:
     return {locked_shared(self().acquire_shared()), this};
   }
 
-  // Results: those of lock_shared(), with busy for deadlock. Also busy while a writer is
-  // about to acquire the lock.
+  // Does not wait. Results: those of lock_shared(), but busy instead of deadlock: a writer or the
+  // caller itself holds the lock, or a writer is about to acquire it.
   try_lock_result try_lock_shared() noexcept DEADBOLT_RETURNS_LOCK(*this) {
     return {locked_shared(self().try_acquire_shared()), this};
   }
