@@ -70,7 +70,7 @@ demonstration demonstrate(std::string title, const subject& target) {
       ssize_t{shown.before.size()})
     fail_with_errno("write to the file");
   dying.second_thread().send({action::map_over, memory.lock(), memory.lock_length(), file.get()});
-  // A protection may make it wait for the unlock: then the file stays as it is.
+  // No reply: a protection blocks the mmap until the unlock has ended, and the file is not mapped.
   if (dying.second_thread().reply(std::chrono::milliseconds{500}) == grant::failed)
     throw failure{"the file could not be mapped"};
   shown.before = read_record(file);

@@ -47,8 +47,8 @@ void find(void* library, const char* name, Function& function) {
   if (function == nullptr) throw failure{std::string{"the preload library has no "} + name};
 }
 
-// Loads the library into this process, which stays changed: pthread_cond_wait too goes its way
-// from then on. Processes that are forked later have it as well.
+// Loads the library into this process. That cannot be undone: from then on pthread_cond_wait runs
+// the library's code too, here and in processes that are forked later.
 libc_functions load_preload_library() {
   const std::optional<std::string> path = preload::find_library();
   if (!path) throw failure{"libdeadbolt-pthread.so is not beside this command"};
@@ -61,8 +61,8 @@ libc_functions load_preload_library() {
   return found;
 }
 
-// The lower level counts only if it was asked for, or rows of a libc whose code the library does
-// not know would look like those of one that it hooks.
+// The level interpose is accepted only if DEADBOLT_PRELOAD asks for it. Otherwise the rows of a
+// libc that cannot be hooked would look like those of a hooked one.
 void require_level(bool only_hook) {
   static const preload::status said = preload::look_at(getpid()).said;
   const char* const asked = std::getenv("DEADBOLT_PRELOAD");
@@ -130,14 +130,16 @@ public:
   }
   void mark_consistent(void* lock) const override { pthread_mutex_consistent(at(lock)); }
   [[nodiscard]] bool held_by(const void* lock, pid_t tid) const override {
-    // A mutex that a thread has begun to take must not be destroyed either. glibc sets the count of
-    // a mutex that it refuses to 0 before it releases the word.
+    // While the victim is inside lock the mutex must not be destroyed, so it counts as held from
+    // the start of the operation. glibc sets __count to 0 just before it releases a mutex that it
+    // refuses, which shows that the release has begun.
     if (is_before_refusal(lock)) return true;
     // glibc's lock word is the first of a pthread_mutex_t.
     return is_owned_by(static_cast<const std::uint32_t*>(lock), tid);
   }
   // A thread owns a mutex that is not recoverable only for the few instructions in which its lock
-  // looks at it. If the thread dies there, the mutex has a dead owner again.
+  // looks at it. If the thread dies there, the kernel marks the word, and the next lock returns
+  // EOWNERDEAD.
   [[nodiscard]] grant next_owner_is_told(const void* lock) const override {
     const bool is_free = (*static_cast<const std::uint32_t*>(lock) & FUTEX_TID_MASK) == 0;
     return way_ == release::refusal && is_free ? grant::acquired : grant::owner_died;
@@ -182,7 +184,7 @@ private:
     case EOWNERDEAD:
       return grant::owner_died;
     case ENOTRECOVERABLE:
-      // What is right for that mutex.
+      // The right answer for the subject that is not recoverable.
       return way_ == release::refusal ? grant::acquired : grant::not_recoverable;
     case EBUSY:
       return grant::busy;

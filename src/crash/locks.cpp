@@ -249,8 +249,8 @@ grant shared_mutex_subject::next_owner_is_told(const void* lock) const {
 namespace {
 
 struct house {
-  mutex lock; // held while a thread tries the door or changes it
-  mutex door;
+  mutex lock; // held while a thread tries `door` or unlocks it
+  mutex door; // held by the owner
   condition_variable opened;
 };
 

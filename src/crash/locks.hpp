@@ -74,7 +74,7 @@ private:
   static Mutex& at(void* lock) noexcept { return *static_cast<Mutex*>(lock); }
 };
 
-// deadbolt::mutex, whose waiters may be told to end, and are not.
+// deadbolt::mutex, whose waiters call lock_interruptible() with a stop_flag that is never set.
 class interruptible_mutex_subject final : public mutex_subject<mutex, region_subject> {
 public:
   using mutex_subject::mutex_subject;
@@ -92,7 +92,7 @@ public:
 };
 
 // A mutex that is reserved when its victim takes it, and that its victim is asked to reserve when
-// it releases it, as if a long waiter was there each time.
+// it releases it, as if a long waiter was there each time (docs/region.md, Long waits).
 class reserved_mutex_subject final : public mutex_subject<mutex, region_subject> {
 public:
   using mutex_subject::mutex_subject;
@@ -172,9 +172,9 @@ private:
 // lock after the release.
 enum class last_step : std::uint8_t { unlock, notify };
 
-// A lock whose waiters sleep on a deadbolt::condition_variable. A mutex, the door, says who is
-// inside. A thread that wants to enter tries the door under a second mutex, and waits on the
-// condition variable while the door is closed. Both mutexes are made consistent by their next
+// A lock whose waiters sleep on a deadbolt::condition_variable. The lock's owner holds the mutex
+// `door`. A thread that wants the lock tries `door` under the mutex `lock`, and waits on the
+// condition variable `opened` while `door` is held. Both mutexes are made consistent by their next
 // owner.
 class condition_variable_subject : public silent_region_subject {
 public:

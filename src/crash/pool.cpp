@@ -19,7 +19,8 @@
 namespace deadbolt::crash {
 namespace {
 
-// A trial that waits for a stranded waiter is four or five sleeping processes.
+// While a trial waits for a stranded waiter its four or five processes sleep, so it does not count
+// as a busy worker.
 constexpr std::size_t most_trials = 64;
 
 // A trial's result, in memory shared with the pool. The trial writes it before it sends the message
@@ -102,7 +103,8 @@ unsigned suitable_workers() {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
   if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 2;
-  // Of a trial's processes one is at work at a time, with short sleeps in between.
+  // Only one process of a trial runs at a time, with short sleeps in between: two trials keep a CPU
+  // busy.
   return static_cast<unsigned>(CPU_COUNT(&allowed)) * 2;
 }
 

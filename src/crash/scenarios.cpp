@@ -123,7 +123,8 @@ void create_locks(const subject& target, const trial_memory& memory) {
 }
 
 // Death in an unlock, after which the lock is gone: reuse, remap, handler, exec_self, reaped. They
-// differ in how the lock goes, in how the victim dies, and in where the next owner is.
+// differ in what happens to the lock's memory, in how the victim dies, and in the next owner's PID
+// namespace.
 
 // What becomes of the lock once it is released.
 enum class reuse_by : std::uint8_t {
@@ -279,7 +280,8 @@ verdict unlock_scenario::run(const point& at) const {
     fill_with_tid(data, memory.lock_length(), tid);
     if (!by_other) {
       helper.send({action::map_over, memory.lock(), memory.lock_length(), file->descriptor()});
-      // Without a reply a protection makes it wait for the unlock, and the file stays as it is.
+      // No reply: the protection under test blocks the mmap until the unlock has ended. The trial
+      // goes on, and the file is not mapped.
       if (helper.reply(helper_patience) == grant::failed) throw failure{"a file was not mapped"};
     }
   }
@@ -315,7 +317,8 @@ verdict unlock_scenario::run(const point& at) const {
              !trouble.empty()) {
     return judge(outcome::lost, "the lock: " + trouble);
   }
-  // Where the kernel finds no lock at all, the companions would repeat that at every point.
+  // Where the kernel limit applies the kernel marks none of the victim's locks. The companions
+  // would be reported as lost at every kill point, so they are not checked.
   if (!is_limited(*this, at.target)) {
     const std::string trouble = find_lost_companion(other.channel(), at.target, memory);
     if (!trouble.empty()) return judge(outcome::lost, trouble);

@@ -40,8 +40,8 @@ struct subject_facts {
   bool ours = true;
   // Safe on this machine without a guard: by the kernel, or by the design of the lock.
   bool protected_by_itself = false;
-  // Has evidence of an owner's death besides the kernel's mark in the lock word: the kernel's
-  // limits do not excuse it.
+  // Waiters can notice an owner's death without the kernel's mark in the lock word, so the
+  // scenarios' kernel limits do not excuse what is lost or stranded.
   bool sees_death_by_itself = false;
   // The next owner is told of an owner's death.
   bool tells = true;

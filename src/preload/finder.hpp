@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Where libdeadbolt-pthread.so lies, and what it says of a process that has it.
+// Finds libdeadbolt-pthread.so beside this command, and reads its status from a running process.
 #ifndef DEADBOLT_PRELOAD_FINDER_HPP
 #define DEADBOLT_PRELOAD_FINDER_HPP
 

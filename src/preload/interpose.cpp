@@ -34,9 +34,9 @@ Function as(const unsigned char* address) noexcept {
   return reinterpret_cast<Function>(reinterpret_cast<std::uintptr_t>(address));
 }
 
-// The functions that calls would reach without this library. Other libraries' constructors may call
-// before this library has looked them up: until then each pointer leads to a function that does so.
-// Therefore a call that is passed on tests only the mutex's kind.
+// The functions that calls would reach without this library. Each pointer first leads to a function
+// that looks up the libc's function, so that the library works when it is called before its own
+// constructor has run. So a call that is passed on tests nothing but the mutex's kind.
 struct next_functions {
   one_mutex lock;
   one_mutex try_lock;
@@ -145,7 +145,7 @@ const char* install_hooks() noexcept {
   libc_lock_full = as<one_mutex>(sites.lock.target);
   libc_cond_lock_full = as<one_mutex>(sites.cond_lock.target);
   libc_unlock_full = as<counted>(sites.unlock.target);
-  // Locks first: should a later store be refused, those before it do no harm.
+  // The locks' jumps first: if a later patch is refused, a patched lock works with glibc's unlock.
   for (const auto& hook : hooks)
     if (const char* trouble = patch(hook.site, hook.ours); trouble != nullptr) return trouble;
   return nullptr;

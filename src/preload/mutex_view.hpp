@@ -107,7 +107,7 @@ inline void*& next(void* link) noexcept {
 
 } // namespace links
 
-// Puts a mutex first on the thread's list. Its entry is pending.
+// Puts a mutex first on the thread's list. The caller has stored its entry in list_op_pending.
 inline void enqueue(robust_list_head* head, robust_list* entry) noexcept {
   void* const first = head->list.next;
   links::previous(first) = links::without_pi_bit(entry);
@@ -118,7 +118,8 @@ inline void enqueue(robust_list_head* head, robust_list* entry) noexcept {
   __atomic_store_n(&head->list.next, entry, __ATOMIC_RELAXED);
 }
 
-// Takes the mutex off the list, and leaves null links. Its entry is pending.
+// Takes the mutex off the list, and leaves null links. The caller has stored its entry in
+// list_op_pending.
 inline void dequeue(pthread_mutex_t* mutex) noexcept {
   void* const next = mutex->__data.__list.__next;
   void* const previous = mutex->__data.__list.__prev;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Lock and unlock of a robust mutex where it is not free at once: glibc's protocol, except for
-// three things.
+// Lock and unlock of a robust mutex where it is not free at once: glibc's protocol, with the
+// differences that docs/preload.md lists under "What differs from glibc". The most important:
 // - No sleep is longer than 100 ms. A kernel that does not replay the wake of a waiter that
 //   died would let the others sleep on (docs/protocol.md, "The second race").
 // - A free word that has WAITERS is taken, with the bit kept. glibc sleeps on it.
@@ -97,7 +97,7 @@ int lock_plain(const attempt& at, const wait_limit& limit) noexcept {
   std::uint32_t* const word = at.word();
   // What is to stay in the word: others may sleep where this thread has slept.
   std::uint32_t keep = at.waiters_bit();
-  // Not read before the first try: glibc reads it, and finds it free most of the time.
+  // The first try takes the word for free. If it is not, the compare-exchange reads it.
   std::uint32_t seen = 0;
   for (;;) {
     if ((seen & FUTEX_TID_MASK) == 0 || (seen & FUTEX_OWNER_DIED) != 0) {
@@ -125,7 +125,8 @@ int lock_plain(const attempt& at, const wait_limit& limit) noexcept {
   }
 }
 
-// Waits for a mutex that cannot be had any more, as glibc does: until the time-out.
+// As glibc: sleeps until the time-out, or for ever, for a mutex that this thread can never acquire:
+// a normal mutex that it holds already, or one whose owner the kernel cannot find.
 int wait_in_vain(const attempt& at, const base::absolute_time& until) noexcept {
   const std::uint32_t nobody_wakes = 0;
   while (sleep_once(&nobody_wakes, 0, until) == 0) {
@@ -214,7 +215,7 @@ int refuse(pthread_mutex_t* mutex) noexcept {
   const int kind = kind_of(mutex);
   mutex->__data.__count = 0;
   release(word_of(mutex), kind);
-  // A waiter that glibc put to sleep passes no wake on when it is refused.
+  // glibc's lock wakes no other waiter when it returns ENOTRECOVERABLE, so all are woken here.
   if ((kind & inherit_bit) == 0) base::futex_wake(word_of(mutex), INT_MAX);
   return ENOTRECOVERABLE;
 }
@@ -236,7 +237,7 @@ void release_inheriting_slow(std::uint32_t* word, robust_list_head* head, std::u
   while ((seen & FUTEX_WAITERS) == 0 && (seen & FUTEX_TID_MASK) == tid)
     if (robust::chosen_engine.pi_try_unlock(word, &seen, head) != 0) return;
   // The word is not the caller's any more, or the kernel refused the engine: FUTEX_UNLOCK_PI
-  // decides. The mutex is off the list already, so its result is not needed.
+  // decides. Its result is ignored: the mutex is off the list already, and nothing could be undone.
   long result;
   do result = base::futex_unlock_pi(word);
   while (result == -EAGAIN);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What is done to a robust mutex here instead of in the libc, with glibc's results and
-// glibc's bytes. For mutexes of which is_handled() is true.
+// The operations on robust mutexes that this library does instead of the libc, with the results of
+// glibc, leaving the same bytes in the mutex. For mutexes of which is_handled() is true.
 #ifndef DEADBOLT_PRELOAD_OPERATIONS_HPP
 #define DEADBOLT_PRELOAD_OPERATIONS_HPP
 
@@ -17,7 +17,7 @@ namespace deadbolt::preload {
 // waits, and takes the mutex back as one of possibly many waiters.
 enum class caller : std::uint8_t { program, condition_variable };
 
-// `until`: nullptr for ever. Its time is not checked before the lock has to be waited for.
+// `until`: nullptr means no time-out. An invalid time is an error only if the lock is not free.
 struct wait_limit {
   bool realtime;
   const timespec* until;

@@ -42,8 +42,9 @@ bool is_single_threaded() noexcept {
          tasks.st_nlink == 3;
 }
 
-// By the kernel, which breaks the sharing of a page that stays executable all the time. Not
-// promised to be one store: for a process whose other threads do not exist yet.
+// By the kernel, which breaks the sharing of a page that stays executable all the time. The kernel
+// does not promise to write the 8 bytes by one store, so this is used only while the process has
+// one thread.
 bool store_through_proc(std::uint64_t* word, std::uint64_t value) noexcept {
   const base::descriptor memory{base::open_file("/proc/self/mem", O_RDWR)};
   return memory.get() >= 0 &&
@@ -78,7 +79,7 @@ const char* patch(const jump_site& site, const void* destination) noexcept {
     return trouble;
   std::uint64_t* const word = word_of(site);
   const std::uint64_t value = patched_word(site, destination);
-  // A handler of this thread would run with a page half-way between two protections.
+  // No signal handler of this thread runs while the page is writable.
   const base::signals_blocked quiet;
   if (is_single_threaded() && store_through_proc(word, value) &&
       __atomic_load_n(word, __ATOMIC_RELAXED) == value)

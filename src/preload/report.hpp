@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What this library says of itself.
+// The library's status, its environment variables and its messages.
 #ifndef DEADBOLT_PRELOAD_REPORT_HPP
 #define DEADBOLT_PRELOAD_REPORT_HPP
 

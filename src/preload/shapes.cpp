@@ -6,9 +6,9 @@
 namespace deadbolt::preload {
 namespace {
 
-// How a function begins, up to the conditional jump that robust kinds take. Compilers have
-// arranged glibc's test of the kind in these ways; tests/preload runs the libcs of Debian's
-// suites to see that theirs is among them.
+// How a function begins, up to the conditional branch that robust kinds take. Compilers have
+// arranged glibc's test of the kind in these ways; tests/preload runs the libcs of Debian's suites
+// to see that theirs is among them.
 struct beginning {
   const char* bytes;
   std::size_t length;
@@ -57,7 +57,8 @@ bool is_jump(const code_range& code, const unsigned char* at) noexcept {
   return code.contains(at, jump_length) && *at == 0xe9;
 }
 
-// The jump that robust kinds reach from a function that begins at `entry`.
+// In a function that begins at `entry`: follows the branch of the robust kinds to the jmp behind
+// it.
 template <std::size_t Count>
 bool find_jump(const code_range& code, const unsigned char* entry,
                const beginning (&beginnings)[Count], jump_site& site) noexcept {

@@ -2,10 +2,10 @@
 // Where glibc's own code turns to its robust mutexes.
 //
 // pthread_mutex_lock, pthread_mutex_unlock and the two internal functions by which
-// pthread_cond_wait releases and takes back its mutex begin alike: they look at the mutex's
-// kind, and for robust, priority-inheritance and priority-protect kinds alone go through one
-// jump to a function of their own ("full"). To redirect that jump is to take over those
-// kinds wherever the libc's own code comes from, and to leave all other mutexes alone.
+// pthread_cond_wait releases and takes back its mutex begin alike: they look at the mutex's kind,
+// and for robust, priority-inheritance and priority-protect kinds alone take a conditional branch
+// to a jmp, which leads to a function of their own ("full"). To redirect that jmp is to take over
+// those kinds from wherever the libc's own code calls, and to leave all other mutexes alone.
 #ifndef DEADBOLT_PRELOAD_SHAPES_HPP
 #define DEADBOLT_PRELOAD_SHAPES_HPP
 
@@ -13,7 +13,7 @@
 
 namespace deadbolt::preload {
 
-// A five-byte jump, and where it goes to as the libc was linked.
+// The 5-byte jmp that is patched, and its original target.
 struct jump_site {
   unsigned char* address = nullptr;
   const unsigned char* target = nullptr;

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::uint32_t gate_closed = 1;
 constexpr int sleepers = 2;
-constexpr int patience = 100'000; // turns given to others; a busy machine is no reason to fail
+constexpr int patience = 100'000; // sched_yield() calls until it gives up: many, for a busy machine
 
 // Every futex here is shared, as the unlock's is.
 struct probe_words {

@@ -41,9 +41,10 @@ std::uint64_t* pending_slot(robust_list_head* head) noexcept {
 }
 
 // Whether a robust unlock that failed released the word nevertheless: the kernel releases first,
-// then clears the slot, then wakes, and each of these steps can fail. `before` is what the slot
-// held. If the kernel released the word but could not write the slot, the word's memory may
-// already be reused: then the store below faults, so that this thread does not use the word again.
+// then clears list_op_pending, then wakes, and each of these steps can fail. `before` is what
+// list_op_pending held. If the kernel released the word but could not write list_op_pending, the
+// word's memory may already be reused: then the store below faults, so that this thread does not
+// use the word again.
 bool failed_but_released(robust_list_head* head, const robust_list* before) noexcept {
   robust_list* const now = __atomic_load_n(&head->list_op_pending, __ATOMIC_RELAXED);
   if (now == nullptr && before != nullptr) return true;
@@ -125,7 +126,7 @@ bool find(const char* name, Function& function) noexcept {
   return function != nullptr;
 }
 
-// Tries a robust unlock of a local word without waiters, with a local variable as pending slot.
+// Tries a robust unlock of a local word without waiters, with a local variable as list_op_pending.
 bool kernel_knows_robust_unlock() noexcept {
   std::uint32_t word = 1;
   std::uint64_t pending = 1;

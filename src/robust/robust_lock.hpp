@@ -98,8 +98,9 @@ inline thread_identity first_use(const robust_node& node) noexcept {
 //   static void release_word(thread_identity, robust_node&);
 //     Releases the word, wakes a waiter and leaves nothing pending.
 //   static lock_status wait(thread_identity, robust_node&, const deadline*);
-//     Waits for the word. On entry the node is announced; on return it is settled, or
-//     retracted.
+//     Waits for the word. On entry list_op_pending names the node (announce()). On return the
+//     caller holds the lock and the node is on its list (settle()), or list_op_pending is cleared
+//     (retract()).
 //
 // The paths without contention call nothing before they return, and so save no registers:
 // the rarer cases are functions of their own.

@@ -46,8 +46,9 @@ void sleep_on(const std::uint32_t* word, std::uint32_t expected,
   }
 }
 
-// A waiter that is woken and dies in here does not lose the wake: for a pending entry whose word
-// is free the kernel wakes another waiter.
+// A waiter that is woken and dies in here does not lose the wake: for a pending entry whose word is
+// free the kernel wakes another waiter. (If another thread has taken the word meanwhile, some
+// kernels do not: see longest_sleep.)
 [[gnu::noinline]] lock_status plain_kind::wait(thread_identity self, robust_node& node,
                                                const deadline* deadline) noexcept {
   std::uint32_t* word = &node.word;
@@ -59,8 +60,8 @@ void sleep_on(const std::uint32_t* word, std::uint32_t expected,
   for (;;) {
     if (is_free(seen)) {
       const std::uint32_t mine = self.tid | (seen & FUTEX_WAITERS) | keep_waiters;
-      // order: acquire, pairs with the release of the last owner's unlock, or with
-      // the kernel's mark in its name.
+      // order: acquire, pairs with the release of the last owner's unlock, or with the kernel's
+      // store of FUTEX_OWNER_DIED after the last owner's death.
       if (__atomic_compare_exchange_n(word, &seen, mine, false, __ATOMIC_ACQUIRE,
                                       __ATOMIC_RELAXED)) {
         spinner.remember();

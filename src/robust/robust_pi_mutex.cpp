@@ -45,7 +45,7 @@ using operations = lock_operations<pi_kind>;
       do {
         result = base::futex_unlock_pi(&node.word);
       } while (result == -EAGAIN);
-      // death order: nothing is retracted on a failure: the caller still owns the word.
+      // death order: on a failure list_op_pending stays set: the caller still owns the word.
       if (result != 0) abort_futex("FUTEX_UNLOCK_PI", &node.word, result);
       retract(self);
       return;
@@ -87,8 +87,9 @@ bool is_real_time() noexcept {
 //   either: the owner already runs at normal priority or better.
 // - A thread of real-time priority enters the kernel at once. The few reads before the function
 //   asks for the thread's priority take less time than that system call.
-// While WAITERS is set the word cannot become free, but spinning on gives the queue in the
-// kernel time to become empty; threads that queued again at once would keep it for ever.
+// While WAITERS is set the word cannot become free, but spinning on gives the queue in the kernel
+// time to become empty. If each thread entered the kernel at once, the queue would never become
+// empty, and every lock would stay on the slow path.
 bool spin_for_word(thread_identity self, robust_node& node) noexcept {
   constexpr unsigned looks_before_question = 4;
   base::spinner spinner{node.spins};

@@ -55,11 +55,11 @@ bool is_owned_by(robust_list* entry, std::uint32_t tid) noexcept {
 // entries. If the child linked a node in front of such an entry, it would write the entry's back
 // link, in memory that it shares with the parent.
 //
-// Entries that the child itself made are in front. No inherited entry's link is
-// followed: the parent may have freed that memory since. Before the head is registered
-// again the child has made no entries.
+// Entries that the child itself made are in front. No inherited entry's link is followed: the
+// parent may have freed that memory since.
 void drop_inherited_entries(robust_list_head* head, std::uint32_t tid) noexcept {
   robust_list* last = &head->list;
+  // A child that has not registered the head with the kernel has made no entries: all are dropped.
   if (base::own_robust_list() == head) {
     int left = 2048; // the most that the kernel would walk
     while (left-- > 0 && !base::is_head(head, last->next) && is_owned_by(last->next, tid)) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * robust_futex_unlock() on a kernel that offers no help: the three steps of
- * x86_64/robust_futex_unlock.S, whose pseudo-code and reasons hold here word for word.
- * Those that release a word exist twice, with the atomic instructions of Armv8.1 (lse) and with
- * load and store exclusive (llsc).
+ * x86_64/robust_futex_unlock.S, whose pseudo-code holds here; registers and proof of a release
+ * differ (unlock_block.h). Those that release a word exist twice, with the atomic instructions of
+ * Armv8.1 (lse) and with load and store exclusive (llsc).
  *
  * On entry: x0 = uaddr, x1 = head, w2 = expected. Result: w0. unlock_block.h has the registers
  * in between and the proof of a release.

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * robust_pi_futex_try_unlock() on a kernel that offers no help: the two steps of
- * x86_64/robust_pi_futex_try_unlock.S, whose pseudo-code and reasons hold here word for word.
- * Each exists twice, with the atomic instructions of Armv8.1 (lse) and with load and store
- * exclusive (llsc).
+ * x86_64/robust_pi_futex_try_unlock.S, whose pseudo-code holds here; registers and proof of a
+ * release differ (unlock_block.h). Each exists twice, with the atomic instructions of Armv8.1 (lse)
+ * and with load and store exclusive (llsc).
  *
  * On entry: x0 = uaddr, x1 = expected, x2 = head. Result: w0. unlock_block.h has the registers in
  * between and the proof of a release.
