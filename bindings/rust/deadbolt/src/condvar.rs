@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 /// A condition variable; from [`Region::condvar`].
 ///
-/// A wait returns at most a second after it fell asleep, so that it ends even if the notifier died:
-/// wait in a loop that looks at the data, or with [`Condvar::wait_while`].
+/// A wait returns at most a second after it fell asleep (unless C or C++ code has set another
+/// `longest_sleep`), so that it ends even if the notifier died: wait in a loop that looks at the
+/// data, or with [`Condvar::wait_while`].
 pub struct Condvar {
     place: NonNull<sys::deadbolt_condition_variable>,
     region: Region,
@@ -127,7 +128,7 @@ fn woken<T: Shared>(
         }
         other => {
             guard.forget_lock();
-            // SAFETY: a name for every number.
+            // SAFETY: the C function returns a static string for every value.
             Err(LockError::Refused(name(unsafe {
                 sys::deadbolt_wait_status_name(other)
             })))

@@ -85,7 +85,7 @@ pub enum LockError<G> {
     /// Not held: an owner that was told of a death released the lock without repairing the data. No
     /// thread can acquire it any more.
     NotRecoverable,
-    /// The calling thread holds the lock already; it does so as before.
+    /// The calling thread holds the lock already, and keeps it.
     Deadlock,
     /// Not held: the library's word for it, as in `"too_many_holds"`.
     Refused(&'static str),
@@ -195,7 +195,7 @@ pub(crate) mod sealed {
 
 /// The library's word for a status.
 pub(crate) fn lock_status_name(status: sys::deadbolt_lock_status) -> &'static str {
-    // SAFETY: returns a static string for every number.
+    // SAFETY: the C function returns a static string for every value.
     name(unsafe { sys::deadbolt_lock_status_name(status) })
 }
 pub(crate) fn attach_status_name(status: sys::deadbolt_attach_status) -> &'static str {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Locks in shared memory that survive the death of their owner.
 //!
-//! Any process that opens the region's file shares its locks and data, in whatever language.
-//! A process may be killed at any instruction: the next owner of its lock gets the data as
-//! [`LockError::OwnerDied`], in the place where `std` has poisoning.
+//! Any process that opens the region's file shares its locks and data, in whatever language. A
+//! process may be killed at any instruction: the next owner of its lock gets
+//! [`LockError::OwnerDied`] with the guard inside, where `std`'s `Mutex` returns a `PoisonError`.
 //!
 //! ```
 //! use deadbolt::{Options, Region};

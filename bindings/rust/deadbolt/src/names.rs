@@ -96,7 +96,8 @@ pub(crate) fn not_found() -> Result<Option<NonNull<u8>>, Error> {
 }
 
 pub(crate) fn last_construct_error() -> Error {
-    // SAFETY: tells the outcome of this thread's last call; a name for every number.
+    // SAFETY: the outcome of this thread's last call; the C function returns a static string for
+    // every value.
     match unsafe { sys::deadbolt_last_construct_status() } {
         sys::DEADBOLT_CONSTRUCT_CANNOT_ATTACH => Error::Attach(last_attach_failure()),
         status => Error::Object(name(unsafe { sys::deadbolt_construct_status_name(status) })),

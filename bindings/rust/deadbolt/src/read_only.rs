@@ -27,7 +27,7 @@ pub struct ReadOnlyRegion {
     handle: UnsafeCell<sys::deadbolt_read_only_region>,
 }
 
-// SAFETY: between opening and closing, which have the handle alone, nobody writes it.
+// SAFETY: only opening and closing write the handle, and then no other reference to it exists.
 unsafe impl Send for ReadOnlyRegion {}
 unsafe impl Sync for ReadOnlyRegion {}
 
@@ -79,9 +79,10 @@ impl ReadOnlyRegion {
         })
     }
 
-    /// A copy of the value of this name, if there is one. Where another process writes it
-    /// meanwhile the copy may be half old and half new. Numbers as large as T's alignment (8 bytes
-    /// at most) are read whole. What is behind a [`Mutex<T>`](crate::Mutex)'s name is 16 bytes of lock and a T.
+    /// A copy of the value of this name, if there is one. Where another process writes it meanwhile
+    /// the copy may be half old and half new. Each aligned word as large as T's alignment (8 bytes
+    /// at most) is read in one load. The object of a [`Mutex<T>`](crate::Mutex) is 16 bytes of lock
+    /// followed by the T, aligned.
     pub fn read<T: Shared>(&self, name: &str) -> Result<Option<T>, Error> {
         let name = c_name(name)?;
         // SAFETY: valid pointers.

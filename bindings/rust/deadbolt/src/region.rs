@@ -22,8 +22,8 @@ pub(crate) struct Inner {
     pub(crate) claims: Claims,
 }
 
-// SAFETY: between opening and closing, which have the handle alone, nobody writes it: every
-// other call reads which mapping it names, and locks for itself.
+// SAFETY: only opening and closing write the handle, and then no other reference to it exists. All
+// other calls only read it, and the C functions do their own locking.
 unsafe impl Send for Inner {}
 unsafe impl Sync for Inner {}
 
@@ -175,7 +175,7 @@ impl Region {
     /// Makes the data at least this large, for all processes. No address changes: locks and values
     /// stay where they are.
     pub fn grow(&self, size: usize) -> Result<(), Error> {
-        // SAFETY: open as long as it lives; a name for every number.
+        // SAFETY: open as long as it lives; the C function returns a static string for every value.
         match unsafe { sys::deadbolt_region_grow(self.handle(), size) } {
             sys::DEADBOLT_GROWN => Ok(()),
             sys::DEADBOLT_GROW_SYSTEM_ERROR => Err(Error::Io(io::Error::last_os_error())),
@@ -246,7 +246,8 @@ impl Region {
         self.claim(place)
     }
 
-    /// For every place that is used as a type that the directory does not tell from others.
+    /// Records that this process uses the object at `place` as a T. The directory of names stores
+    /// size and kind only, so this is what keeps two Rust types from sharing one object.
     pub(crate) fn claim<T: 'static>(&self, place: NonNull<u8>) -> Result<NonNull<T>, Error> {
         let kind = TypeId::of::<T>();
         self.inner.claims.claim(place.as_ptr() as usize, kind)?;
@@ -336,7 +337,7 @@ pub(crate) fn open_error(status: sys::deadbolt_region_status, error: i32) -> Err
         sys::DEADBOLT_REGION_NOT_FOUND => Error::Io(io::ErrorKind::NotFound.into()),
         sys::DEADBOLT_REGION_EXISTS => Error::Io(io::ErrorKind::AlreadyExists.into()),
         sys::DEADBOLT_REGION_SYSTEM_ERROR => Error::Io(io::Error::from_raw_os_error(error)),
-        // SAFETY: a name for every number.
+        // SAFETY: the C function returns a static string for every value.
         other => Error::Region(name(unsafe { sys::deadbolt_region_status_name(other) })),
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! As which type this process uses each object. The directory of a region knows an object's size,
-//! not its Rust type: without this list, safe code could have the bytes of a `Mutex<u64>` as a
-//! `Value<[u64; 3]>` too, a plain reference to what the lock's owner changes.
+//! The Rust type as which this process uses each object. The directory of a region knows an
+//! object's size, not its Rust type: without this list, safe code could have the bytes of a
+//! `Mutex<u64>` as a `Value<[u64; 3]>` too, a plain reference to what the lock's owner changes.
 
 use crate::Error;
 use std::any::TypeId;
@@ -70,7 +70,7 @@ impl Claims {
         Ok(())
     }
 
-    /// The handle is about to be closed. Only then may the addresses belong to another region.
+    /// The handle is about to be closed. After that the addresses may belong to another region.
     pub(crate) fn release(&self) {
         let mut uses = locked(&USES);
         for (address, id) in locked(&self.list).drain(..) {
