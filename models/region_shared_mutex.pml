@@ -14,6 +14,13 @@
  * Sleeps are unbounded here; the real bound of a sleep counts only where a
  * thread that owed a wake was killed (`bound_counts`).
  *
+ * Policies. By default writers come first: a writer keeps the word while it waits for readers.
+ *   READERS_FIRST    it releases the word before it sleeps on a reader's hold, and starts over when
+ *                    it is woken. It keeps the word when it has waited for long: after YIELDS sleeps
+ *   FAIR             a release reserves the lock if a thread waits for the word. A thread that comes
+ *                    then, a reader too, waits behind those that wait already
+ * With ENDLESS thread 0 reads again and again for ever, and thread 1 must get in nevertheless.
+ *
  * mutants:
  *   NO_FENCE         the reader looks at the writer word before its announcement is out
  *   NO_LOOK          the reader does not look at the writer word again after its announcement
@@ -29,9 +36,12 @@
  *   TELLS_LATE       a writer sets `writing` after its first write
  *   UNTOLD_EARLY     ... or clears it before its last write
  *   UNBOUNDED        no waiter looks again after the death of a thread that owed a wake
+ *   NO_RESCAN        a writer that released the word goes on with the next slot when it has it again
+ *   PASSES_RESERVED  a reader that comes later takes no notice of the reservation
  * mutants that loop for ever, which only the liveness check finds:
  *   SPINS_ON_DEAD    a writer looks at a dead reader's hold again, and does not drop it
  *   STALE_COMPARE    after a compare-exchange that failed, tries again with the same value
+ *   YIELDS_FOR_EVER  a writer never keeps the word
  */
 #ifndef KILLS
 #define KILLS 1
@@ -44,6 +54,9 @@
 #endif
 #ifndef READER_2
 #define READER_2 1
+#endif
+#ifndef YIELDS
+#define YIELDS 1
 #endif
 #define THREADS 3
 #define NONE 9
@@ -58,6 +71,7 @@
 hidden byte exclusion = 0;
 hidden byte told_of_death = 0;
 hidden byte own_word = 0;
+hidden byte overtakes = 0;
 
 /* A hold's values; a writer that sleeps on the hold sets the second bit. */
 #define HELD 1
@@ -73,6 +87,8 @@ byte count = 0;           /* mutant COUNT */
 byte buffered[THREADS];   /* this thread's store to its hold that is still in its store buffer */
 byte queued_hold[THREADS]; /* in futex_waitv, on this slot's hold, or NONE */
 byte queued_life[THREADS]; /* ... on this slot's liveness word, or NONE */
+bool reserved = false;    /* the writer word is free, for those that wait for it */
+bool in_line[THREADS];    /* waits for the writer word */
 bool dead[THREADS];
 bool ended[THREADS];       /* marked or detached: its words are a dead owner's */
 bool walked[THREADS];
@@ -85,8 +101,12 @@ byte writes = NONE;        /* ghost: the thread in the exclusive section, or tha
 byte kills = 0;
 
 #ifdef LIVENESS
+#ifdef ENDLESS
+ltl gets_in { [] <> !wants[1] }
+#else
 /* The rounds are finite: every thread finishes in the end. */
 ltl gets_in { [] <> (!wants[0] && !wants[1] && !wants[2]) }
+#endif
 #endif
 
 inline wake_hold(s) {
@@ -127,11 +147,22 @@ end_buffers:
   od
 }
 
+#ifdef FAIR
+/* A thread that waits, and is not dead, takes the lock that is reserved. */
+#define is_reserved (reserved && (in_line[0] || in_line[1] || in_line[2]))
+#define line_up(me) \
+  atomic { if :: writer != NONE || is_reserved -> in_line[me] = true :: else -> skip fi }
+#else
+#define is_reserved false
+#define line_up(me) skip
+#endif
+
 /* Takes the writer word as a mutex does; `told` says whether the last owner died while writing. */
 inline take_word(me) {
+  line_up(me);
   atomic {
-    writer == NONE || ended[writer];
-    told = false;
+    (writer == NONE && (!is_reserved || in_line[me])) || (writer != NONE && ended[writer]);
+    told = false; in_line[me] = false; reserved = false;
     if
     :: writer != NONE -> told = writing; must(told || writes == NONE, told_of_death)
     :: else -> must(!writing && writes == NONE, told_of_death)
@@ -141,7 +172,10 @@ inline take_word(me) {
 }
 
 inline release_word(me) {
-  atomic { must(writer == me, own_word); writer = NONE }
+  atomic {
+    must(writer == me, own_word); writer = NONE;
+    reserved = in_line[0] || in_line[1] || in_line[2]
+  }
 }
 
 inline announce(me) {
@@ -188,10 +222,16 @@ inline withdraw(me, silent) {
 
 /* Ends in the shared section, or in the exclusive one when a writer died inside. */
 inline lock_shared(me) {
-  if
-  :: writer != NONE -> goto slow
-  :: else -> skip
-  fi;
+  atomic {
+    if
+#ifdef PASSES_RESERVED
+    :: writer != NONE -> goto slow
+#else
+    :: writer != NONE || is_reserved -> goto slow
+#endif
+    :: else -> must(!is_reserved, overtakes)
+    fi
+  };
   say_slot();
   announce(me);
   atomic {
@@ -256,13 +296,24 @@ set_bit:
              fi
            };
 #endif
+#ifdef READERS_FIRST
+           if
+           :: yields < YIELDS ->
+#ifndef YIELDS_FOR_EVER
+             yields++;
+#endif
+             yielded = true;
+             release_word(me)
+           :: else -> skip
+           fi;
+#endif
            atomic {
              if
 #ifdef NO_HOLD_COMPARE
              :: true -> queued_hold[me] = s
 #else
              :: hold[s] == seen -> queued_hold[me] = s
-             :: else -> goto look_again
+             :: else -> goto awake
 #endif
              fi
            };
@@ -290,11 +341,29 @@ set_bit:
            :: else -> skip
            fi;
            owes_wake[me] = false;
+awake:
+#ifdef READERS_FIRST
+           if
+           :: yielded ->
+              yielded = false;
+              take_word(me);
+              if
+              :: told -> gives_up = false; break
+              :: else -> skip
+              fi;
+#ifdef NO_RESCAN
+              s++
+#else
+              s = 0
+#endif
+           :: else -> skip
+           fi;
+#endif
 look_again: skip
         fi
      fi
   od;
-  atomic { s = 0; seen = 0; seen_life = 0 }
+  atomic { s = 0; seen = 0; seen_life = 0; yields = 0 }
 }
 
 inline enter(me) {
@@ -351,8 +420,8 @@ inline detach(me) {
 }
 
 proctype member(byte me; byte slot; bool is_reader) {
-  byte s, seen, seen_life, w, woken, rounds;
-  bool told, gives_up;
+  byte s, seen, seen_life, w, woken, rounds, yields;
+  bool told, gives_up, yielded;
   {
     if
     :: slot == me -> skip
@@ -377,7 +446,12 @@ end_attach: life[slot] == DIED || life[slot] == FREE || (life[slot] == TOKEN && 
     fi;
     do
     :: rounds < ROUNDS ->
-       rounds++; wants[me] = true;
+#ifdef ENDLESS
+       if :: me != 0 -> rounds++ :: else -> skip fi;
+#else
+       rounds++;
+#endif
+       wants[me] = true;
        if
        :: is_reader -> lock_shared(me)
        :: else -> lock_exclusive(me)
@@ -392,7 +466,8 @@ end_attach: life[slot] == DIED || life[slot] == FREE || (life[slot] == TOKEN && 
     fi
   } unless { dead[me] };
   /* Locals that no longer matter are zeroed, so that states which differ in them alone merge. */
-  atomic { s = 0; seen = 0; seen_life = 0; w = 0; woken = 0; rounds = 0; told = false; gives_up = false };
+  atomic { s = 0; seen = 0; seen_life = 0; w = 0; woken = 0; rounds = 0;
+           yields = 0; told = false; gives_up = false; yielded = false };
 
   /* exit_robust_list, for the liveness word alone; the store buffer is empty by then */
   atomic {
@@ -422,7 +497,7 @@ proctype killer() {
       :: else -> skip
       fi;
       dead[victim] = true; wants[victim] = false;
-      queued_hold[victim] = NONE; queued_life[victim] = NONE;
+      queued_hold[victim] = NONE; queued_life[victim] = NONE; in_line[victim] = false;
       victim = 0
     }
   :: break
