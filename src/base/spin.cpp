@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <base/spin.hpp>
 
+#include <base/clock.hpp>
 #include <sched.h>
 
 namespace deadbolt::base {
@@ -15,5 +16,25 @@ namespace {
   if (sched_getaffinity(0, sizeof cpus, &cpus) == 0) more_than_one_cpu = CPU_COUNT(&cpus) > 1;
 }
 
+// In nanoseconds. While processors take a lock's cache lines from each other, a thread that reads
+// and sometimes writes is stopped every 0.5 to 8 us.
+constexpr std::int64_t soon = 8'000;
+// In pause instructions, as in spinner: shorter than a sleep and a wake.
+constexpr std::uint32_t most_pauses = 512;
+
 } // namespace
+
+void pace::wait(bool was_short) noexcept {
+  if (!more_than_one_cpu) return;
+  if (was_short && now() - last_ < soon) {
+    if (pauses_ < most_pauses) pauses_ *= 2;
+  } else if (pauses_ > 1) {
+    pauses_ -= (pauses_ + 3) / 4;
+  }
+  if (was_short) {
+    for (std::uint32_t i = 0; i < pauses_; ++i) arch::spin_pause();
+  }
+  last_ = now();
+}
+
 } // namespace deadbolt::base

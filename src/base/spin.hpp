@@ -66,5 +66,20 @@ private:
   bool gave_up_ = false;
 };
 
+// Paces a thread that finds locks held again and again, each time soon after the time before and
+// for a moment only: such a lock's users do little else than take its cache lines from each other.
+// Each time the thread waits for twice as long before it looks again, and the others work at full
+// speed meanwhile. A thread that finds locks held seldom, or for longer, hardly waits. One for each
+// thread.
+class pace {
+public:
+  // Call this when a lock was found held. `was_short`: it is free again, a moment later.
+  void wait(bool was_short) noexcept;
+
+private:
+  std::int64_t last_ = 0; // when the last wait ended; CLOCK_MONOTONIC
+  std::uint32_t pauses_ = 1;
+};
+
 } // namespace deadbolt::base
 #endif

@@ -156,12 +156,25 @@ lock_status wait_for_readers(const shared_mutex_words& words, const attachment& 
     const auto first = static_cast<std::uint32_t>(__builtin_ctz(groups));
     for (std::uint32_t number = first; number < used; number += slot_groups) {
       if (number == self.slot_number) continue;
-      const lock_status status =
-          wait_for_reader(region, *region.slot(number), name, scan, patience);
+      member_slot& slot = *region.slot(number);
+      std::uint64_t seen = 0;
+      if (find_hold(slot, name, seen) == nullptr) continue;
+      const lock_status status = wait_for_reader(region, slot, name, scan, patience);
       if (status != lock_status::acquired) return status;
     }
   }
   return lock_status::acquired;
+}
+
+// ---- threads that collide ----
+
+[[gnu::tls_model("initial-exec")]] constinit thread_local base::pace this_threads_pace{};
+
+// Call this when another thread owns the writer word.
+void collide(const shared_mutex_words& words) noexcept {
+  constexpr int short_section = 4; // pauses, of 10 to 50 ns each
+  for (int i = 0; i < short_section; ++i) arch::spin_pause();
+  this_threads_pace.wait(is_free(__atomic_load_n(&words.writer, __ATOMIC_RELAXED)));
 }
 
 // ---- the writer word ----
@@ -217,6 +230,7 @@ unlock_status release_exclusive(shared_mutex_words& words, std::uint64_t seen) n
     const lock_status status = wait_for_readers(words, self, scan::look, patience);
     if (status != lock_status::acquired) return status;
   }
+  if (patience.waits && !is_free(__atomic_load_n(&words.writer, __ATOMIC_RELAXED))) collide(words);
   const lock_status taken = take_writer_word(words, patience);
   if (taken == lock_status::owner_died && died_inside(words)) {
     // No reader has come in since the owner's death.
@@ -254,11 +268,13 @@ enum class shared_entry : std::uint32_t { in, blocked, held_already, too_many };
   return shared_entry::blocked;
 }
 
-[[gnu::noinline]] lock_status lock_shared_contended(shared_mutex_words& words,
-                                                    const patience& patience) noexcept {
+// `blocked`: a writer has stopped the caller just now.
+[[gnu::noinline]] lock_status
+lock_shared_contended(shared_mutex_words& words, const patience& patience, bool blocked) noexcept {
   const attachment* member = find_or_attach(&words);
   if (member == nullptr) return lock_status::cannot_attach;
   const attachment& self = *member;
+  if (blocked && patience.waits) collide(words);
   std::uint32_t spins = 0;
   base::spinner spinner{spins};
   do {
@@ -309,6 +325,7 @@ lock_status lock_exclusive(shared_mutex_words& words, const patience& patience) 
 
 lock_status lock_shared(shared_mutex_words& words, const patience& patience) noexcept {
   const attachment& self = *this_thread.current;
+  bool blocked = false;
   if (self.covers(&words)) [[likely]] {
     // try_enter_shared() for a thread that has read under this lock before and holds nothing.
     hold_entry* entry = nullptr;
@@ -319,11 +336,14 @@ lock_status lock_shared(shared_mutex_words& words, const patience& patience) noe
       if (is_free(__atomic_load_n(&words.writer, __ATOMIC_SEQ_CST))) [[likely]]
         return lock_status::acquired;
       withdraw(*entry);
-    } else if (try_enter_shared(words, self) == shared_entry::in) {
-      return lock_status::acquired;
+      blocked = true;
+    } else {
+      const shared_entry status = try_enter_shared(words, self);
+      if (status == shared_entry::in) return lock_status::acquired;
+      blocked = status == shared_entry::blocked;
     }
   }
-  return lock_shared_contended(words, patience);
+  return lock_shared_contended(words, patience, blocked);
 }
 
 const attachment* own_attachment(const void* lock) noexcept {
