@@ -79,7 +79,8 @@ enum deadbolt_construct_status {
   DEADBOLT_CONSTRUCT_CANNOT_ATTACH,
   DEADBOLT_CONSTRUCT_DAMAGED,
   DEADBOLT_CONSTRUCT_NOT_FOUND,
-  DEADBOLT_CONSTRUCT_SYSTEM_ERROR /* errno says which */
+  DEADBOLT_CONSTRUCT_SYSTEM_ERROR, /* errno says which */
+  DEADBOLT_CONSTRUCT_OTHER_POLICY  /* of C++ alone; C compares deadbolt_shared_mutex_get_policy() */
 };
 
 /* The outcome of deadbolt_region_destroy(). */
@@ -310,11 +311,24 @@ enum deadbolt_owner_state deadbolt_mutex_owner(const struct deadbolt_mutex* mute
 
 /* ---- readers-writer locks ---- */
 
+/* Who comes first; deadbolt/shared_mutex.hpp says more. Zeroed memory has the first policy. */
+enum deadbolt_shared_mutex_policy { DEADBOLT_WRITERS_FIRST, DEADBOLT_READERS_FIRST, DEADBOLT_FAIR };
+
 struct DEADBOLT_CAPABILITY("mutex") deadbolt_shared_mutex {
   DEADBOLT_ALIGNED uint64_t writer;
   uint32_t readers;
-  uint32_t state;
+  uint8_t state;
+  uint8_t policy;
+  uint16_t unused;
 };
+
+/* Makes an unlocked lock of this policy. */
+void deadbolt_shared_mutex_init(struct deadbolt_shared_mutex* mutex,
+                                enum deadbolt_shared_mutex_policy policy);
+enum deadbolt_shared_mutex_policy
+deadbolt_shared_mutex_get_policy(const struct deadbolt_shared_mutex* mutex);
+/* "writers_first", "readers_first", "fair" */
+const char* deadbolt_shared_mutex_policy_name(enum deadbolt_shared_mutex_policy policy);
 
 enum deadbolt_lock_status deadbolt_shared_mutex_lock(struct deadbolt_shared_mutex* mutex)
     DEADBOLT_ACQUIRES(*mutex) DEADBOLT_MUST_CHECK;

@@ -73,6 +73,7 @@ enum class construct_status : std::uint32_t {
   damaged,           // a process wrote over the directory of names
   not_found,         // find(): there is no object of that name, or it is not complete
   system_error,      // errno says which: ENOSPC, the file system has no memory for more names
+  other_policy,      // the shared_mutex of that name has another policy than the one asked for
 };
 [[nodiscard, gnu::visibility("default")]] const char* to_string(construct_status status) noexcept;
 [[nodiscard, gnu::visibility("default")]] construct_status last_construct_status() noexcept;
@@ -272,7 +273,14 @@ public:
     if (place == nullptr) return nullptr;
     if (!fresh) {
       detail::thread_sanitizer_acquires(place);
-      return std::launder(static_cast<T*>(place));
+      T* const found = std::launder(static_cast<T*>(place));
+      if constexpr (detail::kind_of<T>() == detail::object_kind::shared_mutex) {
+        if (!((found->policy() == arguments) && ...)) {
+          refuse_policy();
+          return nullptr;
+        }
+      }
+      return found;
     }
     // Its bytes may have been an object that another thread destroyed.
     detail::thread_sanitizer_acquires(mapping_);
@@ -367,6 +375,7 @@ private:
     ~construction() { in.end_construct(name, made); }
   };
 
+  static void refuse_policy() noexcept; // sets last_construct_status()
   // With `fresh` set the directory is locked until end_construct().
   void* begin_construct(const char* name, std::size_t size, std::size_t alignment,
                         detail::object_kind kind, bool& fresh) const noexcept;

@@ -13,13 +13,38 @@
 
 namespace deadbolt::inline DEADBOLT_ABI {
 
+// Who comes first. A thread that has waited for 10 ms comes first under each of them, so that no
+// policy lets a thread starve.
+enum class shared_mutex_policy : std::uint8_t {
+  // A writer that waits for readers keeps new readers out. A reader that waits and a writer that
+  // waits have equal chances.
+  writers_first = 0,
+  // New readers enter while a writer waits for readers that are inside.
+  readers_first = 1,
+  // As writers_first, and threads that must wait get the lock roughly in the order in which they
+  // came: nobody overtakes them. Costs a switch to another thread for each lock() that waits.
+  fair = 2,
+};
+
+[[nodiscard, gnu::visibility("default")]] const char*
+to_string(shared_mutex_policy policy) noexcept;
+
 namespace detail {
 // The lock's 16 bytes; bits: src/region/format.hpp, docs/region.md.
 struct shared_mutex_words {
   alignas(8) std::uint64_t writer = 0; // as a mutex's word
   std::uint32_t readers = 0;           // in which slots to look for readers: never cleared
-  std::uint32_t state = 0;             // what the writer word's owner does
+  std::uint8_t state = 0;              // what the writer word's owner does
+  std::uint8_t policy = 0;             // shared_mutex_policy: never changed
+  std::uint16_t unused = 0;
 };
+
+// An untrusted peer may have written any number.
+inline shared_mutex_policy policy_of(const shared_mutex_words& words) noexcept {
+  const auto policy =
+      static_cast<shared_mutex_policy>(__atomic_load_n(&words.policy, __ATOMIC_RELAXED));
+  return policy <= shared_mutex_policy::fair ? policy : shared_mutex_policy::writers_first;
+}
 } // namespace detail
 
 // One writer, or any number of readers. Place it as a mutex: anywhere in an open region's
@@ -31,9 +56,13 @@ struct shared_mutex_words {
 // while it waits for the last readers. After a writer that died with the lock, the next owner,
 // reader or writer, is told owner_died, and holds the lock alone until it unlocks.
 //
-// New readers wait for a writer that waits, so that readers cannot starve writers. Writers that
-// follow each other closely delay a reader or another writer by 10 ms and some sections at most: a
-// thread that has waited for 10 ms comes first, as with a mutex.
+// Who comes first is a property of the lock, in shared memory: the shared_mutex_policy that it is
+// constructed with. By default new readers wait for a writer that waits, so that readers cannot
+// starve writers. Writers that follow each other closely delay a reader or another writer by 10 ms
+// and some sections at most: a thread that has waited for 10 ms comes first, as with a mutex.
+//
+// find_or_construct<shared_mutex>(name, policy) returns nullptr if there is one of another policy
+// (construct_status::other_policy); without a policy it finds every shared_mutex.
 //
 // The exclusive forms (lock(), try_lock(), ...) and the shared ones (lock_shared(), ...) are
 // those of <deadbolt/detail/lockable.hpp>; the interruptible forms of both are those of
@@ -48,6 +77,8 @@ public:
   static constexpr std::uint32_t most_shared_holds = 256;
 
   constexpr shared_mutex() noexcept = default;
+  constexpr explicit shared_mutex(shared_mutex_policy policy) noexcept
+      : words_{.policy = static_cast<std::uint8_t>(policy)} {}
   ~shared_mutex() = default; // unlock writes nothing after the release: nothing to wait for
   shared_mutex(const shared_mutex&) = delete;
   shared_mutex& operator=(const shared_mutex&) = delete;
@@ -63,6 +94,10 @@ public:
   // it was told owner_died; for diagnosis.
   [[nodiscard]] lock_owner owner() const noexcept {
     return detail::owner_of(&words_.writer);
+  }
+
+  [[nodiscard]] shared_mutex_policy policy() const noexcept {
+    return detail::policy_of(words_);
   }
 
   // The writer word, for messages and tools; its low half is the futex.

@@ -69,6 +69,7 @@ std::string sentence_about(const inspect::lock& lock) {
   if (lock.state == inspect::lock_state::abandoned) text += "; the next to lock it takes it over";
   if (lock.inconsistent) text += "; its data is not yet marked consistent";
   if (lock.has_waiters) text += "; waiters";
+  if (lock.policy != nullptr) text += fmt::format("; {}", lock.policy);
   return text;
 }
 

@@ -21,7 +21,10 @@ using base::at_time;
 // The numbers are equal, so a cast translates.
 static_assert(DEADBOLT_REGION_SYSTEM_ERROR == static_cast<int>(region_status::system_error));
 static_assert(DEADBOLT_REGION_WRONG_PAGE_SIZE == static_cast<int>(region_status::wrong_page_size));
-static_assert(DEADBOLT_CONSTRUCT_SYSTEM_ERROR == static_cast<int>(construct_status::system_error));
+static_assert(DEADBOLT_CONSTRUCT_OTHER_POLICY == static_cast<int>(construct_status::other_policy));
+static_assert(DEADBOLT_FAIR == static_cast<int>(shared_mutex_policy::fair));
+static_assert(offsetof(deadbolt_shared_mutex, policy) ==
+              offsetof(detail::shared_mutex_words, policy));
 static_assert(DEADBOLT_DESTROY_DAMAGED == static_cast<int>(destroy_status::damaged));
 static_assert(DEADBOLT_GROW_SYSTEM_ERROR == static_cast<int>(grow_status::system_error));
 static_assert(DEADBOLT_ATTACH_READ_ONLY == static_cast<int>(attach_status::read_only));
@@ -321,6 +324,17 @@ const char* deadbolt_owner_state_name(deadbolt_owner_state state) {
 deadbolt_owner_state deadbolt_mutex_owner(const deadbolt_mutex* mutex, pid_t* pid, pid_t* tid) {
   return deadbolt::keep(deadbolt::detail::owner_of(&mutex->word), pid, tid);
 }
+void deadbolt_shared_mutex_init(deadbolt_shared_mutex* mutex, deadbolt_shared_mutex_policy policy) {
+  new (mutex) deadbolt::shared_mutex{static_cast<deadbolt::shared_mutex_policy>(policy)};
+}
+deadbolt_shared_mutex_policy deadbolt_shared_mutex_get_policy(const deadbolt_shared_mutex* mutex) {
+  return static_cast<deadbolt_shared_mutex_policy>(
+      deadbolt::base::as<const deadbolt::shared_mutex>(mutex).policy());
+}
+const char* deadbolt_shared_mutex_policy_name(deadbolt_shared_mutex_policy policy) {
+  return deadbolt::to_string(static_cast<deadbolt::shared_mutex_policy>(policy));
+}
+
 deadbolt_owner_state deadbolt_shared_mutex_owner(const deadbolt_shared_mutex* mutex, pid_t* pid,
                                                  pid_t* tid) {
   return deadbolt::keep(deadbolt::detail::owner_of(&mutex->writer), pid, tid);

@@ -324,9 +324,9 @@ inline constexpr std::uint32_t announced_name(std::uint64_t offset) noexcept {
 // first announces itself, and never cleared.
 inline constexpr std::uint32_t slot_groups = 32;
 // `state`, written by the owner of the writer word alone.
-inline constexpr std::uint32_t state_outside = 0; // waits for readers, or passes through
-inline constexpr std::uint32_t state_writes = 1;
-inline constexpr std::uint32_t state_reads_alone = 2; // a reader that was told owner_died
+inline constexpr std::uint8_t state_outside = 0; // waits for readers, or passes through
+inline constexpr std::uint8_t state_writes = 1;
+inline constexpr std::uint8_t state_reads_alone = 2; // a reader that was told owner_died
 
 std::uint64_t checksum_of(const fixed_header& header) noexcept;
 

@@ -408,6 +408,10 @@ void region::end_destroy(const char* name) const noexcept {
   regions::directory_lock::release(*mapping_);
 }
 
+void region::refuse_policy() noexcept {
+  last_status = construct_status::other_policy;
+}
+
 construct_status DEADBOLT_ABI::last_construct_status() noexcept {
   return last_status;
 }
@@ -438,6 +442,8 @@ const char* DEADBOLT_ABI::to_string(construct_status status) noexcept {
     return "not_found";
   case construct_status::system_error:
     return "system_error";
+  case construct_status::other_policy:
+    return "other_policy";
   }
   return "unknown";
 }

@@ -4,6 +4,7 @@
 // announces its hold with the word held, and then releases the word.
 #include <deadbolt/shared_mutex.hpp>
 
+#include <base/clock.hpp>
 #include <base/spin.hpp>
 #include <region/membership.hpp>
 #include <region/slots.hpp>
@@ -100,9 +101,19 @@ void drop_hold(hold_entry& entry, std::uint64_t seen) noexcept {
 // look: only reads. drop: also removes dead readers' holds, for which the writer word must be held.
 enum class scan : std::uint8_t { look, drop };
 
+// Under readers_first a writer gives the writer word back before it sleeps, so that new readers
+// enter, until it has waited for long_wait.
+struct giving_way {
+  std::uint64_t* word;
+  std::int64_t until = 0; // CLOCK_MONOTONIC; 0: it has not slept yet
+  sleep_result last = sleep_result::woken;
+};
+
 // Returns `acquired` when the member holds the lock no longer; else busy, timed_out or interrupted.
+// `way`: nullptr unless the caller gives way; then `busy` says that it has given the word back, has
+// slept, and must start over.
 lock_status wait_for_reader(open_region& region, member_slot& slot, std::uint64_t name, scan scan,
-                            const patience& patience) noexcept {
+                            const patience& patience, giving_way* way) noexcept {
   const wait_limits& limits = patience.limits;
   sleep_result last = patience.waits ? sleep_result::woken : sleep_result::timed_out;
   sleep_length length{region};
@@ -138,15 +149,32 @@ lock_status wait_for_reader(open_region& region, member_slot& slot, std::uint64_
                              {futex_of(life), value}};
     if (limits.stop != nullptr) words[2] = {limits.stop->native_handle(), 0};
     const unsigned count = limits.stop != nullptr ? 3 : 2;
-    last = sleep_on(words, count, sleep_end(length.next(generation), limits.until), entry);
+    std::int64_t end = sleep_end(length.next(generation), limits.until);
+    bool gives_way = false;
+    if (way != nullptr) {
+      const std::int64_t now = base::now();
+      if (way->until == 0) way->until = now + long_wait;
+      gives_way = now < way->until;
+    }
+    if (gives_way) {
+      if (end > way->until) end = way->until;
+      // The hold asks for the wake already: a reader that leaves from here on finds that, or this
+      // thread's sleep finds another hold.
+      release_word(way->word, __atomic_load_n(way->word, __ATOMIC_RELAXED));
+    }
+    last = sleep_on(words, count, end, entry);
     length.ended(last == sleep_result::timed_out);
     pass_on({false, &slot, life, value});
+    if (gives_way) {
+      way->last = last;
+      return lock_status::busy;
+    }
   }
 }
 
 // Waits for every member's hold but the caller's own.
 lock_status wait_for_readers(const shared_mutex_words& words, const attachment& self, scan scan,
-                             const patience& patience) noexcept {
+                             const patience& patience, giving_way* way) noexcept {
   open_region& region = *self.region;
   const std::uint64_t name = hold_name(self, &words);
   // order: after the writer word was taken; see find_hold().
@@ -159,7 +187,7 @@ lock_status wait_for_readers(const shared_mutex_words& words, const attachment& 
       member_slot& slot = *region.slot(number);
       std::uint64_t seen = 0;
       if (find_hold(slot, name, seen) == nullptr) continue;
-      const lock_status status = wait_for_reader(region, slot, name, scan, patience);
+      const lock_status status = wait_for_reader(region, slot, name, scan, patience, way);
       if (status != lock_status::acquired) return status;
     }
   }
@@ -183,18 +211,27 @@ lock_status held_already(const patience& patience) noexcept {
   return patience.waits ? lock_status::deadlock : lock_status::busy;
 }
 
-lock_status take_writer_word(shared_mutex_words& words, const patience& patience) noexcept {
+// Takes the writer word. Returns owner_died when its last owner died while it held the lock, and
+// not only the word: no reader has come in since. Otherwise that owner changed no data, and the
+// word is consistent. `long_after`: when the caller becomes a long waiter.
+lock_status take_writer_word(shared_mutex_words& words, const patience& patience,
+                             std::int64_t long_after) noexcept {
   std::uint16_t spins = 0;
-  return patience.waits ? lock_contended(&words.writer, nullptr, spins, patience.limits, nullptr)
-                        : try_lock_contended(&words.writer, nullptr);
+  const lock_status taken = patience.waits ? lock_contended(&words.writer, nullptr, spins,
+                                                            patience.limits, nullptr, long_after)
+                                           : try_lock_contended(&words.writer, nullptr);
+  if (taken != lock_status::owner_died ||
+      __atomic_load_n(&words.state, __ATOMIC_RELAXED) != state_outside) {
+    return taken;
+  }
+  __atomic_fetch_and(&words.writer, ~word_inconsistent, __ATOMIC_RELAXED);
+  return lock_status::acquired;
 }
 
-// Call this after taking the writer word over from a dead owner: whether that owner held the lock,
-// and not only the word. If not, it changed no data, and the word is marked consistent.
-bool died_inside(shared_mutex_words& words) noexcept {
-  if (__atomic_load_n(&words.state, __ATOMIC_RELAXED) != state_outside) return true;
-  __atomic_fetch_and(&words.writer, ~word_inconsistent, __ATOMIC_RELAXED);
-  return false;
+// Under `fair` every thread that sleeps is a long waiter, so that each release reserves the lock
+// for those that wait already.
+std::int64_t long_wait_of(const shared_mutex_words& words) noexcept {
+  return detail::policy_of(words) == shared_mutex_policy::fair ? 0 : long_wait;
 }
 
 unlock_status release_exclusive(shared_mutex_words& words, std::uint64_t seen) noexcept {
@@ -206,13 +243,30 @@ unlock_status release_exclusive(shared_mutex_words& words, std::uint64_t seen) n
   return unlock_status::released;
 }
 
-// Call this after taking the writer word when it was free: acquires the lock, or releases the word.
+// Call this with the writer word: acquires the lock, or has released the word when it returns.
 [[gnu::noinline]] lock_status settle_exclusive(shared_mutex_words& words, const attachment& self,
                                                const patience& patience) noexcept {
-  const lock_status status = wait_for_readers(words, self, scan::drop, patience);
-  if (status != lock_status::acquired) {
-    release_word(&words.writer, __atomic_load_n(&words.writer, __ATOMIC_RELAXED));
-    return status;
+  giving_way way{.word = &words.writer};
+  giving_way* const gives_way =
+      patience.waits && detail::policy_of(words) == shared_mutex_policy::readers_first ? &way
+                                                                                       : nullptr;
+  for (;;) {
+    const lock_status status = wait_for_readers(words, self, scan::drop, patience, gives_way);
+    if (status == lock_status::acquired) break;
+    if (gives_way == nullptr || status != lock_status::busy) {
+      release_word(&words.writer, __atomic_load_n(&words.writer, __ATOMIC_RELAXED));
+      return status;
+    }
+    if (is_told_to_end(patience.limits, way.last)) return lock_status::interrupted;
+    if (is_over(patience.limits.until)) return lock_status::timed_out;
+    const std::int64_t left = way.until - base::now();
+    const lock_status taken = take_writer_word(words, patience, left > 0 ? left : 0);
+    if (taken != lock_status::acquired) {
+      if (taken == lock_status::owner_died) {
+        __atomic_store_n(&words.state, state_writes, __ATOMIC_RELAXED);
+      }
+      return taken;
+    }
   }
   // death order: before the data is touched.
   __atomic_store_n(&words.state, state_writes, __ATOMIC_RELAXED);
@@ -227,26 +281,28 @@ unlock_status release_exclusive(shared_mutex_words& words, std::uint64_t seen) n
   if (holds_shared(self, &words)) return held_already(patience);
   if (!patience.waits) {
     // Looks before it takes the word, so that failing tries do not stop the readers.
-    const lock_status status = wait_for_readers(words, self, scan::look, patience);
+    const lock_status status = wait_for_readers(words, self, scan::look, patience, nullptr);
     if (status != lock_status::acquired) return status;
   }
   if (patience.waits && !is_free(__atomic_load_n(&words.writer, __ATOMIC_RELAXED))) collide(words);
-  const lock_status taken = take_writer_word(words, patience);
-  if (taken == lock_status::owner_died && died_inside(words)) {
-    // No reader has come in since the owner's death.
+  const lock_status taken = take_writer_word(words, patience, long_wait_of(words));
+  if (taken == lock_status::acquired) return settle_exclusive(words, self, patience);
+  if (taken == lock_status::owner_died) {
     __atomic_store_n(&words.state, state_writes, __ATOMIC_RELAXED);
-    return lock_status::owner_died;
   }
-  if (taken != lock_status::acquired && taken != lock_status::owner_died) return taken;
-  return settle_exclusive(words, self, patience);
+  return taken;
 }
 
 enum class shared_entry : std::uint32_t { in, blocked, held_already, too_many };
 
-// Becomes a reader if nobody owns the writer word.
-[[gnu::noinline]] shared_entry try_enter_shared(shared_mutex_words& words,
-                                                const attachment& self) noexcept {
-  if (!is_free(__atomic_load_n(&words.writer, __ATOMIC_RELAXED))) return shared_entry::blocked;
+// Becomes a reader if nobody owns the writer word. Under `fair`, a lock that is reserved is for the
+// threads that wait already.
+[[gnu::noinline]] shared_entry try_enter_shared(shared_mutex_words& words, const attachment& self,
+                                                bool tries) noexcept {
+  const std::uint64_t writer = __atomic_load_n(&words.writer, __ATOMIC_RELAXED);
+  if (!is_free(writer) || (is_reserved(writer) && !tries && long_wait_of(words) == 0)) {
+    return shared_entry::blocked;
+  }
   const std::uint32_t group = group_of(self);
   // order: before the announcement. The bit is never cleared, so that later reads of the same
   // member write nothing to the lock.
@@ -278,19 +334,18 @@ lock_shared_contended(shared_mutex_words& words, const patience& patience, bool 
   std::uint32_t spins = 0;
   base::spinner spinner{spins};
   do {
-    const shared_entry entry = try_enter_shared(words, self);
+    const shared_entry entry = try_enter_shared(words, self, !patience.waits);
     if (entry == shared_entry::in) return lock_status::acquired;
     if (entry == shared_entry::held_already) return held_already(patience);
     if (entry == shared_entry::too_many) return lock_status::too_many_holds;
   } while (patience.waits && spinner.again());
   // try_enter_shared() returns `blocked` before it looks at the caller's own holds.
   if (holds_shared(self, &words)) return held_already(patience);
-  const lock_status taken = take_writer_word(words, patience);
-  if (taken == lock_status::owner_died && died_inside(words)) {
+  const lock_status taken = take_writer_word(words, patience, long_wait_of(words));
+  if (taken == lock_status::owner_died) {
     __atomic_store_n(&words.state, state_reads_alone, __ATOMIC_RELAXED);
-    return lock_status::owner_died;
   }
-  if (taken != lock_status::acquired && taken != lock_status::owner_died) return taken;
+  if (taken != lock_status::acquired) return taken;
   __atomic_fetch_or(&words.readers, group_of(self), __ATOMIC_SEQ_CST);
   hold_entry* entry = nullptr;
   const announcement made = announce(self, hold_name(self, &words), entry);
@@ -327,9 +382,10 @@ lock_status lock_shared(shared_mutex_words& words, const patience& patience) noe
   const attachment& self = *this_thread.current;
   bool blocked = false;
   if (self.covers(&words)) [[likely]] {
-    // try_enter_shared() for a thread that has read under this lock before and holds nothing.
+    // try_enter_shared() for a thread that has read under this lock before and holds nothing. A
+    // word that is reserved is left to that function.
     hold_entry* entry = nullptr;
-    if (is_free(__atomic_load_n(&words.writer, __ATOMIC_RELAXED)) &&
+    if (__atomic_load_n(&words.writer, __ATOMIC_RELAXED) == 0 &&
         (__atomic_load_n(&words.readers, __ATOMIC_SEQ_CST) & group_of(self)) != 0 &&
         announce_only_hold(self, hold_name(self, &words), entry)) [[likely]] {
       // order: as there.
@@ -338,7 +394,7 @@ lock_status lock_shared(shared_mutex_words& words, const patience& patience) noe
       withdraw(*entry);
       blocked = true;
     } else {
-      const shared_entry status = try_enter_shared(words, self);
+      const shared_entry status = try_enter_shared(words, self, !patience.waits);
       if (status == shared_entry::in) return lock_status::acquired;
       blocked = status == shared_entry::blocked;
     }
@@ -409,6 +465,18 @@ unlock_status shared_mutex::release_shared() noexcept {
     return unlock_status::not_owner;
   }
   return regions::release_exclusive(words_, seen);
+}
+
+const char* DEADBOLT_ABI::to_string(shared_mutex_policy policy) noexcept {
+  switch (policy) {
+  case shared_mutex_policy::writers_first:
+    return "writers_first";
+  case shared_mutex_policy::readers_first:
+    return "readers_first";
+  case shared_mutex_policy::fair:
+    return "fair";
+  }
+  return "unknown";
 }
 
 bool shared_mutex::mark_writer_consistent() noexcept {

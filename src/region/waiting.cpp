@@ -177,7 +177,8 @@ void wake_after_release(const std::uint64_t* word, std::uint64_t next) noexcept 
 }
 
 lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uint16_t& spins,
-                           const wait_limits& limits, std::uint16_t* revocations) noexcept {
+                           const wait_limits& limits, std::uint16_t* revocations,
+                           std::int64_t long_after) noexcept {
   const attachment* member = find_or_attach(word);
   if (member == nullptr) return lock_status::cannot_attach;
   const attachment& self = *member;
@@ -194,7 +195,7 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
       // A thread that would leave takes the lock instead: it may have been given a wake.
       if (is_reserved(seen) && !stood_back && base::now() < long_from &&
           !is_told_to_end(limits, last) && !is_over(limits.until)) {
-        if (!slept) long_from = base::now() + long_wait;
+        if (!slept) long_from = base::now() + long_after;
         last = leave_to_long_waiters(word, seen, limits);
         stood_back = last == sleep_result::timed_out;
         slept = true;
@@ -234,7 +235,7 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
       return lock_status::deadlock;
     }
     const std::int64_t now = base::now();
-    if (!slept) long_from = now + long_wait;
+    if (!slept) long_from = now + long_after;
     const bool is_long = now >= long_from;
     // The word must say that somebody waits before this waiter decides to leave: a waiter
     // that gives up may have been given a wake, and the next unlock learns from the word that

@@ -105,9 +105,11 @@ void sleep_a_moment() noexcept;
 // Acquires, by waiting within the limits. Makes the
 // calling thread a member first if it is none. `waiting` is a mutex's; nullptr where the word
 // is never plain. `spins`: see base::spinner.
-// `revocations` is a mutex's, too; nullptr where the word is never biased.
+// `revocations` is a mutex's, too; nullptr where the word is never biased. `long_after`: the caller
+// is a long waiter when it has waited for so long here, and slept.
 lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uint16_t& spins,
-                           const wait_limits& limits, std::uint16_t* revocations) noexcept;
+                           const wait_limits& limits, std::uint16_t* revocations,
+                           std::int64_t long_after = long_wait) noexcept;
 lock_status try_lock_contended(std::uint64_t* word, std::uint16_t* revocations) noexcept;
 
 // A release has written `next` to the word and owes a wake: makes it. Only the address of the word

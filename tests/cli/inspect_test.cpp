@@ -158,6 +158,11 @@ TEST_F(inspect, readers_and_the_writer_of_a_shared_mutex) {
   const json nobody = lock_named(look(), "table");
   EXPECT_EQ(nobody["kind"], "shared_mutex") << nobody;
   EXPECT_EQ(nobody["state"], "free");
+  EXPECT_EQ(nobody["policy"], "writers_first");
+  ASSERT_NE(shared.find_or_construct<deadbolt::shared_mutex>("queue",
+                                                             deadbolt::shared_mutex_policy::fair),
+            nullptr);
+  EXPECT_EQ(lock_named(look(), "queue")["policy"], "fair");
   ASSERT_TRUE(lock->lock_shared());
   child_process other{[&] {
     static_cast<void>(lock->lock_shared().status());

@@ -188,6 +188,12 @@ static void mutex(struct board* board) {
 
 static void shared_mutex(struct board* board) {
   struct deadbolt_shared_mutex* lock = &board->readers;
+  CHECK(deadbolt_shared_mutex_get_policy(lock) == DEADBOLT_WRITERS_FIRST);
+  lock->policy = 77;
+  CHECK(deadbolt_shared_mutex_get_policy(lock) == DEADBOLT_WRITERS_FIRST);
+  deadbolt_shared_mutex_init(lock, DEADBOLT_READERS_FIRST);
+  CHECK(deadbolt_shared_mutex_get_policy(lock) == DEADBOLT_READERS_FIRST);
+  CHECK(strcmp(deadbolt_shared_mutex_policy_name(DEADBOLT_FAIR), "fair") == 0);
   CHECK(deadbolt_shared_mutex_unlock(lock) == DEADBOLT_NOT_OWNER);
   CHECK(deadbolt_shared_mutex_unlock_shared(lock) == DEADBOLT_NOT_OWNER);
   CHECK(deadbolt_shared_mutex_lock_shared(lock) == DEADBOLT_ACQUIRED);

@@ -38,7 +38,7 @@ protected:
   }
   void attach() { CHILD_EXPECT(name(shared.handle().attach()) == "attached"); }
   [[nodiscard]] std::uint32_t state() const {
-    return __atomic_load_n(reinterpret_cast<const std::uint32_t*>(native()) + 3, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(reinterpret_cast<const std::uint8_t*>(native()) + 12, __ATOMIC_ACQUIRE);
   }
   [[nodiscard]] std::uint64_t* native() const {
     return const_cast<std::uint64_t*>(const_cast<region_of<board>&>(shared)->lock.native_handle());

@@ -33,6 +33,7 @@ nlohmann::ordered_json json_of(const lock& lock) {
                               {"owner", nullptr},
                               {"shared_by", nlohmann::ordered_json::array()}};
   if (lock.permits != 0) json["permits"] = lock.permits;
+  if (lock.policy != nullptr) json["policy"] = lock.policy;
   if (lock.held_by) json["owner"] = json_of(*lock.held_by);
   for (const owner& by : lock.shared_by) json["shared_by"].push_back(json_of(by));
   return json;

@@ -131,10 +131,12 @@ lock read_mutex(std::string name, std::uint64_t offset, std::uint64_t word, std:
   return made;
 }
 
-lock read_shared_mutex(std::string name, std::uint64_t offset, std::uint64_t writer,
-                       const std::vector<member>& members, const std::vector<shared_hold>& holds) {
-  lock made = read_mutex(std::move(name), offset, writer, 0, members, 0);
+lock read_shared_mutex(std::string name, std::uint64_t offset,
+                       const detail::shared_mutex_words& words, const std::vector<member>& members,
+                       const std::vector<shared_hold>& holds) {
+  lock made = read_mutex(std::move(name), offset, words.writer, 0, members, 0);
   made.kind = "shared_mutex";
+  made.policy = to_string(detail::policy_of(words));
   // A hold that is announced twice counts once.
   const member* last = nullptr;
   for (const shared_hold& hold : holds) {
@@ -338,8 +340,10 @@ view region_file::look(const std::vector<std::uint64_t>& offsets) const {
     }
     if (kind == detail::object_kind::shared_mutex && has_words &&
         entry.size == sizeof(shared_mutex)) {
-      seen.locks.push_back(read_shared_mutex(std::move(name), entry.offset, word_at(entry.offset),
-                                             seen.members, holds));
+      detail::shared_mutex_words its;
+      read(&its, sizeof its, data_offset_ + entry.offset);
+      seen.locks.push_back(
+          read_shared_mutex(std::move(name), entry.offset, its, seen.members, holds));
       // The same holds can be of many names, which a hostile file gives to one offset.
       if (const std::size_t readers = seen.locks.back().shared_by.size(); readers <= left) {
         left -= readers;

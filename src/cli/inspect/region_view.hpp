@@ -65,6 +65,7 @@ struct lock {
   std::uint64_t permits;        // of a semaphore: there are, held or not; else 0
   bool inconsistent;            // its owner was told owner_died
   bool has_waiters;             // or had some that gave up
+  const char* policy = nullptr; // of a shared_mutex
 };
 
 // A named object that is no lock by itself.
