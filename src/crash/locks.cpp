@@ -187,7 +187,7 @@ std::size_t shared_mutex_subject::size() const {
   return sizeof(shared_mutex);
 }
 void shared_mutex_subject::create(void* lock) const {
-  new (lock) shared_mutex;
+  new (lock) shared_mutex{policy_};
 }
 void shared_mutex_subject::destroy(void* lock) const {
   std::destroy_at(&shared_at(lock));
@@ -350,6 +350,18 @@ std::span<const subject* const> all_subjects() {
   static const shared_mutex_subject readers{
       "shared_mutex_readers", "deadbolt::shared_mutex, in a region: a writer dies, the others read",
       side::writer, side::reader};
+  static const shared_mutex_subject readers_first{
+      "shared_mutex_readers_first",
+      "deadbolt::shared_mutex, in a region, readers first: a reader dies, the others write",
+      side::reader, side::writer, shared_mutex_policy::readers_first};
+  static const shared_mutex_subject fair{
+      "shared_mutex_fair",
+      "deadbolt::shared_mutex, in a region, fair: a writer dies, the others write", side::writer,
+      side::writer, shared_mutex_policy::fair};
+  static const shared_mutex_subject fair_readers{
+      "shared_mutex_fair_readers",
+      "deadbolt::shared_mutex, in a region, fair: a writer dies, the others read", side::writer,
+      side::reader, shared_mutex_policy::fair};
   static const condition_variable_subject condition{
       "condition_variable", "deadbolt::condition_variable, in a region: notified under the mutex",
       last_step::unlock};
@@ -366,8 +378,9 @@ std::span<const subject* const> all_subjects() {
     const std::span<const subject* const> of_libc = libc_subjects();
     std::vector<const subject*> subjects{of_libc.begin(), of_libc.end()};
     for (const subject* const ours : std::to_array<const subject*>(
-             {&plain, &pi, &in_region, &biased, &writers, &reader, &readers, &condition,
-              &condition_late, &semaphore, &semaphore_pair, &interruptible, &reserved}))
+             {&plain, &pi, &in_region, &biased, &writers, &reader, &readers, &readers_first, &fair,
+              &fair_readers, &condition, &condition_late, &semaphore, &semaphore_pair,
+              &interruptible, &reserved}))
       subjects.push_back(ours);
     return subjects;
   }();

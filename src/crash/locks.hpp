@@ -8,6 +8,7 @@
 
 #include <deadbolt/counting_semaphore.hpp>
 #include <deadbolt/mutex.hpp>
+#include <deadbolt/shared_mutex.hpp>
 #include <memory>
 #include <new>
 #include <span>
@@ -107,7 +108,8 @@ enum class side : std::uint8_t { writer, reader };
 class shared_mutex_subject : public region_subject {
 public:
   constexpr shared_mutex_subject(std::string_view name, std::string_view summary, side victim,
-                                 side others)
+                                 side others,
+                                 shared_mutex_policy policy = shared_mutex_policy::writers_first)
       : region_subject{subject_facts{.name = name,
                                      .summary = summary,
                                      .engine = "region",
@@ -115,8 +117,9 @@ public:
                                      .sees_death_by_itself = true,
                                      .shares = victim == side::reader   ? sharing::victims_way
                                                : others == side::reader ? sharing::others_way
-                                                                        : sharing::neither}},
-        victim_{victim}, others_{others} {}
+                                                                        : sharing::neither,
+                                     .by_name_only = policy != shared_mutex_policy::writers_first}},
+        victim_{victim}, others_{others}, policy_{policy} {}
 
   [[nodiscard]] std::size_t size() const override;
   void create(void* lock) const override;
@@ -134,6 +137,7 @@ public:
 private:
   side victim_;
   side others_;
+  shared_mutex_policy policy_;
 };
 
 // deadbolt::counting_semaphore. create() makes `permits` and takes `taken` of them for its caller.
