@@ -93,6 +93,22 @@ def test_readers_share_and_writers_do_not(region):
         assert in_thread(lambda: lock.shared.acquire(timeout=0.01)) is False
 
 
+def test_policy_is_the_locks_own(region):
+    assert region.shared_mutex("usual").policy == "writers_first"
+    lock = region.shared_mutex("lock", policy="fair")
+    assert lock.policy == "fair"
+    with lock.shared:
+        pass
+    assert region.shared_mutex("lock").policy == "fair", "asked for none"
+    assert region.shared_mutex("lock", policy="fair").policy == "fair"
+    for other in "writers_first", "readers_first":
+        with pytest.raises(deadbolt.RegionError, match="other_policy"):
+            region.shared_mutex("lock", policy=other)
+    with pytest.raises(ValueError):
+        region.shared_mutex("third", policy="best")
+    assert region.shared_mutex("data", data=8, policy="readers_first").policy == "readers_first"
+
+
 def test_more_shared_holds_than_there_may_be_are_an_error(region):
     held = []
     with pytest.raises(deadbolt.LockError, match="too_many_holds"):

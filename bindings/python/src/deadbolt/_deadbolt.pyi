@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 from os import PathLike
 from types import TracebackType
-from typing import Callable, Optional, Protocol, TypeVar, Union, final
+from typing import Callable, Literal, Optional, Protocol, TypeVar, Union, final
 
 from ._records import ObjectInfo, Owner
 
 _Self = TypeVar("_Self")
 _Result = TypeVar("_Result")
 _Name = Union[str, int]
+_Policy = Literal["writers_first", "readers_first", "fair"]
 _Recover = Optional[Callable[[], object]]
 _Path = Union[str, bytes, "PathLike[str]", "PathLike[bytes]"]
 
@@ -62,7 +63,13 @@ class Region:
         self, name: _Name, recover: _Recover = None, data: int = 0, *, create: bool = True
     ) -> Mutex: ...
     def shared_mutex(
-        self, name: _Name, recover: _Recover = None, data: int = 0, *, create: bool = True
+        self,
+        name: _Name,
+        recover: _Recover = None,
+        data: int = 0,
+        *,
+        create: bool = True,
+        policy: Optional[_Policy] = None,
     ) -> SharedMutex: ...
     def condition(self, name: _Name, lock: Mutex, *, create: bool = True) -> Condition: ...
     def semaphore(self, name: _Name, value: int, *, create: bool = True) -> Semaphore: ...
@@ -144,6 +151,8 @@ class Mutex(_Lock):
 class SharedMutex(_Lock):
     @property
     def data(self) -> memoryview: ...
+    @property
+    def policy(self) -> _Policy: ...
     def mark_consistent(self) -> bool: ...
     def locked(self) -> bool: ...
     def owner(self) -> Owner: ...

@@ -5,6 +5,7 @@
 #include "core.h"
 
 #include <math.h>
+#include <string.h>
 #include <time.h>
 
 PyTypeObject *mutex_type, *shared_mutex_type, *shared_view_type, *condition_type, *semaphore_type;
@@ -406,32 +407,67 @@ static PyObject* find_lock(PyTypeObject* type, enum lock_kind kind, PyObject* re
 }
 
 /* A lock, and behind it as many bytes of data: what C has as a struct of the two. */
-static PyObject* make_with_data(PyTypeObject* type, enum lock_kind kind,
+static PyObject* find_with_data(PyTypeObject* type, enum lock_kind kind,
                                 enum deadbolt_object_kind object_kind, size_t lock_size,
-                                PyObject* region, PyObject* args, PyObject* keywords) {
-  static char* names[] = {"name", "recover", "data", "create", NULL};
-  PyObject *name, *recover = Py_None;
-  Py_ssize_t data = 0;
-  int create = 1;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|On$p", names, &name, &recover, &data,
-                                   &create))
-    return NULL;
+                                PyObject* region, Py_ssize_t data, PyObject* name,
+                                PyObject* recover, bool create, void (*first)(void*, size_t)) {
   if (data < 0) {
     PyErr_SetString(PyExc_ValueError, "data is a number of bytes");
     return NULL;
   }
   return find_lock(type, kind, region, data > 0 ? DEADBOLT_OBJECT_OTHER : object_kind,
-                   lock_size + (size_t)data, 8, (size_t)data, name, recover, NULL, create, NULL);
+                   lock_size + (size_t)data, 8, (size_t)data, name, recover, NULL, create, first);
 }
 
 PyObject* make_mutex(PyObject* region, PyObject* args, PyObject* keywords) {
-  return make_with_data(mutex_type, KIND_MUTEX, DEADBOLT_OBJECT_MUTEX,
-                        sizeof(struct deadbolt_mutex), region, args, keywords);
+  static char* names[] = {"name", "recover", "data", "create", NULL};
+  PyObject *name, *recover = Py_None;
+  Py_ssize_t data = 0;
+  int create = 1;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|On$p:mutex", names, &name, &recover, &data,
+                                   &create))
+    return NULL;
+  return find_with_data(mutex_type, KIND_MUTEX, DEADBOLT_OBJECT_MUTEX,
+                        sizeof(struct deadbolt_mutex), region, data, name, recover, create, NULL);
+}
+
+static void init_readers_first(void* place, size_t Py_UNUSED(size)) {
+  deadbolt_shared_mutex_init(place, DEADBOLT_READERS_FIRST);
+}
+static void init_fair(void* place, size_t Py_UNUSED(size)) {
+  deadbolt_shared_mutex_init(place, DEADBOLT_FAIR);
 }
 
 PyObject* make_shared_mutex(PyObject* region, PyObject* args, PyObject* keywords) {
-  return make_with_data(shared_mutex_type, KIND_SHARED_MUTEX, DEADBOLT_OBJECT_SHARED_MUTEX,
-                        sizeof(struct deadbolt_shared_mutex), region, args, keywords);
+  static char* names[] = {"name", "recover", "data", "create", "policy", NULL};
+  /* What initialises zeroed memory, for each policy. */
+  static void (*const first[])(void*, size_t) = {NULL, init_readers_first, init_fair};
+  enum { policies = sizeof first / sizeof *first };
+  PyObject *name, *recover = Py_None;
+  Py_ssize_t data = 0;
+  int create = 1;
+  const char* policy = NULL;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|On$pz:shared_mutex", names, &name, &recover,
+                                   &data, &create, &policy))
+    return NULL;
+  unsigned wanted = 0;
+  while (policy != NULL && wanted < policies &&
+         strcmp(policy, deadbolt_shared_mutex_policy_name(wanted)) != 0)
+    ++wanted;
+  if (wanted == policies) {
+    PyErr_SetString(PyExc_ValueError,
+                    "policy must be \"writers_first\", \"readers_first\" or \"fair\"");
+    return NULL;
+  }
+  PyObject* made = find_with_data(
+      shared_mutex_type, KIND_SHARED_MUTEX, DEADBOLT_OBJECT_SHARED_MUTEX,
+      sizeof(struct deadbolt_shared_mutex), region, data, name, recover, create, first[wanted]);
+  if (made != NULL && policy != NULL &&
+      deadbolt_shared_mutex_get_policy(((lock_object*)made)->place) != wanted) {
+    set_find_error(DEADBOLT_CONSTRUCT_OTHER_POLICY, name);
+    Py_CLEAR(made);
+  }
+  return made;
 }
 
 PyObject* make_condition(PyObject* region, PyObject* args, PyObject* keywords) {
@@ -470,6 +506,14 @@ PyObject* make_semaphore(PyObject* region, PyObject* args, PyObject* keywords) {
   return find_lock(semaphore_type, KIND_SEMAPHORE, region, DEADBOLT_OBJECT_COUNTING_SEMAPHORE,
                    (size_t)count * sizeof(struct deadbolt_permit), 8, (size_t)count, name, Py_None,
                    NULL, create, init_permits);
+}
+
+static PyObject* shared_mutex_policy(PyObject* object, void* Py_UNUSED(closure)) {
+  lock_object* self = (lock_object*)object;
+  if (!region_pin(self->region)) return NULL;
+  const enum deadbolt_shared_mutex_policy policy = deadbolt_shared_mutex_get_policy(self->place);
+  region_unpin(self->region);
+  return PyUnicode_FromString(deadbolt_shared_mutex_policy_name(policy));
 }
 
 static PyObject* shared_mutex_shared(PyObject* object, void* Py_UNUSED(closure)) {
@@ -643,6 +687,8 @@ static PyGetSetDef mutex_getset[] = {COMMON_ATTRIBUTES, DATA, LAST};
 static PyGetSetDef shared_mutex_getset[] = {
     COMMON_ATTRIBUTES,
     DATA,
+    {"policy", shared_mutex_policy, NULL,
+     "Who comes first: \"writers_first\", \"readers_first\" or \"fair\".", NULL},
     {"shared", shared_mutex_shared, NULL,
      "The same lock for readers: `with lock.shared:`. A reader that is told OwnerDied has the "
      "lock alone.",

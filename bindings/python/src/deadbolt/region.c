@@ -387,8 +387,10 @@ static PyMethodDef region_methods[] = {
      "data. With `data` it has as many bytes behind it, mutex.data: what C and C++ have as a\n"
      "struct of a mutex and that, and Rust as Mutex<T>."},
     {"shared_mutex", WITH_KEYWORDS(make_shared_mutex), METH_VARARGS | METH_KEYWORDS,
-     "shared_mutex(name, recover=None, data=0, *, create=True)\n--\n\n"
-     "The SharedMutex of this name, made where there is none; arguments as for mutex()."},
+     "shared_mutex(name, recover=None, data=0, *, create=True, policy=None)\n--\n\n"
+     "The SharedMutex of this name, made where there is none; arguments as for mutex(). `policy`\n"
+     "says who comes first: \"writers_first\", which is that of a new one without it,\n"
+     "\"readers_first\" or \"fair\". RegionError if there is one of another policy."},
     {"condition", WITH_KEYWORDS(make_condition), METH_VARARGS | METH_KEYWORDS,
      "condition(name, lock, *, create=True)\n--\n\n"
      "The Condition of this name, made where there is none. `lock` is a Mutex of this region."},

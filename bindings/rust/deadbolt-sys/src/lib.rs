@@ -60,6 +60,12 @@ pub const DEADBOLT_CONSTRUCT_CANNOT_ATTACH: deadbolt_construct_status = 8;
 pub const DEADBOLT_CONSTRUCT_DAMAGED: deadbolt_construct_status = 9;
 pub const DEADBOLT_CONSTRUCT_NOT_FOUND: deadbolt_construct_status = 10;
 pub const DEADBOLT_CONSTRUCT_SYSTEM_ERROR: deadbolt_construct_status = 11;
+pub const DEADBOLT_CONSTRUCT_OTHER_POLICY: deadbolt_construct_status = 12;
+
+pub type deadbolt_shared_mutex_policy = u32;
+pub const DEADBOLT_WRITERS_FIRST: deadbolt_shared_mutex_policy = 0;
+pub const DEADBOLT_READERS_FIRST: deadbolt_shared_mutex_policy = 1;
+pub const DEADBOLT_FAIR: deadbolt_shared_mutex_policy = 2;
 
 pub type deadbolt_lock_status = u32;
 pub const DEADBOLT_ACQUIRED: deadbolt_lock_status = 0;
@@ -195,7 +201,9 @@ pub struct deadbolt_mutex {
 pub struct deadbolt_shared_mutex {
     pub writer: u64,
     pub readers: u32,
-    pub state: u32,
+    pub state: u8,
+    pub policy: u8,
+    pub unused: u16,
 }
 
 #[repr(C)]
@@ -360,6 +368,15 @@ extern "C" {
     ) -> deadbolt_owner_state;
     pub fn deadbolt_owner_state_name(state: deadbolt_owner_state) -> *const c_char;
 
+    pub fn deadbolt_shared_mutex_init(
+        mutex: *mut deadbolt_shared_mutex,
+        policy: deadbolt_shared_mutex_policy,
+    );
+    pub fn deadbolt_shared_mutex_get_policy(
+        mutex: *const deadbolt_shared_mutex,
+    ) -> deadbolt_shared_mutex_policy;
+    pub fn deadbolt_shared_mutex_policy_name(policy: deadbolt_shared_mutex_policy)
+        -> *const c_char;
     pub fn deadbolt_shared_mutex_lock(mutex: *mut deadbolt_shared_mutex) -> deadbolt_lock_status;
     pub fn deadbolt_shared_mutex_try_lock(
         mutex: *mut deadbolt_shared_mutex,

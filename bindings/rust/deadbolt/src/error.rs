@@ -18,8 +18,8 @@ pub enum Error {
     /// The thread cannot become a member of the region: the library's word, as in `"table_full"`.
     Attach(&'static str),
     /// The object cannot be found or made: the library's word, as in `"no_room"`,
-    /// `"other_kind"` (one of that name has another size or kind) or `"other_type"` (this process
-    /// uses it as another type).
+    /// `"other_kind"` (one of that name has another size or kind), `"other_policy"` (of another
+    /// [`Policy`](crate::Policy)) or `"other_type"` (this process uses it as another type).
     Object(&'static str),
     /// The region cannot grow: the library's word, as in `"too_large"`.
     Grow(&'static str),

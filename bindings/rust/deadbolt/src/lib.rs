@@ -72,7 +72,7 @@ pub use names::{ObjectInfo, ObjectKind};
 pub use owner::Owner;
 pub use read_only::ReadOnlyRegion;
 pub use region::{Options, Region, Value};
-pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use rwlock::{Policy, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{Permit, Semaphore};
 pub use shared::Shared;
 

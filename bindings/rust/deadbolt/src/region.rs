@@ -2,7 +2,7 @@
 use crate::error::{attach_status_name, last_attach_failure, name, Error};
 use crate::names::{c_name, last_construct_error};
 use crate::uses::Claims;
-use crate::{Condvar, Mutex, RwLock, Semaphore, Shared};
+use crate::{Condvar, Mutex, Policy, RwLock, Semaphore, Shared};
 use deadbolt_sys as sys;
 use std::any::TypeId;
 use std::cell::UnsafeCell;
@@ -214,6 +214,17 @@ impl Region {
     /// The readers-writer lock of this name, made with `initial` inside where there is none.
     pub fn rwlock<T: Shared + Sync>(&self, name: &str, initial: T) -> Result<RwLock<T>, Error> {
         RwLock::find(self, name, initial)
+    }
+    /// The readers-writer lock of this name, made with this policy and with `initial` inside where
+    /// there is none. It is an error (`"other_policy"`) if there is one of another policy;
+    /// [`Region::rwlock`] takes a lock of any.
+    pub fn rwlock_with_policy<T: Shared + Sync>(
+        &self,
+        name: &str,
+        initial: T,
+        policy: Policy,
+    ) -> Result<RwLock<T>, Error> {
+        RwLock::of_policy(self, name, initial, policy)
     }
     /// The condition variable of this name, made where there is none.
     pub fn condvar(&self, name: &str) -> Result<Condvar, Error> {

@@ -17,6 +17,29 @@ struct Cell<T> {
     value: UnsafeCell<T>,
 }
 
+/// Who comes first at an [`RwLock`]. A thread that has waited for 10 ms comes first under each of
+/// them. It is a property of the lock, which all processes share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Policy {
+    /// A writer that waits for readers keeps new readers out: the policy of [`Region::rwlock`].
+    WritersFirst,
+    /// New readers enter while a writer waits for readers that are inside.
+    ReadersFirst,
+    /// Threads that must wait get the lock roughly in the order in which they came.
+    Fair,
+}
+
+impl Policy {
+    fn number(self) -> sys::deadbolt_shared_mutex_policy {
+        match self {
+            Policy::WritersFirst => sys::DEADBOLT_WRITERS_FIRST,
+            Policy::ReadersFirst => sys::DEADBOLT_READERS_FIRST,
+            Policy::Fair => sys::DEADBOLT_FAIR,
+        }
+    }
+}
+
 /// One writer or any number of readers; from [`Region::rwlock`].
 ///
 /// A killed reader's hold ends without a message, because it left nothing half-written. After the
@@ -40,6 +63,29 @@ impl<T: Shared + Sync> RwLock<T> {
             cell,
             region: region.clone(),
         })
+    }
+    pub(crate) fn of_policy(
+        region: &Region,
+        name: &str,
+        initial: T,
+        policy: Policy,
+    ) -> Result<RwLock<T>, Error> {
+        let cell = region.place(name, Self::kind(), move |cell: *mut Cell<T>| {
+            // SAFETY: fresh memory.
+            unsafe {
+                sys::deadbolt_shared_mutex_init(addr_of_mut!((*cell).raw).cast(), policy.number());
+                addr_of_mut!((*cell).value).cast::<T>().write(initial)
+            }
+        })?;
+        let lock = RwLock {
+            cell,
+            region: region.clone(),
+        };
+        if lock.policy() == policy {
+            Ok(lock)
+        } else {
+            Err(Error::Object("other_policy"))
+        }
     }
     pub(crate) fn existing(region: &Region, name: &str) -> Result<Option<RwLock<T>>, Error> {
         let found = region.find_place(name, Self::kind())?;
@@ -104,6 +150,15 @@ impl<T: Shared + Sync> RwLock<T> {
         })
     }
 
+    /// Who comes first.
+    pub fn policy(&self) -> Policy {
+        // SAFETY: a lock of the region.
+        match unsafe { sys::deadbolt_shared_mutex_get_policy(self.raw()) } {
+            sys::DEADBOLT_READERS_FIRST => Policy::ReadersFirst,
+            sys::DEADBOLT_FAIR => Policy::Fair,
+            _ => Policy::WritersFirst,
+        }
+    }
     /// Which thread holds it to write. Returns at once.
     pub fn owner(&self) -> Owner {
         // SAFETY: a lock of the region.

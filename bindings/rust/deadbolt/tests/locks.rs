@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! One process: exclusion, times, misuse, panics.
 
-use deadbolt::{Error, LockError, Options, Region, TryLockError};
+use deadbolt::{Error, LockError, Options, Policy, Region, TryLockError};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
@@ -92,6 +92,26 @@ fn a_second_hold_of_one_lock_is_a_deadlock() {
     let _guard = lock.read().unwrap();
     assert!(matches!(lock.read(), Err(LockError::Deadlock)));
     assert!(matches!(lock.write(), Err(LockError::Deadlock)));
+}
+
+#[test]
+fn policy_is_the_locks_own() {
+    let region = region();
+    let lock = region
+        .rwlock_with_policy("lock", 5u32, Policy::Fair)
+        .unwrap();
+    assert_eq!(lock.policy(), Policy::Fair);
+    assert_eq!(*lock.read().unwrap(), 5);
+    *lock.write().unwrap() = 6;
+    let found = region.rwlock("lock", 0u32).unwrap();
+    assert_eq!(found.policy(), Policy::Fair, "any policy");
+    let other = region.rwlock_with_policy("lock", 0u32, Policy::ReadersFirst);
+    assert!(matches!(other.err(), Some(Error::Object("other_policy"))));
+    let usual = region.rwlock("usual", ()).unwrap();
+    assert_eq!(usual.policy(), Policy::WritersFirst);
+    assert!(region
+        .rwlock_with_policy("usual", (), Policy::WritersFirst)
+        .is_ok());
 }
 
 #[test]
