@@ -12,9 +12,9 @@ namespace bench {
 namespace {
 
 // The readers' side and the writers' side of one lock.
+template <int kind>
 struct both_glibc_rwlock {
-  static constexpr const char* name = "glibc_rwlock";
-  glibc_rwlock_read rwlock;
+  glibc_rwlock<true, kind> rwlock;
 
   void lock_shared() { rwlock.lock(); }
   void unlock_shared() { rwlock.unlock(); }
@@ -24,10 +24,17 @@ struct both_glibc_rwlock {
   void unlock() { rwlock.unlock(); }
 };
 
+struct glibc_default : both_glibc_rwlock<PTHREAD_RWLOCK_DEFAULT_NP> {
+  static constexpr const char* name = "glibc_rwlock"; // readers first
+};
+struct glibc_writers_first : both_glibc_rwlock<PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP> {
+  static constexpr const char* name = "glibc_rwlock_writers_first";
+};
+
+template <deadbolt::shared_mutex_policy policy>
 struct both_shared_mutex {
-  static constexpr const char* name = "shared_mutex";
   static constexpr bool in_region = true;
-  deadbolt::shared_mutex mutex;
+  deadbolt::shared_mutex mutex{policy};
 
   void lock_shared() { require(mutex.lock_shared(), "lock_shared: not held"); }
   void unlock_shared() {
@@ -38,6 +45,17 @@ struct both_shared_mutex {
   void unlock() {
     require(mutex.unlock() == deadbolt::unlock_status::released, "unlock: not released");
   }
+};
+
+using policy = deadbolt::shared_mutex_policy;
+struct writers_first : both_shared_mutex<policy::writers_first> {
+  static constexpr const char* name = "shared_mutex"; // the default
+};
+struct readers_first : both_shared_mutex<policy::readers_first> {
+  static constexpr const char* name = "shared_mutex_readers_first";
+};
+struct fair : both_shared_mutex<policy::fair> {
+  static constexpr const char* name = "shared_mutex_fair";
 };
 
 // A plain mutex, with which readers also exclude one another: for comparison.
@@ -107,8 +125,11 @@ void add(int processes, std::uint64_t writes_per_cent) {
 void register_readers_writers() {
   for (const std::uint64_t writes : {0U, 1U, 10U}) {
     for (const int processes : {2, 8}) {
-      add<both_glibc_rwlock>(processes, writes);
-      add<both_shared_mutex>(processes, writes);
+      add<glibc_default>(processes, writes);
+      add<glibc_writers_first>(processes, writes);
+      add<writers_first>(processes, writes);
+      add<readers_first>(processes, writes);
+      add<fair>(processes, writes);
       add<only_mutex>(processes, writes);
     }
   }

@@ -152,8 +152,8 @@ struct shared_mutex_read {
   }
 };
 
-// A process-shared pthread rwlock.
-template <bool reads>
+// A process-shared pthread rwlock; `kind` as for pthread_rwlockattr_setkind_np.
+template <bool reads, int kind = PTHREAD_RWLOCK_DEFAULT_NP>
 struct glibc_rwlock {
   pthread_rwlock_t rwlock;
 
@@ -161,6 +161,7 @@ struct glibc_rwlock {
     pthread_rwlockattr_t attributes;
     pthread_rwlockattr_init(&attributes);
     pthread_rwlockattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    pthread_rwlockattr_setkind_np(&attributes, kind);
     require(pthread_rwlock_init(&rwlock, &attributes) == 0, "pthread_rwlock_init failed");
     pthread_rwlockattr_destroy(&attributes);
   }
