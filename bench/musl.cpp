@@ -4,6 +4,7 @@
 #include "contended.hpp"
 #include "contest.hpp"
 #include "rivals.hpp"
+#include "waits.hpp"
 
 #include <benchmark/benchmark.h>
 #include <cinttypes>
@@ -47,9 +48,21 @@ void compete(benchmark::State& state, const std::string& kind, int processes, in
   }
 }
 
+void wait_in_turn(benchmark::State& state, const std::string& kind, int processes,
+                  std::chrono::nanoseconds section) {
+  while (state.KeepRunning()) {
+    waits seen{};
+    run_program(kind + " " + std::to_string(time_of_a_wait_sample.count()) + " " +
+                    std::to_string(processes) + " waits " + std::to_string(section.count()),
+                "%lf %lf %lf %lf", &seen.longest_ns, &seen.p99_ns, &seen.pairs_per_second,
+                &seen.fewest_pairs);
+    report(state, seen);
+  }
+}
+
 template <class Body>
-void add(const std::string& name, Body&& body) {
-  add_benchmark(name, std::forward<Body>(body))->Iterations(1)->UseManualTime();
+benchmark::internal::Benchmark* add(const std::string& name, Body&& body) {
+  return add_benchmark(name, std::forward<Body>(body))->Iterations(1)->UseManualTime();
 }
 
 } // namespace
@@ -64,6 +77,15 @@ void register_musl() {
         const int steps = length.steps;
         add(contended_name(processes, length, rival.c_str()),
             [=](benchmark::State& state) { compete(state, kind, processes, steps); });
+      }
+    }
+    for (const wait_section& section : wait_sections) {
+      for (const int processes : waiting_processes) {
+        add(waits_name(processes, section, rival.c_str()), [kind, processes,
+                                                            length = section.length](
+                                                               benchmark::State& state) {
+          wait_in_turn(state, kind, processes, length);
+        })->Repetitions(wait_samples);
       }
     }
   }

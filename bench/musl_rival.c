@@ -8,6 +8,9 @@
  *   Processes compete, as in contended.cpp. Prints the seconds that the contest took, the number of
  *   pairs of all processes, the number of pairs of the process with the fewest, and the longest gap
  *   in nanoseconds.
+ * musl_rival normal|robust MILLISECONDS PROCESSES waits NANOSECONDS
+ *   Processes wait for each other, as in waits.cpp. Prints the longest wait and the one that 99 of
+ * 100 do not exceed, in nanoseconds, the pairs a second, and the fewest pairs of a process.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
@@ -25,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { most_processes = 8, pairs_per_gap = 64, watchdog_seconds = 30 };
+enum { most_processes = 8, pairs_per_gap = 64, watchdog_seconds = 30, most_waits = 1 << 17 };
 
 struct contender {
   _Alignas(64) uint64_t pairs;
@@ -40,6 +43,8 @@ struct stage {
   _Alignas(64) pthread_barrier_t start;
   _Alignas(64) atomic_bool stop;
   struct contender contenders[most_processes];
+  /* Of the first pairs of each process, in nanoseconds. */
+  uint32_t waits[most_processes][most_waits];
 };
 
 static void require(bool fine, const char* what) {
@@ -105,6 +110,23 @@ static void compete(struct stage* here, struct contender* self, int steps) {
   self->pairs = pairs;
 }
 
+static void wait_in_turn(struct stage* here, struct contender* self, double section) {
+  uint32_t* waits = here->waits[self - here->contenders];
+  uint64_t pairs = 0;
+  while (!atomic_load_explicit(&here->stop, memory_order_relaxed)) {
+    const double asked = time_by(CLOCK_MONOTONIC);
+    lock(&here->mutex);
+    const double got = time_by(CLOCK_MONOTONIC);
+    while (time_by(CLOCK_MONOTONIC) - got < section) {
+    }
+    ++here->pairs;
+    unlock(&here->mutex);
+    if (pairs < most_waits) waits[pairs] = (uint32_t)(got - asked);
+    ++pairs;
+  }
+  self->pairs = pairs;
+}
+
 /* The number of the allowed CPU that is this contender's. */
 static int cpu_of(const cpu_set_t* allowed, int number) {
   number %= CPU_COUNT(allowed);
@@ -113,7 +135,15 @@ static int cpu_of(const cpu_set_t* allowed, int number) {
   return cpu;
 }
 
-static pid_t start_contender(struct stage* here, const cpu_set_t* allowed, int number, int steps) {
+/* What a contender does: `steps` of work, or sections of so many nanoseconds. */
+struct contest {
+  bool waits;
+  int steps;
+  double section;
+};
+
+static pid_t start_contender(struct stage* here, const cpu_set_t* allowed, int number,
+                             const struct contest* contest) {
   const pid_t child = fork();
   require(child >= 0, "fork failed");
   if (child > 0) return child;
@@ -124,11 +154,37 @@ static pid_t start_contender(struct stage* here, const cpu_set_t* allowed, int n
   CPU_SET((size_t)cpu_of(allowed, number), &own);
   require(sched_setaffinity(0, sizeof own, &own) == 0, "sched_setaffinity failed");
   pthread_barrier_wait(&here->start);
-  compete(here, &here->contenders[number], steps);
+  if (contest->waits) {
+    wait_in_turn(here, &here->contenders[number], contest->section);
+  } else {
+    compete(here, &here->contenders[number], contest->steps);
+  }
   _exit(0);
 }
 
-static void measure_contended(struct stage* here, double nanoseconds, int processes, int steps) {
+static int compare_waits(const void* one, const void* other) {
+  const uint32_t a = *(const uint32_t*)one;
+  const uint32_t b = *(const uint32_t*)other;
+  return (a > b) - (a < b);
+}
+
+static void print_waits(struct stage* here, int processes, double taken, uint64_t fewest) {
+  uint32_t* all = malloc(sizeof here->waits);
+  size_t count = 0;
+  require(all != NULL, "no memory");
+  for (int i = 0; i < processes; ++i) {
+    const uint64_t pairs = here->contenders[i].pairs;
+    for (uint64_t k = 0; k < pairs && k < most_waits; ++k) all[count++] = here->waits[i][k];
+  }
+  require(count > 0, "nobody got the mutex");
+  qsort(all, count, sizeof *all, compare_waits);
+  printf("%u %u %.9f %" PRIu64 "\n", all[count - 1], all[(count - 1) * 99 / 100],
+         (double)here->pairs / (taken * 1e-9), fewest);
+  free(all);
+}
+
+static void measure_contended(struct stage* here, double nanoseconds, int processes,
+                              const struct contest* contest) {
   require(processes >= 1 && processes <= most_processes, "1 to 8 processes");
   cpu_set_t allowed;
   require(sched_getaffinity(0, sizeof allowed, &allowed) == 0, "sched_getaffinity failed");
@@ -139,7 +195,7 @@ static void measure_contended(struct stage* here, double nanoseconds, int proces
           "pthread_barrier_init failed");
 
   pid_t children[most_processes];
-  for (int i = 0; i < processes; ++i) children[i] = start_contender(here, &allowed, i, steps);
+  for (int i = 0; i < processes; ++i) children[i] = start_contender(here, &allowed, i, contest);
   pthread_barrier_wait(&here->start);
   const double begin = time_by(CLOCK_MONOTONIC);
   const struct timespec pause = {(time_t)(nanoseconds / 1e9), (long)nanoseconds % 1000000000};
@@ -162,11 +218,12 @@ static void measure_contended(struct stage* here, double nanoseconds, int proces
     if (one->longest_gap > longest_gap) longest_gap = one->longest_gap;
   }
   require(pairs == here->pairs, "two processes were in a critical section at once");
+  if (contest->waits) return print_waits(here, processes, taken, fewest);
   printf("%.9f %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", taken * 1e-9, pairs, fewest, longest_gap);
 }
 
 int main(int argc, char** argv) {
-  if (argc != 3 && argc != 5) return 2;
+  if (argc != 3 && argc != 5 && (argc != 6 || strcmp(argv[4], "waits") != 0)) return 2;
   const double nanoseconds = atof(argv[2]) * 1e6;
   struct stage* here =
       mmap(NULL, sizeof *here, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -181,7 +238,12 @@ int main(int argc, char** argv) {
   if (argc == 3) {
     measure_alone(&here->mutex, nanoseconds);
   } else {
-    measure_contended(here, nanoseconds, atoi(argv[3]), atoi(argv[4]));
+    const struct contest contest = {
+        .waits = argc == 6,
+        .steps = argc == 6 ? 0 : atoi(argv[4]),
+        .section = argc == 6 ? atof(argv[5]) : 0,
+    };
+    measure_contended(here, nanoseconds, atoi(argv[3]), &contest);
   }
   return 0;
 }

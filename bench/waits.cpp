@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // How long a process waits for a lock that others take again as soon as they have released it.
+#include "waits.hpp"
 #include "benchmarks.hpp"
 #include "contest.hpp"
 #include "rivals.hpp"
@@ -14,17 +15,6 @@
 namespace bench {
 namespace {
 
-struct section {
-  const char* name;
-  std::chrono::nanoseconds length;
-};
-constexpr section sections[] = {{"1us", std::chrono::microseconds{1}},
-                                {"100us", std::chrono::microseconds{100}},
-                                {"1ms", std::chrono::milliseconds{1}}};
-
-// Long enough for 8 processes with sections of 1 ms to come in turn sixty times.
-constexpr std::chrono::milliseconds time_of_a_sample{500};
-constexpr int samples = 7;
 // The waits of a process that completes more are those of its first so many pairs.
 constexpr std::size_t most_waits = std::size_t{1} << 17;
 
@@ -47,7 +37,7 @@ void wait_in_turn(benchmark::State& state, int processes, std::chrono::nanosecon
     const typename mapping_for<stage<Rival>, Rival>::type mapping;
     auto& here = *mapping;
     const contest_result result =
-        run_contest(here.contest, processes, time_of_a_sample, [&](contender& self) {
+        run_contest(here.contest, processes, time_of_a_wait_sample, [&](contender& self) {
           std::uint32_t* waits = here.waits[&self - here.contest.contenders];
           compete_until_stopped(here.contest, self, [&](std::uint64_t pair) {
             const std::uint64_t before = nanoseconds_now();
@@ -66,30 +56,29 @@ void wait_in_turn(benchmark::State& state, int processes, std::chrono::nanosecon
     }
     require(!all.empty(), "nobody got the lock");
     std::sort(all.begin(), all.end());
-    state.SetIterationTime(static_cast<double>(all.back()) * 1e-9);
-    state.counters["p99_us"] = static_cast<double>(all[(all.size() - 1) * 99 / 100]) * 1e-3;
-    state.counters["throughput"] = static_cast<double>(result.pairs) / result.seconds;
-    state.counters["fewest_pairs"] = static_cast<double>(result.fewest_pairs);
+    report(state, waits{.longest_ns = static_cast<double>(all.back()),
+                        .p99_ns = static_cast<double>(all[(all.size() - 1) * 99 / 100]),
+                        .pairs_per_second = static_cast<double>(result.pairs) / result.seconds,
+                        .fewest_pairs = static_cast<double>(result.fewest_pairs)});
   }
 }
 
 template <class Rival>
-void add(int processes, const section& section) {
-  add_benchmark("waits/procs:" + std::to_string(processes) + "/section:" + section.name + "/" +
-                    Rival::name,
+void add(int processes, const wait_section& section) {
+  add_benchmark(waits_name(processes, section, Rival::name),
                 [processes, length = section.length](benchmark::State& state) {
                   wait_in_turn<Rival>(state, processes, length);
                 })
       ->Iterations(1)
-      ->Repetitions(samples)
+      ->Repetitions(wait_samples)
       ->UseManualTime();
 }
 
 } // namespace
 
 void register_waits() {
-  for (const section& section : sections) {
-    for (const int processes : {2, 8}) {
+  for (const wait_section& section : wait_sections) {
+    for (const int processes : waiting_processes) {
       add<glibc_normal>(processes, section);
       add<glibc_robust>(processes, section);
 #ifdef DEADBOLT_BENCH_BOOST
