@@ -171,8 +171,9 @@ TEST_F(region_shared_policy, readers_that_never_stop_do_not_starve_a_writer) {
   for (auto& each : readers) EXPECT_EQ(each->wait(), exited(0));
   std::printf("longest wait: %.1f ms\n",
               std::chrono::duration<double, std::milli>(longest).count());
-  // 10 ms and two sections; twentyfold for a busy machine.
-  EXPECT_LT(longest, 300ms);
+  // 10 ms and two sections; 400 ms were seen on a machine with a load of 15. A writer that gave the
+  // word back for 10 s waited for 4.9 s.
+  EXPECT_LT(longest, 2s);
 }
 
 // The writer takes the word anew after each sleep; its limits hold as without that.
