@@ -64,7 +64,7 @@ TEST_F(region_shared_policy, is_kept_in_the_lock) {
   EXPECT_STREQ(to_string(fair), "fair");
 }
 
-TEST_F(region_shared_policy, number_that_is_none_counts_as_the_default) {
+TEST_F(region_shared_policy, unknown_number_counts_as_the_default) {
   for (unsigned number = 3; number < 256; ++number) {
     make(static_cast<shared_mutex_policy>(number));
     EXPECT_EQ(shared->lock.policy(), writers_first) << number;
