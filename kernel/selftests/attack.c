@@ -2,7 +2,7 @@
 /*
  * attack kill|signal vdso|novdso|stock
  *
- * `stock` is a kernel without the series: there only the broken twins run, and
+ * `stock` is a kernel without the series: there only the mutants run, and
  * they must be caught corrupting. On the other kernels they run too, so that
  * no boot passes with a checker that sees nothing.
  */
@@ -95,16 +95,16 @@ int test_attack(int argc, char **argv)
 	for (int i = 0; i < engine_count && !stock; i++) {
 		const struct engine *engine = &engines[i];
 
-		if (engine_is_twin(engine) || engine->in_vdso != vdso_expected)
+		if (engine_is_mutant(engine) || engine->in_vdso != vdso_expected)
 			continue;	/* the system calls: in the boot without a vDSO */
 		if (!ok(engine_present(engine), "%s %s is there", ABI_NAME, engine->name))
 			continue;
 		attack_engine(engine, signals);
 	}
 	for (int pi = 0; pi < 2; pi++) {
-		const struct engine *twin = engine_find(pi ? "local_pi" : "local_unlock");
-		struct trial alone = { twin, 0, signals ? HOW_HANDLER : HOW_KILL };
-		struct trial crowd = { twin, pi ? 3 : 2, signals ? HOW_HANDLER : HOW_KILL };
+		const struct engine *mutant = engine_find(pi ? "local_pi" : "local_unlock");
+		struct trial alone = { mutant, 0, signals ? HOW_HANDLER : HOW_KILL };
+		struct trial crowd = { mutant, pi ? 3 : 2, signals ? HOW_HANDLER : HOW_KILL };
 
 		must_corrupt(&alone);
 		if (!pi)

@@ -148,7 +148,7 @@ static void plain_pi(void)
 	end();
 }
 
-/* The broken twins: the same steps in code that no kernel knows. */
+/* The mutants: the same steps in code that no kernel knows. */
 
 static void local_unlock(void)
 {
@@ -236,7 +236,7 @@ bool engine_present(const struct engine *engine)
 	return true;
 }
 
-bool engine_is_twin(const struct engine *engine)
+bool engine_is_mutant(const struct engine *engine)
 {
 	return engine->run == local_unlock || engine->run == local_pi ||
 	       engine->run == forgetful || engine->run == never_wakes;

@@ -72,10 +72,10 @@ struct engine {
 /* Exists as long as the guest does. */
 #define OTHER_OWNER 1u
 
-/* The `local` and `forgetful` ones are the broken twins. */
+/* The `local` and `forgetful` ones are the mutants. */
 const struct engine *engine_find(const char *name);
 bool engine_present(const struct engine *engine);
-bool engine_is_twin(const struct engine *engine);
+bool engine_is_mutant(const struct engine *engine);
 extern const struct engine engines[];
 extern const int engine_count;
 

@@ -56,7 +56,7 @@ static void by_mainline(void)
 		vdso.list32(&sh->target.word, sh->tid, (u32 *)&head->pending);
 }
 
-/* The broken twin: the kernel does not know this code. */
+/* The mutant: the kernel does not know this code. */
 static void by_local_code(void)
 {
 	__atomic_exchange_n(&sh->target.word, 0, __ATOMIC_SEQ_CST);
@@ -168,7 +168,7 @@ static void attack(const char *name, void (*run)(void), bool pi, bool known, boo
 	memcpy(saved, head, PAGE);
 	madvise(head, PAGE, MADV_DONTNEED);
 	ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL);
-	/* With the twin nobody looks at the page before the exit. */
+	/* With the mutant nobody looks at the page before the exit. */
 	waited = fault_within(known ? 60000 : 2000);
 	reuse = sh->tid;
 	sh->target.word = reuse;

@@ -34,7 +34,7 @@
 static unsigned char *base;	/* writable | read-only | no access | unmapped */
 static unsigned char want[ARENA], copy[ARENA];
 static bool series;
-static bool wrong_model;	/* the broken twin */
+static bool wrong_model;	/* the mutant */
 static volatile u32 tid;
 static u64 state;
 

@@ -107,7 +107,7 @@ static void run(const struct engine *engine, u32 action, const char *what, bool 
 		good = good && sh->target.word == 0 &&
 		       (kills || (sh->left_pending & ENTRY_NEED_ACTION));
 	}
-	/* The broken twin must be seen leaving the sleeper behind. */
+	/* The mutant must be seen leaving the sleeper behind. */
 	if (engine == engine_find("forgetful"))
 		good = left == 1 && sh->target.word == 0;
 	ok(good, "%s %s, futex %s, %s: result %ld, word %x, in the end word %x, %d still asleep",

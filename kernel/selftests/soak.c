@@ -236,7 +236,7 @@ int test_soak(int argc, char **argv)
 		   ABI_NAME, engine->name, done, kills, field->operations, field->slept,
 		   field->deaths_seen, field->violations);
 	}
-	/* The broken twin: it must come to a stand, and that must be seen. */
+	/* The mutant: it must come to a stand, and that must be seen. */
 	{
 		int done = soak(engine_find("never_wakes"), kills, 3);
 
