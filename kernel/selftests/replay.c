@@ -16,6 +16,7 @@
 #include "tap.h"
 #include "tests.h"
 #include "trial.h"
+#include "waiters.h"
 
 #define OWNER_A 0x00111111u
 #define OWNER_D 0x00222222u

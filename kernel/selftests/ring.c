@@ -16,6 +16,7 @@
 #include "tap.h"
 #include "tests.h"
 #include "trial.h"
+#include "waiters.h"
 
 /* Newer than the headers of the machine that compiles this. */
 #define RING_FUTEX_WAKE	52

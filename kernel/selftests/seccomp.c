@@ -19,6 +19,7 @@
 #include "tests.h"
 #include "trial.h"
 #include "vdso.h"
+#include "waiters.h"
 
 static bool refuse_futex(u32 action)
 {

@@ -20,6 +20,7 @@
 #include "tap.h"
 #include "tests.h"
 #include "trial.h"
+#include "waiters.h"
 
 #define WORKERS 4
 

@@ -17,6 +17,7 @@
 #include "tap.h"
 #include "tests.h"
 #include "trial.h"
+#include "waiters.h"
 
 #define WORD sh->target.word
 #define POP sh->head.pending

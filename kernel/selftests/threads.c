@@ -20,6 +20,7 @@
 #include "tests.h"
 #include "trial.h"
 #include "vdso.h"
+#include "waiters.h"
 
 static int key;			/* OP_PRIVATE or 0 */
 static bool series;

@@ -10,16 +10,10 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -29,8 +23,9 @@
 #include "tap.h"
 #include "trial.h"
 #include "vdso.h"
+#include "victim.h"
+#include "waiters.h"
 
-#define BREAK() __asm__ volatile("int3" ::: "memory")
 #define MAX_STEPS 4000
 #define PI_PATIENCE_SECONDS 20
 
@@ -42,8 +37,6 @@ const char *const how_names[HOW_COUNT] = {
 	"killed in a handler that woke another futex", "handler returns",
 	"signal without a stack for its frame",
 };
-
-static void *no_stack;
 
 void trial_setup(void)
 {
@@ -64,240 +57,9 @@ void trial_setup(void)
 	/* Below 4 GB: it also holds a 32-bit list head. */
 	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE,
 		  MAP_SHARED | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-	no_stack = mmap(NULL, 65536, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (sh == MAP_FAILED || no_stack == MAP_FAILED)
+	if (sh == MAP_FAILED)
 		bail("mmap: %s", strerror(errno));
-}
-
-/* Waiters. */
-
-static void die_with_parent(void)
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-}
-
-int queued(u32 *word)
-{
-	/* Moves every sleeper from the word to itself, and says how many. */
-	return raw_futex(word, OP_REQUEUE, 0, INT_MAX, word, 0);
-}
-
-int wake_all(u32 *word)
-{
-	return raw_futex(word, OP_WAKE, INT_MAX, 0, NULL, 0);
-}
-
-void await_queued(u32 *word, int count)
-{
-	int now;
-
-	while ((now = queued(word)) != count) {
-		if (now < 0)
-			bail("FUTEX_REQUEUE: %d", now);
-		sched_yield();
-	}
-}
-
-pid_t start_waiter(int slot, u32 *word)
-{
-	pid_t pid = fork();
-
-	if (pid)
-		return pid;
-	die_with_parent();
-	sh->waiting[slot] = 1;
-	while (raw_futex(word, OP_WAIT, *(volatile u32 *)word, 0, NULL, 0) == -EINTR)
-		;
-	_exit(0);
-}
-
-pid_t start_pi_waiter(int slot, u32 *word, int priority)
-{
-	pid_t pid = fork();
-	struct sched_param param = { .sched_priority = priority };
-	u32 place;
-
-	if (pid)
-		return pid;
-	die_with_parent();
-	if (priority && sched_setscheduler(0, SCHED_FIFO, &param))
-		_exit(2);
-	sh->waiting[slot] = 1;
-	if (raw_futex(word, OP_LOCK_PI, 0, 0, NULL, 0))
-		_exit(3);
-	place = __atomic_fetch_add(&sh->acquired, 1, __ATOMIC_SEQ_CST);
-	if (place < MAX_WAITERS) {
-		sh->order[place] = slot;
-		sh->seen[place] = *(volatile u32 *)word;
-	}
-	if (raw_futex(word, OP_UNLOCK_PI, 0, 0, NULL, 0))
-		_exit(4);
-	_exit(0);
-}
-
-char state_of(pid_t pid)
-{
-	char path[40], text[200], *end;
-	ssize_t got;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY);
-	if (fd < 0)
-		return 0;
-	got = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[got > 0 ? got : 0] = 0;
-	end = strrchr(text, ')');
-	return end ? end[2] : 0;
-}
-
-void await_pi_blocked(pid_t pid, int slot)
-{
-	/* After the flag the only interruptible sleep is the one in the lock. */
-	while (!sh->waiting[slot] || state_of(pid) != 'S') {
-		if (state_of(pid) == 'Z')
-			bail("a PI waiter ended instead of sleeping");
-		sched_yield();
-	}
-}
-
-void reap(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
-		;
-}
-
-/* The victim. */
-
-static void on_signal(int number)
-{
-	(void)number;
-	if (sh->go == 2)	/* HOW_HANDLER_WAKES */
-		raw_futex(&sh->other_futex, OP_WAKE, 1, 0, NULL, 0);
-	sh->handled = 1;
-	BREAK();
-}
-
-static void on_siginfo(int number, siginfo_t *info, void *context)
-{
-	(void)info;
-	(void)context;
-	on_signal(number);
-}
-
-static bool has_sibling(enum how how)
-{
-	return how == HOW_EXIT_GROUP || how == HOW_EXECVE || how == HOW_UNMAPPED;
-}
-
-static void *sibling(void *how)
-{
-	static char *const arguments[] = { "/proc/self/exe", "nothing", NULL };
-
-	sh->waiting[0] = 1;
-	while (!sh->go)
-		sched_yield();
-	if ((enum how)(uintptr_t)how == HOW_UNMAPPED) {
-		raw_syscall(SYS_munmap, vdso.begin, vdso.end - vdso.begin, 0, 0, 0, 0);
-		sh->unmapped = 1;
-		for (;;)
-			raw_syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
-	}
-	if ((enum how)(uintptr_t)how == HOW_EXECVE)
-		execv(arguments[0], arguments);
-	raw_syscall(SYS_exit_group, 0, 0, 0, 0, 0, 0);
-	return NULL;
-}
-
-static void install_handler(enum how how)
-{
-	struct sigaction action = { .sa_handler = on_signal };
-	stack_t stack = { .ss_sp = no_stack, .ss_size = 65536 };
-
-	if (how == HOW_HANDLER_SIGINFO) {
-		action.sa_sigaction = on_siginfo;
-		action.sa_flags = SA_SIGINFO;
-	}
-	if (how == HOW_NO_FRAME) {
-		sigaltstack(&stack, NULL);
-		action.sa_flags = SA_ONSTACK;
-	}
-	sigaction(SIGUSR1, &action, NULL);
-}
-
-static uintptr_t handler_address(enum how how)
-{
-	return how == HOW_HANDLER_SIGINFO ? (uintptr_t)on_siginfo : (uintptr_t)on_signal;
-}
-
-/*
- * A 64-bit task may have a 32-bit list head besides its own. An operation is
- * pending there too, on a lock that is held: wherever the task dies in the
- * 64-bit function, that one must be marked, and nothing else done to it.
- */
-static bool narrow_too(const struct trial *trial)
-{
-	return sizeof(long) == 8 && trial->waiters;
-}
-
-static void register_narrow_head(void)
-{
-#if defined(__x86_64__) && !defined(__ILP32__)
-	u32 head = (uintptr_t)sh->narrow_head;
-	long result;
-
-	sh->narrow_word = sh->tid;
-	sh->narrow_head[0] = head;
-	sh->narrow_head[1] = (char *)&sh->narrow_word - (char *)&sh->narrow_node;
-	sh->narrow_head[2] = (uintptr_t)&sh->narrow_node;
-	__asm__ volatile("int $0x80" : "=a"(result) : "a"(311), "b"(head), "c"(12)
-			 : "memory", "r8", "r9", "r10", "r11");
-	if (result)
-		_exit(1);
-#endif
-}
-
-static void victim(const struct trial *trial)
-{
-	bool pi = trial->engine->pi;
-	struct node *entry = (struct node *)((uintptr_t)&sh->target.node | (pi ? ENTRY_PI : 0));
-	pthread_t thread;
-
-	die_with_parent();
-	if (has_sibling(trial->how)) {
-		int slot0 = sh->waiting[0];
-
-		sh->waiting[0] = 0;
-		if (pthread_create(&thread, NULL, sibling, (void *)(uintptr_t)trial->how))
-			_exit(1);
-		while (!sh->waiting[0])
-			sched_yield();
-		sh->waiting[0] = slot0;
-	}
-	install_handler(trial->how);
-	sh->tid = raw_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
-	at = (struct place){ &sh->head, &sh->target, &sh->held.node, sh->tid };
-	sh->held.word = sh->tid;
-	sh->target.word = (trial->engine->foreign ? OTHER_OWNER : sh->tid) |
-			  (trial->waiters && !pi ? WORD_WAITERS : 0);
-	sh->head.futex_offset = LOCK_OFFSET;
-	sh->held.node.next = &sh->head.list;
-	sh->target.node.next = &sh->held.node;
-	sh->head.list.next = trial->engine->whole ? entry : &sh->held.node;
-	sh->head.pending = trial->engine->whole ? NULL : entry;
-	if (raw_syscall(SYS_set_robust_list, (long)&sh->head, sizeof(sh->head), 0, 0, 0, 0))
-		_exit(1);
-	if (narrow_too(trial))
-		register_narrow_head();
-	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
-		_exit(1);
-	BREAK();
-	trial->engine->run();
-	sh->done = 1;
-	BREAK();
-	_exit(0);
+	victim_setup();
 }
 
 static uintptr_t ip_of(pid_t pid)
@@ -316,7 +78,7 @@ static uintptr_t ip_of(pid_t pid)
 /* Where a debugger sends the victim: it never gets to execute this. */
 static void elsewhere(void)
 {
-	BREAK();
+	__builtin_trap();
 }
 
 static void move_elsewhere(pid_t pid)
@@ -381,7 +143,7 @@ static void start(struct attack *a)
 	if (a->victim < 0)
 		bail("fork: %s", strerror(errno));
 	if (!a->victim)
-		victim(trial);
+		victim_run(trial);
 	if (waitpid(a->victim, &status, __WALL) != a->victim || !WIFSTOPPED(status) ||
 	    WSTOPSIG(status) != SIGTRAP)
 		bail("the victim did not reach its first breakpoint: status %x", status);

@@ -6,8 +6,6 @@
 #ifndef SELFTESTS_TRIAL_H
 #define SELFTESTS_TRIAL_H
 
-#include <sys/types.h>
-
 #include "engine.h"
 
 enum how {
@@ -56,15 +54,5 @@ struct tally trial_run(const struct trial *trial);
 bool tally_sound(const struct tally *tally);
 bool tally_clean(const struct tally *tally);
 void tally_report(bool good, const struct trial *trial, const struct tally *tally);
-
-/* Shared with the tests that need single processes. */
-pid_t start_waiter(int slot, u32 *word);		/* sleeps in FUTEX_WAIT */
-pid_t start_pi_waiter(int slot, u32 *word, int priority);
-int queued(u32 *word);					/* sleepers on a word */
-int wake_all(u32 *word);
-void await_queued(u32 *word, int count);
-void await_pi_blocked(pid_t pid, int slot);
-void reap(pid_t pid);
-char state_of(pid_t pid);				/* 'S' asleep, 'Z' ended, ... */
 
 #endif
