@@ -4,6 +4,9 @@
  * unlock then fails with the sandbox's error and has changed nothing; a lock
  * that the vDSO released stays released, and the wake that could not be made
  * is made when the task ends, also when the sandbox is what ends it.
+ * seccomp complete: the functions of the series for 7.3, which make the flagged
+ * system call themselves, where a sandbox refuses that one alone. Whatever error it
+ * has for it, the lock is released, and a waiter wakes.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,11 +24,22 @@
 #include "vdso.h"
 #include "waiters.h"
 
-static bool refuse_futex(u32 action)
+/* What the vDSO calls. The x32 one is made of 64-bit code, with 64-bit system calls. */
+#ifdef SYS_futex_time64
+#define VDSO_FUTEX SYS_futex_time64
+#else
+#define VDSO_FUTEX (SYS_futex & ~0x40000000)
+#endif
+
+static bool refuse_futex(u32 action, bool only_flagged)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_futex, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_futex, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, VDSO_FUTEX, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+		BPF_JUMP(BPF_JMP | (only_flagged ? BPF_JSET : BPF_JGE) | BPF_K,
+			 only_flagged ? OP_ROBUST_UNLOCK : 0, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, action),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
@@ -36,7 +50,7 @@ static bool refuse_futex(u32 action)
 }
 
 /* Takes the lock under a sandbox, unlocks with the engine, and ends. */
-static void locker(const struct engine *engine, u32 action, bool waiters)
+static void locker(const struct engine *engine, u32 action, bool only_flagged, bool waiters)
 {
 	bool pi = engine->pi;
 
@@ -52,7 +66,7 @@ static void locker(const struct engine *engine, u32 action, bool waiters)
 	sh->waiting[1] = 1;
 	while (!sh->go)
 		raw_syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
-	if (!refuse_futex(action))
+	if (!refuse_futex(action, only_flagged))
 		_exit(9);
 	sh->result = 4242;
 	engine->run();
@@ -62,17 +76,17 @@ static void locker(const struct engine *engine, u32 action, bool waiters)
 	raw_syscall(SYS_exit, 0, 0, 0, 0, 0, 0);
 }
 
-static void run(const struct engine *engine, u32 action, const char *what, bool waiters)
+/* Returns how many still slept when the locker had ended. */
+static int play(const struct engine *engine, u32 action, bool only_flagged, bool waiters, int *status)
 {
-	bool pi = engine->pi, kills = action == SECCOMP_RET_KILL_PROCESS;
+	bool pi = engine->pi;
 	pid_t pid, waiter = 0;
-	int status, left = 0;
-	bool good;
+	int left = 0;
 
 	memset(sh, 0, sizeof(*sh));
 	pid = fork();
 	if (!pid)
-		locker(engine, action, waiters);
+		locker(engine, action, only_flagged, waiters);
 	while (!sh->waiting[1])
 		raw_syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
 	if (waiters && pi) {
@@ -83,11 +97,19 @@ static void run(const struct engine *engine, u32 action, const char *what, bool 
 		await_queued(&sh->target.word, 1);
 	}
 	sh->go = 1;
-	waitpid(pid, &status, 0);
+	waitpid(pid, status, 0);
 	if (waiters && !pi)
 		left = wake_all(&sh->target.word);
 	if (waiters)
 		waitpid(waiter, NULL, 0);
+	return left;
+}
+
+static void run(const struct engine *engine, u32 action, const char *what, bool waiters)
+{
+	bool pi = engine->pi, kills = action == SECCOMP_RET_KILL_PROCESS;
+	int status, left = play(engine, action, false, waiters, &status);
+	bool good;
 
 	good = !left && sh->held.word == WORD_DIED;
 	good = good && (kills ? WIFSIGNALED(status) && !sh->done : WIFEXITED(status) && sh->done);
@@ -119,6 +141,41 @@ static void run(const struct engine *engine, u32 action, const char *what, bool 
 		     sh->done, status, sh->seen[0], sh->acquired);
 }
 
+static void run_complete(const struct engine *engine, int error)
+{
+	int status, left = play(engine, SECCOMP_RET_ERRNO | error, true, true, &status);
+	/* The call that the caller makes then wakes one, or hands the lock on. */
+	bool good = !left && WIFEXITED(status) && sh->done && sh->result == !engine->pi &&
+		    sh->held.word == WORD_DIED && !sh->left_pending && !sh->target.word;
+
+	/* The woken process sleeps once and takes nothing, unlike the PI waiter. */
+	if (engine->pi)
+		good = good && sh->acquired == 1 && !(sh->seen[0] & WORD_DIED);
+	else
+		good = good && sh->left_word == 0;
+	ok(good, "%s %s, flagged futex refused with %d, one asleep: result %ld, word %x, pending %llx, "
+	   "in the end word %x, %d still asleep", ABI_NAME, engine->name, error, sh->result,
+	   sh->left_word, (unsigned long long)sh->left_pending, sh->target.word, left);
+}
+
+static int test_complete(void)
+{
+	static const char *const names[] = { "whole_unlock", "whole_pi" };
+	static const int errors[] = { EPERM, ENOSYS, EINVAL, EFAULT };
+
+	for (int i = 0; i < 2; i++) {
+		const struct engine *engine = engine_find(names[i]);
+
+		if (!ok(engine_present(engine), "%s %s is there", ABI_NAME, names[i]))
+			continue;
+		for (int e = 0; e < 4; e++)
+			run_complete(engine, errors[e]);
+	}
+	/* The mutant must be seen leaving the sleeper behind. */
+	run(engine_find("forgetful"), SECCOMP_RET_ERRNO | EPERM, "refused", true);
+	return tap_done();
+}
+
 int test_seccomp(int argc, char **argv)
 {
 	static const char *const with[] = { "whole_unlock", "whole_mainline", "whole_pi" };
@@ -126,9 +183,11 @@ int test_seccomp(int argc, char **argv)
 	bool vdso_here;
 
 	if (argc != 2)
-		bail("usage: seccomp vdso|novdso");
+		bail("usage: seccomp vdso|novdso|complete");
 	vdso_here = !strcmp(argv[1], "vdso");
 	trial_setup();
+	if (!strcmp(argv[1], "complete"))
+		return test_complete();
 	for (int i = 0; vdso_here && i < 3; i++) {
 		const struct engine *engine = engine_find(with[i]);
 
