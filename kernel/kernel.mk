@@ -7,13 +7,15 @@
 # KERNEL_PATCHES   the series (default kernel/patches/6.12)
 # KERNEL_JOBS      compiler processes (default: one for each CPU)
 # KERNEL_TEST_ONLY names of boots, to run only those; no stamp is written
+# KERNEL_TEST_GUESTS  guests at a time (default 2)
 # ALL=1            also what CI has no time for: see qemu/test.sh
 # KERNEL_TEST_SECONDS  limit for all boots together (default 3600)
 # DEADBOLT_BIN     the deadbolt that runs in the guest, instead of one built here
 
 kernel_dir := $(dir $(lastword $(MAKEFILE_LIST)))
 
-export DEADBOLT_CACHE KERNEL_PATCHES KERNEL_JOBS KERNEL_TEST_ONLY KERNEL_TEST_SECONDS DEADBOLT_BIN ALL
+export DEADBOLT_CACHE KERNEL_PATCHES KERNEL_JOBS KERNEL_TEST_ONLY KERNEL_TEST_SECONDS KERNEL_TEST_GUESTS \
+	DEADBOLT_BIN ALL
 
 .PHONY: test-kernel kernel-images kernel-check-series
 

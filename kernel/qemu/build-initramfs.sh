@@ -12,7 +12,7 @@ ksft=
 [ "$1" = - ] || ksft=$1/ksft
 shift
 busybox=/bin/busybox
-scripts="$here/ksft $here/ksft-faults $here/broken-boot $here/crash-test $here/crash-matrix
+scripts="$here/ksft $here/ksft-faults $here/broken-boot $here/crash-matrix
 	$here/doctor $here/gtest $here/mainline"
 # shellcheck disable=SC2086
 key=$( { gcc -dumpfullversion; content_key "$tree/selftests" "$here/init" \

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# build-userspace.sh: prints a directory with the deadbolt command, the tests that
-# run in the guest, and the shared libraries that they need, as the dynamic linker
-# finds them on this machine. Built in build/guest of this checkout; the result is
+# build-userspace.sh [deadbolt]: prints a directory with the deadbolt command, the tests
+# that run in the guest unless only the command is asked for, and the shared libraries
+# that they need, as the dynamic linker finds them on this machine. Built in build/guest of this checkout; the result is
 # kept in the cache by the content of the sources.
 set -eu
 . "$(dirname "$0")/env.sh"
@@ -12,12 +12,15 @@ build=$root/build/guest
 tests="priority_inheritance_test priority_queue_test robust_pi_mutex_test
 	robust_mutex_results_test robust_mutex_waiters_test unlock_bad_words_test
 	storm_test"
+sources="$root/tests/pi $root/tests/unit $root/tests/support $root/tests/storm $root/tests/crash"
+if [ "${1:-}" = deadbolt ]; then
+	tests='' sources=''
+fi
 
+# shellcheck disable=SC2086
 key=$( { g++ -dumpfullversion; content_key "$root/include" "$root/src" "$root/cmake" \
 		"$root/CMakeLists.txt" "$root/CMakePresets.json" "$root/tests/CMakeLists.txt" \
-		"$root/tests/pi" "$root/tests/unit" "$root/tests/support" \
-		"$root/tests/storm" "$root/tests/crash" \
-		"$here/build-userspace.sh"; } | text_key)
+		$sources "$here/build-userspace.sh"; } | text_key)
 out=$cache/userspace/$key
 if [ -s "$out/lib64/ld-linux-x86-64.so.2" ]; then
 	echo "$out"

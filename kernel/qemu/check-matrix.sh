@@ -9,9 +9,9 @@
 #   - of engine local without a guard, and of the libc's locks without one: that nothing was
 #     corrupted, since then corruption would not be seen;
 #   - of the libc's with a guard: what is corrupted.
-# What is lost or stranded in exec_self_thread and reaped is counted and not judged where the
-# row says that it is a limit of every kernel. kernel/patches/7.3 removes the first: with
-# NAME patched-7.3 it is judged.
+# What is lost or stranded in exec_self_thread, reaped and reaped_apart is counted and not judged
+# where the row says that it is a limit of every kernel. kernel/patches/7.3 removes the first: with
+# a NAME that starts with matrix-patched-7.3 it is judged.
 set -eu
 
 tr -d '\r' < "$2" | awk -v name="$1" '
@@ -39,14 +39,16 @@ tr -d '\r' < "$2" | awk -v name="$1" '
 			wrong("another engine than " engine ": " $0)
 		if (number("not_judged") != 0) wrong("not judged: " $0)
 		if (number("kill_points") <= 0) wrong("nothing was killed: " $0)
+		if (number("corrupted") < 0 || number("lost") < 0 || number("stranded") < 0)
+			wrong("a number is missing: " $0)
 		if (!(key in points)) order[++keys] = key
 		got[engine " " guard] = 1
 		rows[key]++
 		points[key] += number("kill_points")
 		corrupted[key] += number("corrupted")
 		scenario = text("scenario")
-		if (text("kernel_limit") != "" && (scenario == "reaped" ||
-		    (scenario == "exec_self_thread" && name != "patched-7.3"))) {
+		if (text("kernel_limit") != "" && (scenario ~ /^reaped/ ||
+		    (scenario == "exec_self_thread" && name !~ /^matrix-patched-7\.3/))) {
 			limit[key] += number("lost") + number("stranded")
 			next
 		}

@@ -9,6 +9,8 @@ sed -n 's/^figure matrix //p' "$@" | awk '{
 	# NAME, engine E, guard G, SUBJECT: N kill points in S scenarios, C corrupted, L lost,
 	# T stranded, X by a limit of the kernel
 	gsub(/[,:]/, "")
+	sub(/^matrix-/, "", $1)
+	sub(/-part[0-9]+$/, "", $1)
 	limit = $19 ? " (+" $19 ")" : ""
 	printf "| %s | %s, %s | %s | %d in %d | %d | %d%s | %d |\n", $1, $3, $5, $6, $7, $11, $13, $15, limit, $17
 }'

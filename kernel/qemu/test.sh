@@ -12,15 +12,17 @@ set -eu
 "$here/check-log-test.sh"
 
 # Kernels: base, patched and noreplay are built, see source.sh; patched73 is Linux 7.3 with
-# its series; stock61 and so on are Debian's as they are. The second initramfs has the
-# library's side in it.
+# its series; stock61 and so on are Debian's as they are. The initramfs mainline has Linux 7.3's own test in it,
+# userspace the library's side, command only the deadbolt command.
+# A plan of several paragraphs is as many boots, NAME-part1 and so on, each of which is kept when
+# it has passed.
 boots=(
 # name          kernel initramfs seconds  kernel arguments
 "vdso-kill      patched  kernel 3600"
 "vdso-signal    patched  kernel 3600"
 "vdso           patched  kernel 3600"
 "noreplay       noreplay kernel  300"
-"counted-patched patched kernel  900"
+"counted-patched patched mainline 1800"
 "broken-panic   patched  kernel  300"
 "broken-report  patched  kernel  300"
 "broken-hang    patched  kernel   60"
@@ -32,28 +34,44 @@ if [ -n "${ALL:-}" ]; then
 	"userspace  patched  userspace 3600"
 	"userspace-mainline patched userspace 3600"
 	"userspace-novdso patched userspace 3600 vdso=0 vdso32=0"
+	"matrix-patched-6.12 patched command 3600"
+	"matrix-novdso-6.12 patched command 3600 vdso=0 vdso32=0"
 	"stock      base     kernel 3600"
-	"counted-stock base  kernel  900"
+	"counted-stock base  mainline 1800"
 	"novdso     patched  kernel 3600 vdso=0 vdso32=0"
-	"counted-novdso patched kernel 900 vdso=0 vdso32=0"
+	"counted-novdso patched kernel 1800 vdso=0 vdso32=0"
 	"patched-7.3-kill patched73 kernel 3600"
 	"patched-7.3-kill32 patched73 kernel 3600"
 	"patched-7.3-signal patched73 kernel 3600"
-	"counted-patched-7.3 patched73 kernel 1800"
+	"counted-patched-7.3 patched73 kernel 3600"
 	"patched-7.3 patched73 userspace 3600"
-	"stock-7.3-short stock73 userspace 3600"
-	"stock-7.3  stock73  userspace 7200"
-	"stock-7.2  stock72  userspace 7200"
-	"stock-6.12 stock612 userspace 7200"
-	"stock-6.1  stock61  userspace 7200")
+	"matrix-patched-7.3 patched73 command 3600"
+	"stock-7.3  stock73  userspace 3600"
+	"matrix-stock-7.3 stock73 command 3600"
+	"stock-7.2  stock72  userspace 3600"
+	"matrix-stock-7.2 stock72 command 3600"
+	"matrix-stock-6.12 stock612 command 3600"
+	"matrix-stock-6.1 stock61 command 3600")
 	: "${KERNEL_TEST_SECONDS:=36000}"
 fi
-# A part of them, by name; for development. No stamp is written then, and no kernel is
-# built that they do not need.
+# A part of them, by name, with or without -partN; for development. No stamp is written then, and
+# no kernel is built that they do not need.
 only=${KERNEL_TEST_ONLY:-}
-is_wanted() { [[ -z $only || " $only " = *" $1 "* ]]; }
+is_wanted() { [[ -z $only || " $only " = *" $1 "* || " $only " = *" ${1%-part*} "* ]]; }
+plan_part() {	# NAME NUMBER
+	awk -v part="$2" 'BEGIN { RS = "" } NR == part' "$here/plans/$1"
+}
+parts=()
+for boot in "${boots[@]}"; do
+	read -r name rest <<< "$boot"
+	count=$(awk 'BEGIN { RS = "" } END { print NR }' "$here/plans/$name")
+	[ "$count" != 1 ] || { parts+=("$boot"); continue; }
+	for ((part = 1; part <= count; part++)); do parts+=("$name-part$part $rest"); done
+done
+boots=("${parts[@]}")
 for name in $only; do
-	[[ "$(printf ' %s ' "${boots[@]%% *}")" = *" $name "* ]] || die "no such boot: $name${ALL:+, with ALL=$ALL}"
+	[[ "$(printf ' %s ' "${boots[@]%% *}" | sed 'p; s/-part[0-9]* / /g')" = *" $name "* ]] ||
+		die "no such boot: $name${ALL:+, with ALL=$ALL}"
 done
 
 build() {	# KERNEL: prints its directory
@@ -69,24 +87,34 @@ build() {	# KERNEL: prints its directory
 }
 
 # Where the kernel's own selftests come from, if the plan has them: the source that the kernel
-# was built from. Debian's kernels of 7.2 and 7.3 run those of our series for 7.3.
+# was built from. Debian's kernels of 7.2 and 7.3 run those of our series for 7.3, and the
+# robust_unlock of that for 6.12.
 selftests_of() {	# KERNEL NAME
-	if ! grep -q '^ksft' "$here/plans/$2"; then echo none; return; fi
+	if ! grep -q '^/\?ksft' "$here/plans/${2%-part*}"; then echo none; return; fi
 	case $1 in
-	stock7*) echo patched73 ;;
+	stock7*) echo patched73 patched ;;
 	stock*) die "no selftests for $2" ;;
 	*) echo "$1" ;;
 	esac
 }
 
-pack() {	# SELFTESTS INITRAMFS: prints its path
-	local parts
-	case $2 in
-	kernel) parts=$("$here/build-mainline.sh") ;;
-	userspace) parts=$("$here/build-userspace.sh") ;;
-	*) die "no such initramfs: $2" ;;
+pack() {	# INITRAMFS SELFTESTS...: prints its path
+	local parts old
+	case $1 in
+	kernel) parts=() ;;
+	mainline) parts=("$("$here/build-mainline.sh")") ;;
+	userspace) parts=("$("$here/build-userspace.sh")") ;;
+	command) parts=("$("$here/build-userspace.sh" deadbolt)") ;;
+	*) die "no such initramfs: $1" ;;
 	esac
-	"$here/build-initramfs.sh" "${built[$1]}" "$parts"
+	if [ $# = 3 ]; then
+		old=$cache/old-selftest/$(content_key "${built[$3]}/ksft/robust_unlock")
+		mkdir -p "$old/ksft-6.12"
+		cp "${built[$3]}/ksft/robust_unlock" "$old/ksft-6.12/"
+		echo robust_unlock > "$old/ksft-6.12/list"
+		parts+=("$old")
+	fi
+	"$here/build-initramfs.sh" "${built[$2]}" "${parts[@]}"
 }
 
 declare -A built=([none]=-)
@@ -94,11 +122,11 @@ wanted=()
 for boot in "${boots[@]}"; do
 	read -r name kernel initramfs rest <<< "$boot"
 	is_wanted "$name" || continue
-	selftests=$(selftests_of "$kernel" "$name")
-	for needed in "$kernel" "$selftests"; do
+	read -ra selftests <<< "$(selftests_of "$kernel" "$name")"
+	for needed in "$kernel" "${selftests[@]}"; do
 		[ -n "${built[$needed]:-}" ] || built[$needed]=$(build "$needed")
 	done
-	packed=$(pack "$selftests" "$initramfs")
+	packed=$(pack "$initramfs" "${selftests[@]}")
 	wanted+=("$name ${built[$kernel]} $packed $rest")
 done
 
@@ -119,11 +147,8 @@ judge() {
 	124 | 137) echo "$name: no end after $3 s"; bad=1 ;;
 	*) echo "$name: qemu exited with $status: $(cat "$LOGS/$name.qemu")"; bad=1 ;;
 	esac
-	"$here/check-log.sh" "$here/plans/$name" "$LOGS/$name.tap" "$LOGS/$name.console" || bad=1
-	if [[ $name = userspace* ]]; then
-		"$here/check-crash-test.sh" "$LOGS/$name.tap" || bad=1
-	fi
-	if grep -q '^crash-matrix ' "$here/plans/$name"; then
+	"$here/check-log.sh" "$LOGS/plans/$name" "$LOGS/$name.tap" "$LOGS/$name.console" || bad=1
+	if grep -q '^crash-matrix ' "$LOGS/plans/$name"; then
 		"$here/check-matrix.sh" "$name" "$LOGS/$name.tap" || bad=1
 	fi
 	return $bad
@@ -138,13 +163,20 @@ harness_key=$( {
 key=$(printf '%s\n' "$harness_key" "$(content_key "$here/plans")" "${wanted[@]}" | text_key)
 LOGS=$cache/logs/$key
 export LOGS
-mkdir -p "$LOGS"
+mkdir -p "$LOGS/plans"
 if [ -s "$LOGS/passed" ] && [ -z "$only" ]; then
 	cat "$LOGS/passed"
 	say "passed earlier, and nothing has changed since: $LOGS"
 	exit 0
 fi
 rm -f "$LOGS/passed" "$LOGS"/*.verdict
+for boot in "${wanted[@]}"; do
+	read -r name rest <<< "$boot"
+	case $name in
+	*-part*) plan_part "${name%-part*}" "${name##*-part}" ;;
+	*) cat "$here/plans/$name" ;;
+	esac > "$LOGS/plans/$name"
+done
 
 gcc -O2 -o "$cache/tsc-khz" "$here/tsc-khz.c"
 TSC_KHZ=$("$cache/tsc-khz")
@@ -157,7 +189,7 @@ deadline=$((SECONDS + ${KERNEL_TEST_SECONDS:-3600}))
 # Where the logs of a boot are kept that passed: the same plan, kernel, initramfs and arguments.
 passed_boot() {
 	local plan
-	plan=$(content_key "$here/plans/$1")
+	plan=$(grep -v -e '^#' -e '^$' "$LOGS/plans/$1" | text_key)
 	echo "$cache/logs/boot-$(printf '%s\n' "$harness_key" "$plan" "$@" | text_key)"
 }
 
@@ -171,7 +203,7 @@ run_one() {
 		return
 	fi
 	[ $((deadline - SECONDS)) -ge "$limit" ] || limit=$((deadline > SECONDS ? deadline - SECONDS : 1))
-	"$here/boot.sh" "$name" "$name" "$kernel/bzImage" "$initramfs" "$limit" "$@" \
+	"$here/boot.sh" "$name" "$LOGS/plans/$name" "$kernel/bzImage" "$initramfs" "$limit" "$@" \
 		> "$LOGS/$name.qemu" 2>&1 || status=$?
 	if judge "$name" "$status" "$limit" > "$LOGS/$name.judged" 2>&1; then
 		[[ $name != broken-* ]] || verdict="FAIL (nothing was noticed)"
@@ -191,14 +223,14 @@ run_one() {
 	mv "$kept.new" "$kept"
 }
 
-# Two guests at a time: each of them keeps one CPU busy most of its time.
+# Two guests at a time, unless told otherwise: each of them keeps one CPU busy most of its time.
 # Each in a process group of its own, that ends with us.
 set -m
 children=()
 trap 'for child in "${children[@]}"; do kill -- -"$child" 2>/dev/null || true; done' EXIT
 for boot in "${wanted[@]}"; do
 	read -ra words <<< "$boot"
-	if [ "$(jobs -rp | wc -l)" -ge 2 ]; then
+	if [ "$(jobs -rp | wc -l)" -ge "${KERNEL_TEST_GUESTS:-2}" ]; then
 		wait -n || true
 	fi
 	run_one "${words[@]}" &
