@@ -257,6 +257,6 @@ echo "test-kernel: $passed of ${#children[@]} boots passed, $failed failed, $res
 	"$((SECONDS / 60)) min $((SECONDS % 60)) s" >> "$LOGS/summary"
 cat "$LOGS/summary"
 [ "$failed" = 0 ] || exit 1
-[ -z "$only" ] || exit 0
 [ "$passed" = ${#wanted[@]} ] || die "a verdict is missing"
+[ -z "$only" ] || exit 0
 mv "$LOGS/summary" "$LOGS/passed"
