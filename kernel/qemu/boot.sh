@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # boot.sh NAME PLAN BZIMAGE INITRAMFS SECONDS [KERNEL ARGUMENTS]
 # A NAME that starts with counted- or matrix- gets one CPU whose clock counts instructions,
-# so that two boots can be compared and a busy host changes nothing.
+# so that two boots can be compared and a busy host changes nothing. One that starts with
+# no-compat- is User Mode Linux, a program.
 # TSC_KHZ, if set, is the rate of the time stamp counter: see tsc-khz.c.
 # The guest finds the PLAN, a file in a directory called plans, in a small archive before the INITRAMFS.
 # Boots under TCG and leaves NAME.tap and NAME.console in $LOGS; the exit status
@@ -20,6 +21,14 @@ plans/$(basename "$plan")" | cpio -o -H newc -R 0:0 --quiet) > "$LOGS/$name.init
 cat "$initramfs" >> "$LOGS/$name.initrd"
 status=0
 case $name in
+no-compat-*)
+	# The kernel is one of its processes, so that all of them end with its group.
+	timeout -k 5 "$limit" "$kernel" mem=256M initrd="$LOGS/$name.initrd" con=null con0=fd:0,fd:1 \
+		ssl=null ssl1=null,fd:3 root=/dev/ram0 loglevel=5 panic=-1 oops=panic \
+		deadbolt.plan="$(basename "$plan")" "$@" \
+		< /dev/null > "$LOGS/$name.console" 3> "$LOGS/$name.tap" || status=$?
+	rm -f "$LOGS/$name.initrd"
+	exit $status ;;
 counted-* | matrix-*)
 	machine="-accel tcg -icount shift=0,sleep=off -smp 1"
 	clock= ;;

@@ -1,13 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# build-kernel.sh VARIANT: prints the directory that holds VARIANT's bzImage and
+# build-kernel.sh VARIANT [um]: prints the directory that holds VARIANT's bzImage and
 # the futex selftests from the same source, building them when none with this
-# source, configuration and compiler is in the cache.
+# source, configuration and compiler is in the cache. With um, User Mode Linux: a
+# 64-bit kernel without COMPAT, which is a program and is called bzImage, too.
 set -eu
 . "$(dirname "$0")/env.sh"
 
-variant=$1
-config=$here/small.config
+variant=$1 arch=${2:-x86}
+config=$here/small.config target=arch/x86/boot/bzImage directory=obj headers=obj
+# UML has no headers for programs: those of x86.
+if [ "$arch" = um ]; then
+	config=$here/um.config target=linux directory=obj-um headers=obj-um-headers
+fi
 source_key=$("$here/source.sh" "$variant")
 key=$( { echo "$source_key"; gcc -dumpfullversion; ld --version | head -n1
 	 content_key "$config" "$here/build-kernel.sh" \
@@ -18,11 +23,11 @@ if [ -s "$image/bzImage" ]; then
 	exit 0
 fi
 
-with_lock "build-$variant"
+with_lock "build-$variant-$arch"
 src=$cache/$variant/src
 # Inside the source: kbuild then names it `..`, no object depends on where the
 # variant lies, and ccache serves one variant from another's results.
-obj=$src/obj
+obj=$src/$directory
 # Start from the objects of the variant that differs least: make rebuilds only those whose source
 # source.sh has replaced, because such a source is newer than its object.
 case $variant in
@@ -30,9 +35,9 @@ patched) like=base ;;
 noreplay) like=patched ;;
 *) like= ;;
 esac
-if [ ! -e "$obj" ] && [ -n "$like" ] && [ -e "$cache/$like/src/obj/vmlinux" ]; then
+if [ ! -e "$obj" ] && [ -n "$like" ] && [ -e "$cache/$like/src/$directory/vmlinux" ]; then
 	rm -rf "$obj.new"
-	cp -a "$cache/$like/src/obj" "$obj.new"
+	cp -a "$cache/$like/src/$directory" "$obj.new"
 	mv "$obj.new" "$obj"
 fi
 mkdir -p "$obj"
@@ -40,7 +45,8 @@ export CCACHE_NOHASHDIR=1 KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 2026'
 export KBUILD_BUILD_USER=deadbolt KBUILD_BUILD_HOST=deadbolt KBUILD_BUILD_VERSION=1
 
 run_make() {
-	make -C "$src" O=obj CC='ccache gcc' HOSTCC='ccache gcc' "$@" >> "$obj/build.log" 2>&1 || {
+	make -C "$src" O=$directory ARCH="$arch" CC='ccache gcc' HOSTCC='ccache gcc' "$@" \
+		>> "$obj/build.log" 2>&1 || {
 		tail -n 60 "$obj/build.log" >&2
 		die "make $* failed for $variant: $obj/build.log"
 	}
@@ -48,24 +54,24 @@ run_make() {
 
 : > "$obj/build.log"
 run_make tinyconfig
-"$src/scripts/kconfig/merge_config.sh" -m -O "$obj" "$obj/.config" "$config" >> "$obj/build.log" 2>&1
+ARCH=$arch "$src/scripts/kconfig/merge_config.sh" -m -O "$obj" "$obj/.config" "$config" >> "$obj/build.log" 2>&1
 run_make olddefconfig
 lost=$(grep '^CONFIG_' "$config" | grep -vxFf "$obj/.config" || true)
 [ -z "$lost" ] || die "not in the resulting configuration:
 $lost"
 
-say "building $variant ($KERNEL_JOBS jobs, log in $obj/build.log)"
+say "building $variant for $arch ($KERNEL_JOBS jobs, log in $obj/build.log)"
 start=$(date +%s)
-run_make -j"$KERNEL_JOBS" bzImage
-say "built $variant in $(($(date +%s) - start)) s"
+run_make -j"$KERNEL_JOBS" "$(basename $target)"
+say "built $variant for $arch in $(($(date +%s) - start)) s"
 
 mkdir -p "$image"
 cp "$obj/.config" "$image/config"
 cp "$obj/System.map" "$image/System.map"
-"$here/build-ksft.sh" "$src" "$obj" "$image/ksft" >> "$obj/build.log" 2>&1 || {
+"$here/build-ksft.sh" "$src" $headers "$image/ksft" >> "$obj/build.log" 2>&1 || {
 	tail -n 30 "$obj/build.log" >&2
 	die "the kernel's selftests did not build for $variant: $obj/build.log"
 }
-cp "$obj/arch/x86/boot/bzImage" "$image/bzImage.new"
+cp "$obj/$target" "$image/bzImage.new"
 mv "$image/bzImage.new" "$image/bzImage"
 echo "$image"

@@ -1,17 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # build-ksft.sh SRC OBJ OUT: the kernel's own futex selftests, from the same
-# source as the kernel they will run on, statically linked, with `list` naming
-# each command line: those of the suite's run.sh, and every program that run.sh
-# does not mention.
+# source as the kernel they will run on, which was built in the directory OBJ of
+# SRC, statically linked, with `list` naming each command line: those of the
+# suite's run.sh, and every program that run.sh does not mention.
 set -eu
 src=$1 obj=$2 out=$3
 
 suite=$src/tools/testing/selftests/futex/functional
-make -C "$src" O=obj headers
+make -C "$src" O="$obj" headers
 rm -rf "$out"
 mkdir -p "$out"
-CFLAGS='-static -w' KHDR_INCLUDES="-isystem $obj/usr/include" \
+CFLAGS='-static -w' KHDR_INCLUDES="-isystem $src/$obj/usr/include" \
 	make -C "$suite" OUTPUT="$out" CC=gcc all
 find "$out" -type f ! -perm -u+x -delete
 # run.sh has "$COLOR" after each program's name up to Linux 6.12, and not later.

@@ -63,7 +63,7 @@ tr -d '\r' < "$tap" | awk -v plan="$plan" '
 		if (!done) wrong("the guest did not come to its end")
 		else {
 			if (tainted != "0") wrong("kernel tainted: " tainted)
-			if (cpus != (plan ~ /(^|\/)(counted|matrix)-[^\/]*$/ ? 1 : 2)) wrong("number of CPUs: " cpus)
+			if (cpus != (plan ~ /(^|\/)(counted|matrix|no-compat)-[^\/]*$/ ? 1 : 2)) wrong("number of CPUs: " cpus)
 			if (lockdep != "1" && !stock) wrong("lockdep is off at the end")
 		}
 		print plan ": " total + 0 " results in " seen + 0 " lines"

@@ -12,7 +12,8 @@ set -eu
 "$here/check-log-test.sh"
 
 # Kernels: base, patched and noreplay are built, see source.sh; patched73 is Linux 7.3 with
-# its series; stock61 and so on are Debian's as they are. The initramfs mainline has Linux 7.3's own test in it,
+# its series; stock61 and so on are Debian's as they are; um is patched as User Mode
+# Linux, without COMPAT. The initramfs mainline has Linux 7.3's own test in it,
 # userspace the library's side, command only the deadbolt command.
 # A plan of several paragraphs is as many boots, NAME-part1 and so on, each of which is kept when
 # it has passed.
@@ -31,6 +32,7 @@ boots=(
 # what small.config has.
 if [ -n "${ALL:-}" ]; then
 	boots+=(
+	"no-compat-6.12 um   kernel 1800"
 	"userspace  patched  userspace 3600"
 	"userspace-mainline patched userspace 3600"
 	"userspace-novdso patched userspace 3600 vdso=0 vdso32=0"
@@ -78,6 +80,7 @@ build() {	# KERNEL: prints its directory
 	case $1 in
 	base | patched | noreplay) "$here/build-kernel.sh" "$1" ;;
 	patched73) "$here/in-7.3.sh" "$here/build-kernel.sh" patched ;;
+	um) "$here/build-kernel.sh" patched um ;;
 	stock61) "$here/stock-kernel.sh" 6.1 ;;
 	stock612) "$here/stock-kernel.sh" 6.12 ;;
 	stock72) "$here/stock-kernel.sh" 7.2 ;;
@@ -90,7 +93,7 @@ build() {	# KERNEL: prints its directory
 # was built from. Debian's kernels of 7.2 and 7.3 run those of our series for 7.3, and the
 # robust_unlock of that for 6.12.
 selftests_of() {	# KERNEL NAME
-	if ! grep -q '^/\?ksft' "$here/plans/${2%-part*}"; then echo none; return; fi
+	if ! grep -q '^ksft' "$here/plans/${2%-part*}"; then echo none; return; fi
 	case $1 in
 	stock7*) echo patched73 patched ;;
 	stock*) die "no selftests for $2" ;;
