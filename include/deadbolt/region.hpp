@@ -275,7 +275,16 @@ public:
       detail::thread_sanitizer_acquires(place);
       T* const found = std::launder(static_cast<T*>(place));
       if constexpr (detail::kind_of<T>() == detail::object_kind::shared_mutex) {
-        if (!((found->policy() == arguments) && ...)) {
+        // The constructor of a derived lock may have other arguments.
+        const auto agrees = [found](const auto& argument) noexcept {
+          if constexpr (std::is_same_v<decltype(found->policy()),
+                                       std::remove_cvref_t<decltype(argument)>>) {
+            return found->policy() == argument;
+          } else {
+            return true;
+          }
+        };
+        if (!(agrees(arguments) && ...)) {
           refuse_policy();
           return nullptr;
         }

@@ -93,6 +93,23 @@ TEST_F(region_shared_policy, is_not_changed_by_who_finds_the_lock) {
   EXPECT_EQ(all.find<shared_mutex>("table"), made);
 }
 
+struct derived_lock : shared_mutex {
+  explicit derived_lock(int) noexcept {}
+  derived_lock(int, shared_mutex_policy policy) noexcept : shared_mutex{policy} {}
+};
+
+TEST_F(region_shared_policy, of_a_derived_lock) {
+  region all = region::create_anonymous("deadbolt-test", {.size = 4096});
+  auto* usual = all.find_or_construct<derived_lock>("usual", 1);
+  ASSERT_NE(usual, nullptr) << to_string(last_construct_status());
+  EXPECT_EQ(all.find_or_construct<derived_lock>("usual", 2), usual);
+  auto* other = all.find_or_construct<derived_lock>("other", 1, fair);
+  ASSERT_NE(other, nullptr) << to_string(last_construct_status());
+  EXPECT_EQ(all.find_or_construct<derived_lock>("other", 2, fair), other);
+  EXPECT_EQ(all.find_or_construct<derived_lock>("other", 1, readers_first), nullptr);
+  EXPECT_STREQ(to_string(last_construct_status()), "other_policy");
+}
+
 // Under writers_first and fair, a writer that waits keeps new readers out.
 TEST_F(region_shared_policy, writer_that_waits_stops_new_readers) {
   for (const shared_mutex_policy policy : {writers_first, fair}) {
