@@ -19,15 +19,12 @@ namespace {
 // In nanoseconds. While processors take a lock's cache lines from each other, a thread that reads
 // and sometimes writes is stopped every 0.5 to 8 us.
 constexpr std::int64_t soon = 8'000;
-// In pause instructions, as in spinner: shorter than a sleep and a wake.
-constexpr std::uint32_t most_pauses = 512;
-
 } // namespace
 
 void pace::wait(bool was_short) noexcept {
   if (!more_than_one_cpu) return;
   if (was_short && now() - last_ < soon) {
-    if (pauses_ < most_pauses) pauses_ *= 2;
+    pauses_ = pauses_ < most_pauses / 2 ? pauses_ * 2 : most_pauses;
   } else if (pauses_ > 1) {
     pauses_ -= (pauses_ + 3) / 4;
   }

@@ -76,6 +76,11 @@ public:
   // Call this when a lock was found held. `was_short`: it is free again, a moment later.
   void wait(bool was_short) noexcept;
 
+  // In pause instructions, as in spinner: shorter than a sleep and a wake.
+  static constexpr std::uint32_t most_pauses = 512;
+  // Of the next wait, unless that doubles them first. For tests.
+  [[nodiscard]] std::uint32_t pauses() const noexcept { return pauses_; }
+
 private:
   std::int64_t last_ = 0; // when the last wait ended; CLOCK_MONOTONIC
   std::uint32_t pauses_ = 1;

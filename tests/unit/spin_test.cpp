@@ -72,6 +72,18 @@ TEST_F(spin, writes_the_estimate_no_second_time) {
   EXPECT_EQ(estimate, 7U);
 }
 
+TEST_F(spin, of_a_thread_that_collides_has_a_limit) {
+  base::pace pace;
+  std::uint32_t longest = 0;
+  // A lock that is held for longer now and then makes the waits shorter, which then double.
+  for (int i = 0; i < 400; ++i) {
+    pace.wait(i % 20 != 19);
+    longest = std::max(longest, pace.pauses());
+  }
+  EXPECT_GT(longest, 1U) << "no two waits followed each other within 8 us";
+  EXPECT_LE(longest, base::pace::most_pauses);
+}
+
 std::string looks_of_a_new_process() {
   return run_command(SPIN_PROBE).text;
 }
