@@ -22,7 +22,7 @@ enum class shared_mutex_policy : std::uint8_t {
   // New readers enter while a writer waits for readers that are inside.
   readers_first = 1,
   // As writers_first, and threads that must wait get the lock roughly in the order in which they
-  // came: nobody overtakes them. Costs a switch to another thread for each lock() that waits.
+  // came. Costs a switch to another thread for each lock() that waits.
   fair = 2,
 };
 
