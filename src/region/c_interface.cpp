@@ -325,13 +325,17 @@ deadbolt_owner_state deadbolt_mutex_owner(const deadbolt_mutex* mutex, pid_t* pi
   return deadbolt::keep(deadbolt::detail::owner_of(&mutex->word), pid, tid);
 }
 void deadbolt_shared_mutex_init(deadbolt_shared_mutex* mutex, deadbolt_shared_mutex_policy policy) {
-  new (mutex) deadbolt::shared_mutex{static_cast<deadbolt::shared_mutex_policy>(policy)};
+  // The number has 32 bits here and 8 in the lock.
+  new (mutex) deadbolt::shared_mutex{policy <= DEADBOLT_FAIR
+                                         ? static_cast<deadbolt::shared_mutex_policy>(policy)
+                                         : deadbolt::shared_mutex_policy::writers_first};
 }
 deadbolt_shared_mutex_policy deadbolt_shared_mutex_get_policy(const deadbolt_shared_mutex* mutex) {
   return static_cast<deadbolt_shared_mutex_policy>(
       deadbolt::base::as<const deadbolt::shared_mutex>(mutex).policy());
 }
 const char* deadbolt_shared_mutex_policy_name(deadbolt_shared_mutex_policy policy) {
+  if (policy > DEADBOLT_FAIR) return "unknown"; // the number has 32 bits here
   return deadbolt::to_string(static_cast<deadbolt::shared_mutex_policy>(policy));
 }
 

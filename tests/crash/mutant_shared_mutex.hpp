@@ -64,7 +64,7 @@ private:
   }
   static bool is_read(void* lock) { return __atomic_load_n(count(lock), __ATOMIC_SEQ_CST) != 0; }
   static std::uint32_t* count(void* lock) { return &static_cast<mutant*>(lock)->readers; }
-  static std::uint32_t* state(void* lock) { return static_cast<std::uint32_t*>(lock) + 3; }
+  static std::uint8_t* state(void* lock) { return static_cast<std::uint8_t*>(lock) + 12; }
 
   shared_fault fault_;
 };

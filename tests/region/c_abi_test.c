@@ -191,6 +191,10 @@ static void shared_mutex(struct board* board) {
   CHECK(deadbolt_shared_mutex_get_policy(lock) == DEADBOLT_WRITERS_FIRST);
   lock->policy = 77;
   CHECK(deadbolt_shared_mutex_get_policy(lock) == DEADBOLT_WRITERS_FIRST);
+  deadbolt_shared_mutex_init(lock, (enum deadbolt_shared_mutex_policy)(256 + DEADBOLT_FAIR));
+  CHECK(deadbolt_shared_mutex_get_policy(lock) == DEADBOLT_WRITERS_FIRST);
+  CHECK(strcmp(deadbolt_shared_mutex_policy_name((enum deadbolt_shared_mutex_policy)256),
+               "unknown") == 0);
   deadbolt_shared_mutex_init(lock, DEADBOLT_READERS_FIRST);
   CHECK(deadbolt_shared_mutex_get_policy(lock) == DEADBOLT_READERS_FIRST);
   CHECK(strcmp(deadbolt_shared_mutex_policy_name(DEADBOLT_FAIR), "fair") == 0);
