@@ -351,7 +351,7 @@ std::span<const subject* const> all_subjects() {
       "shared_mutex_readers", "deadbolt::shared_mutex, in a region: a writer dies, the others read",
       side::writer, side::reader};
   static const shared_mutex_subject readers_first{
-      "shared_mutex_readers_first",
+      "shared_mutex_reads_first",
       "deadbolt::shared_mutex, in a region, readers first: a reader dies, the others write",
       side::reader, side::writer, shared_mutex_policy::readers_first};
   static const shared_mutex_subject fair{
@@ -359,7 +359,7 @@ std::span<const subject* const> all_subjects() {
       "deadbolt::shared_mutex, in a region, fair: a writer dies, the others write", side::writer,
       side::writer, shared_mutex_policy::fair};
   static const shared_mutex_subject fair_readers{
-      "shared_mutex_fair_readers",
+      "shared_mutex_fair_reads",
       "deadbolt::shared_mutex, in a region, fair: a writer dies, the others read", side::writer,
       side::reader, shared_mutex_policy::fair};
   static const condition_variable_subject condition{

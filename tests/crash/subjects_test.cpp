@@ -48,7 +48,7 @@ TEST_P(region_shared_mutex, is_clean_without_a_guard) {
   EXPECT_GT(row.kill_points(), 20u);
   EXPECT_EQ(row.count(outcome::corrupted), 0u) << describe(row);
   // A writer is inside when its unlock begins; a reader's death is never told.
-  if (subject == "shared_mutex_reader" || subject == "shared_mutex_readers_first") {
+  if (subject == "shared_mutex_reader" || subject == "shared_mutex_reads_first") {
     EXPECT_EQ(row.count(outcome::owner_died), 0u) << describe(row);
   } else if (scenario != "woken") {
     EXPECT_GT(row.count(outcome::owner_died), 0u) << describe(row);
@@ -58,7 +58,7 @@ TEST_P(region_shared_mutex, is_clean_without_a_guard) {
 INSTANTIATE_TEST_SUITE_P(
     in, region_shared_mutex,
     testing::Combine(testing::Values("shared_mutex", "shared_mutex_reader", "shared_mutex_readers",
-                                     "shared_mutex_readers_first", "shared_mutex_fair"),
+                                     "shared_mutex_reads_first", "shared_mutex_fair"),
                      testing::ValuesIn(scenario_names())));
 
 class region_waiting : public testing::TestWithParam<subject_and_scenario> {};
