@@ -13,16 +13,17 @@
 
 namespace deadbolt::inline DEADBOLT_ABI {
 
-// Who comes first. A thread that has waited for 10 ms comes first under each of them, so that no
-// policy lets a thread starve.
+// Who comes first. Under writers_first and readers_first a thread that has waited for 10 ms comes
+// before those that have waited for less, so that none starves.
 enum class shared_mutex_policy : std::uint8_t {
   // A writer that waits for readers keeps new readers out. A reader that waits and a writer that
   // waits have equal chances.
   writers_first = 0,
   // New readers enter while a writer waits for readers that are inside.
   readers_first = 1,
-  // As writers_first, and threads that must wait get the lock roughly in the order in which they
-  // came. Costs a switch to another thread for each lock() that waits.
+  // As writers_first, and a thread that comes does not pass one that sleeps. This is near the order
+  // of arrival and does not promise it: a thread that was woken and must sleep again is the last.
+  // Costs a switch to another thread for each lock() that waits.
   fair = 2,
 };
 

@@ -17,8 +17,8 @@ struct Cell<T> {
     value: UnsafeCell<T>,
 }
 
-/// Who comes first at an [`RwLock`]. A thread that has waited for 10 ms comes first under each of
-/// them. It is a property of the lock, which all processes share.
+/// Who comes first at an [`RwLock`]. Under the first two a thread that has waited for 10 ms comes
+/// before those that have waited for less. It is a property of the lock, which all processes share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Policy {
@@ -26,7 +26,8 @@ pub enum Policy {
     WritersFirst,
     /// New readers enter while a writer waits for readers that are inside.
     ReadersFirst,
-    /// Threads that must wait get the lock roughly in the order in which they came.
+    /// A thread that comes does not pass one that sleeps: near the order of arrival, without a
+    /// promise.
     Fair,
 }
 
