@@ -79,9 +79,11 @@ public:
              release way) noexcept
       : subject{facts_of(name, summary, libc, way)}, protocol_{protocol}, libc_{libc}, way_{way} {}
 
-  // The first step of a trial, before it forks: all of its processes get the library.
+  // The first step of a trial, before it forks: all of its processes get the library. What is
+  // looked up here is not stepped through in the victim.
   [[nodiscard]] void* map_memory(std::size_t length) const override {
     static_cast<void>(functions());
+    if (libc_ == libc_kind::preloaded) require_level(way_ == release::wait);
     return subject::map_memory(length);
   }
   [[nodiscard]] std::size_t size() const override { return sizeof(pthread_mutex_t); }
@@ -173,7 +175,6 @@ private:
     static const libc_functions of_libc;
     if (libc_ == libc_kind::stock) return of_libc;
     static const libc_functions of_library = load_preload_library();
-    require_level(way_ == release::wait);
     return of_library;
   }
   static pthread_mutex_t* at(void* lock) noexcept { return static_cast<pthread_mutex_t*>(lock); }
