@@ -431,6 +431,14 @@ PyObject* make_mutex(PyObject* region, PyObject* args, PyObject* keywords) {
                         sizeof(struct deadbolt_mutex), region, data, name, recover, create, NULL);
 }
 
+/* With the region pinned: any Python code may have closed it since the lock was found. */
+static bool read_policy(lock_object* self, enum deadbolt_shared_mutex_policy* policy) {
+  if (!region_pin(self->region)) return false;
+  *policy = deadbolt_shared_mutex_get_policy(self->place);
+  region_unpin(self->region);
+  return true;
+}
+
 static void init_readers_first(void* place, size_t Py_UNUSED(size)) {
   deadbolt_shared_mutex_init(place, DEADBOLT_READERS_FIRST);
 }
@@ -462,8 +470,11 @@ PyObject* make_shared_mutex(PyObject* region, PyObject* args, PyObject* keywords
   PyObject* made = find_with_data(
       shared_mutex_type, KIND_SHARED_MUTEX, DEADBOLT_OBJECT_SHARED_MUTEX,
       sizeof(struct deadbolt_shared_mutex), region, data, name, recover, create, first[wanted]);
-  if (made != NULL && policy != NULL &&
-      deadbolt_shared_mutex_get_policy(((lock_object*)made)->place) != wanted) {
+  if (made == NULL || policy == NULL) return made;
+  enum deadbolt_shared_mutex_policy found;
+  if (!read_policy((lock_object*)made, &found)) {
+    Py_CLEAR(made);
+  } else if (found != wanted) {
     set_find_error(DEADBOLT_CONSTRUCT_OTHER_POLICY, name);
     Py_CLEAR(made);
   }
@@ -509,10 +520,8 @@ PyObject* make_semaphore(PyObject* region, PyObject* args, PyObject* keywords) {
 }
 
 static PyObject* shared_mutex_policy(PyObject* object, void* Py_UNUSED(closure)) {
-  lock_object* self = (lock_object*)object;
-  if (!region_pin(self->region)) return NULL;
-  const enum deadbolt_shared_mutex_policy policy = deadbolt_shared_mutex_get_policy(self->place);
-  region_unpin(self->region);
+  enum deadbolt_shared_mutex_policy policy;
+  if (!read_policy((lock_object*)object, &policy)) return NULL;
   return PyUnicode_FromString(deadbolt_shared_mutex_policy_name(policy));
 }
 
