@@ -22,14 +22,7 @@ class region_shared_mutex : public ::testing::Test {
 protected:
   region_of<shared_board> shared;
 
-  child_process reader() {
-    return child_process{[this] {
-      CHILD_EXPECT(name(shared->lock.lock_shared()) == "acquired");
-      shared->held.open();
-      shared->done.pass("the end of reading");
-      CHILD_EXPECT(name(shared->lock.unlock_shared()) == "released");
-    }};
-  }
+  child_process reader() { return reader_until_done(shared); }
   child_process writer() {
     return child_process{[this] {
       CHILD_EXPECT(name(shared->lock.lock()) == "acquired");

@@ -29,15 +29,7 @@ protected:
   }
   std::uint64_t* word() { return const_cast<std::uint64_t*>(shared->lock.native_handle()); }
 
-  // Reads until `done` is open.
-  child_process reader() {
-    return child_process{[this] {
-      CHILD_EXPECT(name(shared->lock.lock_shared()) == "acquired");
-      shared->held.open();
-      shared->done.pass("the end of reading");
-      CHILD_EXPECT(name(shared->lock.unlock_shared()) == "released");
-    }};
-  }
+  child_process reader() { return reader_until_done(shared); }
   child_process writer() {
     return child_process{[this] {
       CHILD_EXPECT(name(shared->lock.lock()) == "acquired");

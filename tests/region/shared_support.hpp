@@ -51,5 +51,15 @@ std::uint64_t own_hold(region_of<Data>& shared) {
   return seen;
 }
 
+// Opens `held` when it reads, and reads until `done` is open.
+inline child_process reader_until_done(region_of<shared_board>& shared) {
+  return child_process{[&shared] {
+    CHILD_EXPECT(name(shared->lock.lock_shared()) == "acquired");
+    shared->held.open();
+    shared->done.pass("the end of reading");
+    CHILD_EXPECT(name(shared->lock.unlock_shared()) == "released");
+  }};
+}
+
 } // namespace deadbolt::testing
 #endif
