@@ -19,6 +19,7 @@
 #include <region/slots.hpp>
 #include <sched.h>
 #include <sys/mman.h>
+#include <utility>
 
 namespace deadbolt::regions {
 namespace {
@@ -169,6 +170,32 @@ private:
 };
 static_assert(sizeof(attachment) <= least_page_bytes - 64);
 
+// ---- spare pages, under the process lock ----
+//
+// A thread that takes the slot of a former member of this process gets that member's pages, too:
+// to map and unmap two pages is most of what an attach and a detach cost. A child of fork knows of
+// no spare pages, and the private ones stay mapped there, without memory.
+
+attachment* take_spare_pages(process_state& process, const base::file_identity& file,
+                             std::uint32_t slot_number) noexcept {
+  for (attachment*& spare : process.spare) {
+    if (spare != nullptr && spare->slot_number == slot_number && spare->file == file) {
+      return std::exchange(spare, nullptr);
+    }
+  }
+  return nullptr;
+}
+
+// Returns false if there are enough.
+bool keep_spare_pages(process_state& process, attachment& former) noexcept {
+  for (attachment*& spare : process.spare) {
+    if (spare != nullptr) continue;
+    spare = &former;
+    return true;
+  }
+  return false;
+}
+
 // ---- attach ----
 
 attach_status find_list(robust_list_head*& head) noexcept {
@@ -213,6 +240,17 @@ void enter_region(attachment& record, open_region& region) noexcept {
   this_thread.current = &record;
 }
 
+// A child of fork asks the kernel again, for it cannot know whether it is registered.
+bool makes_barriers(process_state& process) noexcept {
+  auto known = __atomic_load_n(&process.barriers, __ATOMIC_RELAXED);
+  if (known == barrier_registration::not_tried) {
+    known = base::register_for_barriers() == 0 ? barrier_registration::registered
+                                               : barrier_registration::refused;
+    __atomic_store_n(&process.barriers, known, __ATOMIC_RELAXED);
+  }
+  return known == barrier_registration::registered;
+}
+
 // The slot is claimed, its page mapped: becomes a member.
 void publish(open_region& region, const page_pair& pages, const taken_slot& taken,
              robust_list_head* head, process_state& process, process_id own) noexcept {
@@ -242,9 +280,9 @@ void publish(open_region& region, const page_pair& pages, const taken_slot& take
       ->store(tid | FUTEX_WAITERS, std::memory_order_release);
 
   attachment& record = *pages.record();
+  record = {}; // spare pages have the last member's
   record.id = owner_id(taken.number, taken.generation);
-  // Registers in each process anew: a child of fork cannot ask whether it is registered.
-  record.plain_id = base::register_for_barriers() == 0 ? record.id | word_plain : record.id;
+  record.plain_id = makes_barriers(process) ? record.id | word_plain : record.id;
   record.slot = slot;
   record.head = head;
   record.file = region.file.identity;
@@ -273,14 +311,8 @@ bool come_back(process_state& process, open_region& region) noexcept {
 
 attach_status become_member(open_region& region, process_state& process, robust_list_head* head,
                             int& error) noexcept {
-  // What changes the process's mappings is done without the process lock: it may wait for a
-  // thousand threads that do the same.
-  const page_pair pages = page_pair::map();
-  if (!pages.is_mapped()) {
-    error = ENOMEM;
-    return attach_status::system_error;
-  }
   taken_slot taken{};
+  attachment* spare = nullptr;
   process_id own = no_process;
   attach_status status = attach_status::not_open;
   std::optional<slot_claim> claim;
@@ -293,17 +325,21 @@ attach_status become_member(open_region& region, process_state& process, robust_
       own = process.id_in(region.file.identity);
       claim.emplace(region.file, own);
       status = take_slot(region, *claim, taken, error);
+      if (status == attach_status::attached) {
+        spare = take_spare_pages(process, region.file.identity, taken.number);
+      }
     }
   }
-  if (status == attach_status::attached && !pages.show_slot(region, taken.number)) {
-    error = errno;
-    status = attach_status::system_error;
+  if (status != attach_status::attached) return status;
+  // What changes the process's mappings is done without the process lock: it may wait for a
+  // thousand threads that do the same.
+  const page_pair pages = spare != nullptr ? page_pair::of(*spare) : page_pair::map();
+  if (spare == nullptr && (!pages.is_mapped() || !pages.show_slot(region, taken.number))) {
+    error = pages.is_mapped() ? errno : ENOMEM;
+    if (pages.is_mapped()) pages.unmap();
     free_slot(*region.slot(taken.number));
     show_as_free(region, taken.number);
-  }
-  if (status != attach_status::attached) {
-    pages.unmap();
-    return status;
+    return attach_status::system_error;
   }
   publish(region, pages, taken, head, process, own);
   process_locked locked{process};
@@ -409,14 +445,24 @@ bool end_membership(process_state& process, attachment& own, const file_handle& 
   {
     process_locked locked{process};
     open_region* region = own.current_region();
-    if (intact && region != &closed_region) show_as_free(*region, own.slot_number);
     remove_from_process(process, own);
+    if (intact && region != &closed_region) {
+      show_as_free(*region, own.slot_number);
+      if (keep_spare_pages(process, own)) return true;
+    }
   }
   pages.unmap();
   return true;
 }
 
 } // namespace
+
+void unmap_spare_pages(process_state& process, const base::file_identity& file) noexcept {
+  for (attachment*& spare : process.spare) {
+    if (spare == nullptr || spare->file != file) continue;
+    page_pair::of(*std::exchange(spare, nullptr)).unmap();
+  }
+}
 
 bool detach_thread(open_region& region) noexcept {
   process_state* process = this_process();

@@ -13,6 +13,8 @@ namespace deadbolt::regions {
 
 struct attachment;
 
+enum class barrier_registration : std::uint32_t { not_tried, registered, refused };
+
 // The proof that a process still exists, for one region's file: an exclusive lock on one byte,
 // of an open file description that only a mapping keeps open. No descriptor is left, so that a
 // program that closes descriptors keeps it; a forked child has no such mapping (MADV_DONTFORK);
@@ -43,6 +45,11 @@ struct process_state {
   std::uint64_t pid_namespace; // 0: not known
   attachment* attachments;     // of all threads, the dead ones' until they are reaped
   std::uint32_t reap_at;       // attachments that make the next attach reap
+  // Members' pages that no member uses, by the attachments in them, for the next members: see
+  // page_pair in membership.cpp.
+  attachment* spare[16];
+  // Of register_for_barriers(). Every thread that asks the kernel stores the same.
+  barrier_registration barriers;
   membership_lock membership_locks[region::most_open + region::most_open / 2];
 
   [[nodiscard]] std::uint32_t own_pid() const noexcept {

@@ -466,6 +466,7 @@ bool region::close() noexcept {
     if (other->region != &closing) continue;
     other->end_region();
   }
+  regions::unmap_spare_pages(*process, closing.file.identity);
   std::byte* base = closing.base.load(std::memory_order_relaxed);
   closing.base.store(nullptr, std::memory_order_release);
   if (unmap) munmap(base, closing.length);

@@ -72,6 +72,18 @@ TEST_F(region_kill, attach_killed_anywhere_leaves_a_slot_that_can_be_had) {
   EXPECT_GT(points.killed, 20u);
 }
 
+TEST_F(region_kill, attach_with_a_former_members_pages_killed_anywhere_leaves_a_slot) {
+  const kill_points points = kill_in_every_state(
+      [&] {
+        CHILD_EXPECT(name(shared.handle().attach()) == "attached");
+        CHILD_EXPECT(shared.handle().detach());
+      },
+      [&] { static_cast<void>(shared.handle().attach()); }, [&] { return everything(); },
+      [&](std::uint32_t instructions) { return whole_again(instructions); });
+  tell("attach with a former member's pages", points);
+  EXPECT_GT(points.killed, 10u);
+}
+
 // Before each attach, the slot's last owner has died with a lock held.
 TEST_F(region_kill, takeover_of_a_dead_slot_killed_anywhere_leaves_one_that_can_be_had) {
   const auto leave_dead_member = [&] {

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <vector>
 
@@ -164,6 +165,47 @@ TEST(region_member, thread_churn_leaves_no_members_and_no_mappings) {
   EXPECT_EQ(live_members(shared.handle()), 0u);
 }
 
+bool is_mapped(std::uintptr_t address) {
+  unsigned char resident = 0;
+  const std::uintptr_t page = address & ~(static_cast<std::uintptr_t>(getpagesize()) - 1);
+  return mincore(reinterpret_cast<void*>(page), 1, &resident) == 0;
+}
+
+TEST(region_member, a_slots_next_member_gets_its_pages_until_the_region_is_closed) {
+  region_of<board> shared{4};
+  std::vector<std::uintptr_t> words;
+  const auto attach = [&] {
+    EXPECT_EQ(name(shared.handle().attach()), "attached");
+    ASSERT_EQ(words_on_own_list().size(), 1u);
+    words.push_back(reinterpret_cast<std::uintptr_t>(words_on_own_list().front()));
+  };
+  std::thread{attach}.join();
+  std::thread{[&] {
+    attach();
+    EXPECT_EQ(live_members(shared.handle()), 1u);
+    EXPECT_EQ(name(shared->lock.lock()), "acquired");
+    EXPECT_EQ(name(shared->lock.unlock()), "released");
+  }}.join();
+  EXPECT_EQ(words.at(0), words.at(1));
+  EXPECT_TRUE(is_mapped(words.at(0)));
+  EXPECT_TRUE(shared.handle().close());
+  EXPECT_FALSE(is_mapped(words.at(0)));
+}
+
+TEST(region_member, child_of_fork_does_not_use_its_parents_spare_pages) {
+  region_of<board> shared{4};
+  ASSERT_EQ(name(shared.handle().attach()), "attached");
+  ASSERT_TRUE(shared.handle().detach());
+  EXPECT_EQ(run_in_child([&] {
+              CHILD_EXPECT(name(shared->lock.lock()) == "acquired");
+              CHILD_EXPECT(words_on_own_list().size() == 1);
+              raise(SIGKILL);
+            }),
+            killed_by(SIGKILL));
+  EXPECT_EQ(name(shared->lock.lock()), "owner_died");
+  EXPECT_EQ(name(shared->lock.unlock()), "released");
+}
+
 TEST(region_member, forked_child_is_no_member_and_owns_nothing) {
   region_of<board> shared;
   ASSERT_EQ(name(shared->lock.lock()), "acquired");
@@ -262,13 +304,16 @@ TEST(region_member, closing_leaves_other_threads_life_words_until_they_exit) {
   child_process other{[&] {
     keeper.handle().close();
     region own = region::open_descriptor(descriptor);
+    std::uintptr_t word = 0;
     known_thread thread{[&] {
       CHILD_EXPECT(name(own.attach()) == "attached");
+      word = reinterpret_cast<std::uintptr_t>(words_on_own_list().front());
       attached.open();
       go.pass("the end");
     }};
     attached.pass("the thread");
     own.close();
+    CHILD_EXPECT(is_mapped(word));
     // A new region may have the old one's place in every table.
     region next =
         region::create_anonymous("deadbolt-test", {.size = sizeof(deadbolt::mutex), .members = 2});
@@ -276,6 +321,7 @@ TEST(region_member, closing_leaves_other_threads_life_words_until_they_exit) {
     CHILD_EXPECT(name(next.at<deadbolt::mutex>(0)->lock()) == "acquired");
     go.open();
     thread.join();
+    CHILD_EXPECT(!is_mapped(word));
     CHILD_EXPECT(name(next.at<deadbolt::mutex>(0)->unlock()) == "released");
   }};
   EXPECT_EQ(other.wait(), exited(0));
