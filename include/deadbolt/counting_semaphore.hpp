@@ -65,7 +65,8 @@ public:
 
   // Results: acquired; deadlock (the caller itself holds every permit); cannot_attach.
   lock_result acquire() noexcept {
-    return acquired(detail::acquire_permit(words_, static_cast<std::size_t>(LeastMax), {}));
+    return acquired(
+        detail::acquire_permit(words_, static_cast<std::size_t>(LeastMax), detail::no_limits));
   }
 
   // Results: acquired, busy, cannot_attach.

@@ -56,6 +56,9 @@ struct wait_limits {
   const stop_flag* stop = nullptr;
 };
 
+// In static memory, so that an uncontended lock does not have to make one.
+inline constexpr wait_limits no_limits{};
+
 // Calls lock(limits) for a time on any clock.
 template <class Clock, class Duration, class Lock>
 lock_status lock_interruptible_until(const std::chrono::time_point<Clock, Duration>& time,

@@ -443,7 +443,8 @@ void deadbolt_counting_semaphore_init(deadbolt_permit* permits, size_t count, si
   deadbolt::detail::withhold_permits(words_of(permits), count, available);
 }
 deadbolt_lock_status deadbolt_counting_semaphore_acquire(deadbolt_permit* permits, size_t count) {
-  return as_c(deadbolt::detail::acquire_permit(words_of(permits), count, {}));
+  return as_c(
+      deadbolt::detail::acquire_permit(words_of(permits), count, deadbolt::detail::no_limits));
 }
 deadbolt_lock_status deadbolt_counting_semaphore_try_acquire(deadbolt_permit* permits,
                                                              size_t count) {

@@ -23,7 +23,7 @@ std::size_t first_permit_of(const attachment& self, std::size_t count) noexcept 
 // The common case: the caller's first permit is free and no thread waits. The compare-exchange is
 // made without a load before it: the word was written by a locked instruction a moment ago, and a
 // load would only delay this one. release() begins in the same way.
-bool take_first(std::uint64_t* words, std::size_t count) noexcept {
+[[gnu::always_inline]] inline bool take_first(std::uint64_t* words, std::size_t count) noexcept {
   const attachment& self = *this_thread.current;
   if (!self.covers(words)) [[unlikely]]
     return false;
@@ -163,25 +163,19 @@ private:
   bool slept_ = false;
 };
 
-} // namespace
-} // namespace deadbolt::regions
+// The next three are not inlined into the common cases, which would then save registers: a locked
+// instruction waits for these stores.
 
-namespace deadbolt::inline DEADBOLT_ABI::detail {
-
-using regions::permits;
-
-lock_status acquire_permit(std::uint64_t* words, std::size_t count,
-                           const wait_limits& limits) noexcept {
-  if (regions::take_first(words, count)) [[likely]]
-    return lock_status::acquired;
-  const regions::attachment* member = regions::find_or_attach(words);
+[[gnu::noinline]] lock_status acquire_another(std::uint64_t* words, std::size_t count,
+                                              const detail::wait_limits& limits) noexcept {
+  const attachment* member = find_or_attach(words);
   if (member == nullptr) return lock_status::cannot_attach;
   permits all{words, count, *member};
-  regions::sleep_result last = regions::sleep_result::woken;
+  sleep_result last = sleep_result::woken;
   std::uint32_t spins = 0; // not remembered: the semaphore has no room for it
   base::spinner spinner{spins};
   for (;;) {
-    const permits::outcome found = all.try_all(last == regions::sleep_result::timed_out);
+    const permits::outcome found = all.try_all(last == sleep_result::timed_out);
     if (found == permits::outcome::acquired) return lock_status::acquired;
     if (found == permits::outcome::all_own) {
       all.leave();
@@ -189,8 +183,8 @@ lock_status acquire_permit(std::uint64_t* words, std::size_t count,
     }
     if (spinner.again()) continue;
     if (!all.ask_for_wakes()) continue;
-    const bool told = regions::is_told_to_end(limits, last);
-    if (told || regions::is_over(limits.until)) {
+    const bool told = is_told_to_end(limits, last);
+    if (told || is_over(limits.until)) {
       all.leave();
       return told ? lock_status::interrupted : lock_status::timed_out;
     }
@@ -198,10 +192,8 @@ lock_status acquire_permit(std::uint64_t* words, std::size_t count,
   }
 }
 
-lock_status try_acquire_permit(std::uint64_t* words, std::size_t count) noexcept {
-  if (regions::take_first(words, count)) [[likely]]
-    return lock_status::acquired;
-  const regions::attachment* member = regions::find_or_attach(words);
+[[gnu::noinline]] lock_status try_another(std::uint64_t* words, std::size_t count) noexcept {
+  const attachment* member = find_or_attach(words);
   if (member == nullptr) return lock_status::cannot_attach;
   permits all{words, count, *member};
   if (all.try_all(false) == permits::outcome::acquired) return lock_status::acquired;
@@ -210,29 +202,55 @@ lock_status try_acquire_permit(std::uint64_t* words, std::size_t count) noexcept
                                                          : lock_status::busy;
 }
 
-unlock_status release_permit(std::uint64_t* words, std::size_t count) noexcept {
-  const regions::attachment* self = regions::this_thread.current;
-  if (!self->covers(words)) [[unlikely]] {
-    self = regions::find_attachment(words);
+[[gnu::noinline]] unlock_status release_another(std::uint64_t* words, std::size_t count) noexcept {
+  const attachment* self = this_thread.current;
+  if (!self->covers(words)) {
+    self = find_attachment(words);
     if (self == nullptr) return unlock_status::not_owner;
   }
-  const std::size_t start = regions::first_permit_of(*self, count);
-  std::uint64_t held = self->id; // no thread waits
-  // order, death order: as below.
-  if (__atomic_compare_exchange_n(words + start, &held, std::uint64_t{0}, false, __ATOMIC_RELEASE,
-                                  __ATOMIC_RELAXED)) [[likely]]
-    return unlock_status::released;
+  const std::size_t start = first_permit_of(*self, count);
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t index = start + i;
     std::uint64_t* word = words + (index < count ? index : index - count);
-    if (regions::id_of(__atomic_load_n(word, __ATOMIC_RELAXED)) != self->id) continue;
+    if (id_of(__atomic_load_n(word, __ATOMIC_RELAXED)) != self->id) continue;
     // order: release, pairs with the next owner's acquire.
     // death order: as in mutex::unlock: nothing is read or written here after this.
     const std::uint64_t old = __atomic_exchange_n(word, std::uint64_t{0}, __ATOMIC_RELEASE);
-    if ((old & regions::word_waiters) != 0) permits::wake_for(words, count, word);
+    if ((old & word_waiters) != 0) permits::wake_for(words, count, word);
     return unlock_status::released;
   }
   return unlock_status::not_owner;
+}
+
+} // namespace
+} // namespace deadbolt::regions
+
+namespace deadbolt::inline DEADBOLT_ABI::detail {
+
+lock_status acquire_permit(std::uint64_t* words, std::size_t count,
+                           const wait_limits& limits) noexcept {
+  if (regions::take_first(words, count)) [[likely]]
+    return lock_status::acquired;
+  return regions::acquire_another(words, count, limits);
+}
+
+lock_status try_acquire_permit(std::uint64_t* words, std::size_t count) noexcept {
+  if (regions::take_first(words, count)) [[likely]]
+    return lock_status::acquired;
+  return regions::try_another(words, count);
+}
+
+unlock_status release_permit(std::uint64_t* words, std::size_t count) noexcept {
+  const regions::attachment& self = *regions::this_thread.current;
+  if (self.covers(words)) [[likely]] {
+    std::uint64_t held = self.id; // no thread waits
+    // order, death order: as in release_another().
+    if (__atomic_compare_exchange_n(words + regions::first_permit_of(self, count), &held,
+                                    std::uint64_t{0}, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        [[likely]]
+      return unlock_status::released;
+  }
+  return regions::release_another(words, count);
 }
 
 void withhold_permits(std::uint64_t* words, std::size_t count, std::size_t kept) noexcept {

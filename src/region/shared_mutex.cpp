@@ -355,7 +355,11 @@ lock_shared_contended(shared_mutex_words& words, const patience& patience, bool 
 
 // ---- uncontended paths ----
 //
-// The functions above that wait are not inlined into these, which would then save more registers.
+// The functions above that wait are not inlined into these, which would then save registers: a
+// locked instruction waits for these stores. Nor is a `patience` made for them.
+
+constexpr patience waits_for_ever{true, {}};
+constexpr patience tries_once{false, {}};
 
 lock_status lock_exclusive(shared_mutex_words& words, const patience& patience) noexcept {
   const attachment& self = *this_thread.current;
@@ -378,33 +382,70 @@ lock_status lock_exclusive(shared_mutex_words& words, const patience& patience) 
   return lock_exclusive_contended(words, patience);
 }
 
+// A writer came between the caller's announcement and its look at the writer word.
+[[gnu::noinline]] lock_status withdraw_and_wait(shared_mutex_words& words, const patience& patience,
+                                                hold_entry& entry) noexcept {
+  withdraw(entry);
+  return lock_shared_contended(words, patience, true);
+}
+
+[[gnu::noinline]] lock_status enter_or_wait(shared_mutex_words& words,
+                                            const patience& patience) noexcept {
+  const attachment& self = *this_thread.current;
+  if (!self.covers(&words)) return lock_shared_contended(words, patience, false);
+  const shared_entry status = try_enter_shared(words, self, !patience.waits);
+  if (status == shared_entry::in) return lock_status::acquired;
+  return lock_shared_contended(words, patience, status == shared_entry::blocked);
+}
+
 lock_status lock_shared(shared_mutex_words& words, const patience& patience) noexcept {
   const attachment& self = *this_thread.current;
-  bool blocked = false;
-  if (self.covers(&words)) [[likely]] {
-    // try_enter_shared() for a thread that has read under this lock before and holds nothing. A
-    // word that is reserved is left to that function.
-    hold_entry* entry = nullptr;
-    if (__atomic_load_n(&words.writer, __ATOMIC_RELAXED) == 0 &&
-        (__atomic_load_n(&words.readers, __ATOMIC_SEQ_CST) & group_of(self)) != 0 &&
-        announce_only_hold(self, hold_name(self, &words), entry)) [[likely]] {
-      // order: as there.
-      if (is_free(__atomic_load_n(&words.writer, __ATOMIC_SEQ_CST))) [[likely]]
-        return lock_status::acquired;
-      withdraw(*entry);
-      blocked = true;
-    } else {
-      const shared_entry status = try_enter_shared(words, self, !patience.waits);
-      if (status == shared_entry::in) return lock_status::acquired;
-      blocked = status == shared_entry::blocked;
-    }
+  hold_entry* entry = nullptr;
+  // try_enter_shared() for a thread that has read under this lock before and holds nothing. A
+  // word that is reserved is left to that function.
+  if (self.covers(&words) && __atomic_load_n(&words.writer, __ATOMIC_RELAXED) == 0 &&
+      (__atomic_load_n(&words.readers, __ATOMIC_SEQ_CST) & group_of(self)) != 0 &&
+      announce_only_hold(self, hold_name(self, &words), entry)) [[likely]] {
+    // order: as there.
+    if (is_free(__atomic_load_n(&words.writer, __ATOMIC_SEQ_CST))) [[likely]]
+      return lock_status::acquired;
+    return withdraw_and_wait(words, patience, *entry);
   }
-  return lock_shared_contended(words, patience, blocked);
+  return enter_or_wait(words, patience);
 }
 
 const attachment* own_attachment(const void* lock) noexcept {
   const attachment* self = this_thread.current;
   return self->covers(lock) ? self : find_attachment(lock);
+}
+
+[[gnu::always_inline]] inline unlock_status release_if_own(shared_mutex_words& words,
+                                                           const attachment& self) noexcept {
+  const std::uint64_t seen = __atomic_load_n(&words.writer, __ATOMIC_RELAXED);
+  return id_of(seen) == self.id ? release_exclusive(words, seen) : unlock_status::not_owner;
+}
+
+[[gnu::noinline]] unlock_status leave_exclusive(shared_mutex_words& words) noexcept {
+  const attachment* self = find_attachment(&words);
+  return self == nullptr ? unlock_status::not_owner : release_if_own(words, *self);
+}
+
+[[gnu::noinline]] unlock_status leave_shared(shared_mutex_words& words) noexcept {
+  const attachment* self = own_attachment(&words);
+  if (self == nullptr) return unlock_status::not_owner;
+  std::uint64_t hold = 0;
+  hold_entry* entry = find_hold(*self->shared_slot, hold_name(*self, &words), hold);
+  if (entry != nullptr) {
+    withdraw(*entry);
+    return unlock_status::released;
+  }
+  // A reader that was told owner_died owns the writer word.
+  const std::uint64_t seen = __atomic_load_n(&words.writer, __ATOMIC_RELAXED);
+  if (id_of(seen) != self->id ||
+      __atomic_load_n(&words.state, __ATOMIC_RELAXED) != state_reads_alone) {
+    return unlock_status::not_owner;
+  }
+  return release_exclusive(words, seen);
 }
 
 } // namespace
@@ -415,10 +456,10 @@ namespace deadbolt {
 using regions::attachment;
 
 lock_status shared_mutex::acquire() noexcept {
-  return regions::lock_exclusive(words_, {true, {}});
+  return regions::lock_exclusive(words_, regions::waits_for_ever);
 }
 lock_status shared_mutex::try_acquire() noexcept {
-  return regions::lock_exclusive(words_, {false, {}});
+  return regions::lock_exclusive(words_, regions::tries_once);
 }
 lock_status shared_mutex::acquire_until(detail::deadline deadline) noexcept {
   return regions::lock_exclusive(words_, {true, {.until = &deadline}});
@@ -427,10 +468,10 @@ lock_status shared_mutex::acquire_within(const detail::wait_limits& limits) noex
   return regions::lock_exclusive(words_, {true, limits});
 }
 lock_status shared_mutex::acquire_shared() noexcept {
-  return regions::lock_shared(words_, {true, {}});
+  return regions::lock_shared(words_, regions::waits_for_ever);
 }
 lock_status shared_mutex::try_acquire_shared() noexcept {
-  return regions::lock_shared(words_, {false, {}});
+  return regions::lock_shared(words_, regions::tries_once);
 }
 lock_status shared_mutex::acquire_shared_until(detail::deadline deadline) noexcept {
   return regions::lock_shared(words_, {true, {.until = &deadline}});
@@ -440,31 +481,18 @@ lock_status shared_mutex::acquire_shared_within(const detail::wait_limits& limit
 }
 
 unlock_status shared_mutex::release() noexcept {
-  const attachment* self = regions::own_attachment(this);
-  const std::uint64_t seen = __atomic_load_n(&words_.writer, __ATOMIC_RELAXED);
-  if (self == nullptr || regions::id_of(seen) != self->id) return unlock_status::not_owner;
-  return regions::release_exclusive(words_, seen);
+  const attachment& self = *regions::this_thread.current;
+  if (!self.covers(this)) [[unlikely]]
+    return regions::leave_exclusive(words_);
+  return regions::release_if_own(words_, self);
 }
 
 unlock_status shared_mutex::release_shared() noexcept {
-  const attachment* self = regions::own_attachment(this);
-  if (self == nullptr) return unlock_status::not_owner;
-  const std::uint64_t name = regions::hold_name(*self, this);
-  if (regions::withdraw_only_hold(*self, name)) [[likely]]
+  const attachment& self = *regions::this_thread.current;
+  if (self.covers(this) && regions::withdraw_only_hold(self, regions::hold_name(self, this)))
+      [[likely]]
     return unlock_status::released;
-  std::uint64_t hold = 0;
-  regions::hold_entry* entry = regions::find_hold(*self->shared_slot, name, hold);
-  if (entry != nullptr) {
-    regions::withdraw(*entry);
-    return unlock_status::released;
-  }
-  // A reader that was told owner_died owns the writer word.
-  const std::uint64_t seen = __atomic_load_n(&words_.writer, __ATOMIC_RELAXED);
-  if (regions::id_of(seen) != self->id ||
-      __atomic_load_n(&words_.state, __ATOMIC_RELAXED) != regions::state_reads_alone) {
-    return unlock_status::not_owner;
-  }
-  return regions::release_exclusive(words_, seen);
+  return regions::leave_shared(words_);
 }
 
 const char* DEADBOLT_ABI::to_string(shared_mutex_policy policy) noexcept {
