@@ -136,12 +136,14 @@ ONLY ?=
 evidence: build-dev
 	scripts/evidence.sh $(ONLY)
 
-# README's two commands in a fresh chroot of another Debian release; COMMAND= runs another.
+# README's two commands in a fresh chroot of another Debian release; COMMAND= runs another, and
+# DEBIAN_OPTIONS=--ccache keeps what was compiled for the next run.
 SUITE ?= trixie
 COMMAND ?= make demo && make test
+DEBIAN_OPTIONS ?=
 .PHONY: test-debian
 test-debian:
-	scripts/test_debian.sh $(SUITE) "$(COMMAND)"
+	scripts/test_debian.sh $(DEBIAN_OPTIONS) $(SUITE) "$(COMMAND)"
 
 # The preload library with the libcs of Debian's suites, which are unpacked, not installed.
 .PHONY: test-libcs
