@@ -80,7 +80,9 @@ enum deadbolt_construct_status {
   DEADBOLT_CONSTRUCT_DAMAGED,
   DEADBOLT_CONSTRUCT_NOT_FOUND,
   DEADBOLT_CONSTRUCT_SYSTEM_ERROR, /* errno says which */
-  DEADBOLT_CONSTRUCT_OTHER_POLICY  /* of C++ alone; C compares deadbolt_shared_mutex_get_policy() */
+  /* Of C++ alone; C compares deadbolt_shared_mutex_get_policy(). */
+  DEADBOLT_CONSTRUCT_OTHER_POLICY,
+  DEADBOLT_CONSTRUCT_INVALID_POLICY
 };
 
 /* The outcome of deadbolt_region_destroy(). */

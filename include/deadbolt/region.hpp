@@ -74,6 +74,7 @@ enum class construct_status : std::uint32_t {
   not_found,         // find(): there is no object of that name, or it is not complete
   system_error,      // errno says which: ENOSPC, the file system has no memory for more names
   other_policy,      // the shared_mutex of that name has another policy than the one asked for
+  invalid_policy,    // the policy asked for is none of shared_mutex_policy
 };
 [[nodiscard, gnu::visibility("default")]] const char* to_string(construct_status status) noexcept;
 [[nodiscard, gnu::visibility("default")]] construct_status last_construct_status() noexcept;
@@ -265,6 +266,12 @@ public:
   template <class T, class... Arguments>
   [[nodiscard]] T* find_or_construct(const char* name, Arguments&&... arguments) const {
     static_assert(std::is_standard_layout_v<T>, "other processes must agree on its layout");
+    if constexpr (detail::kind_of<T>() == detail::object_kind::shared_mutex) {
+      if (!(is_valid_policy<T>(arguments) && ...)) {
+        set_status(construct_status::invalid_policy);
+        return nullptr;
+      }
+    }
     bool fresh = false;
     void* const place = [&] {
       [[maybe_unused]] const detail::thread_sanitizer_ignores names;
@@ -275,17 +282,8 @@ public:
       detail::thread_sanitizer_acquires(place);
       T* const found = std::launder(static_cast<T*>(place));
       if constexpr (detail::kind_of<T>() == detail::object_kind::shared_mutex) {
-        // The constructor of a derived lock may have other arguments.
-        const auto agrees = [found](const auto& argument) noexcept {
-          if constexpr (std::is_same_v<decltype(found->policy()),
-                                       std::remove_cvref_t<decltype(argument)>>) {
-            return found->policy() == argument;
-          } else {
-            return true;
-          }
-        };
-        if (!(agrees(arguments) && ...)) {
-          refuse_policy();
+        if (!(has_policy(*found, arguments) && ...)) {
+          set_status(construct_status::other_policy);
           return nullptr;
         }
       }
@@ -384,7 +382,23 @@ private:
     ~construction() { in.end_construct(name, made); }
   };
 
-  static void refuse_policy() noexcept; // sets last_construct_status()
+  // The next two accept every argument that is no policy: the constructor of a lock that is derived
+  // from shared_mutex may have others.
+  template <class T, class Argument>
+  static constexpr bool is_policy =
+      std::is_same_v<decltype(std::declval<const T&>().policy()), std::remove_cvref_t<Argument>>;
+  template <class T, class Argument>
+  static bool is_valid_policy(const Argument& argument) noexcept {
+    if constexpr (is_policy<T, Argument>) return T::is_valid(argument);
+    return true;
+  }
+  template <class T, class Argument>
+  static bool has_policy(const T& found, const Argument& argument) noexcept {
+    if constexpr (is_policy<T, Argument>) return found.policy() == argument;
+    return true;
+  }
+
+  static void set_status(construct_status status) noexcept; // what last_construct_status() returns
   // With `fresh` set the directory is locked until end_construct().
   void* begin_construct(const char* name, std::size_t size, std::size_t alignment,
                         detail::object_kind kind, bool& fresh) const noexcept;

@@ -40,11 +40,15 @@ struct shared_mutex_words {
   std::uint16_t unused = 0;
 };
 
+constexpr bool is_valid(shared_mutex_policy policy) noexcept {
+  return policy <= shared_mutex_policy::fair;
+}
+
 // An untrusted peer may have written any number.
 inline shared_mutex_policy policy_of(const shared_mutex_words& words) noexcept {
   const auto policy =
       static_cast<shared_mutex_policy>(__atomic_load_n(&words.policy, __ATOMIC_RELAXED));
-  return policy <= shared_mutex_policy::fair ? policy : shared_mutex_policy::writers_first;
+  return is_valid(policy) ? policy : shared_mutex_policy::writers_first;
 }
 } // namespace detail
 
@@ -63,7 +67,8 @@ inline shared_mutex_policy policy_of(const shared_mutex_words& words) noexcept {
 // and some sections at most: a thread that has waited for 10 ms comes first, as with a mutex.
 //
 // find_or_construct<shared_mutex>(name, policy) returns nullptr if there is one of another policy
-// (construct_status::other_policy); without a policy it finds every shared_mutex.
+// (construct_status::other_policy), or if `policy` is none of the three (invalid_policy); without a
+// policy it finds every shared_mutex.
 //
 // The exclusive forms (lock(), try_lock(), ...) and the shared ones (lock_shared(), ...) are
 // those of <deadbolt/detail/lockable.hpp>; the interruptible forms of both are those of
@@ -99,6 +104,11 @@ public:
 
   [[nodiscard]] shared_mutex_policy policy() const noexcept {
     return detail::policy_of(words_);
+  }
+
+  // Whether the number is one of the policies.
+  [[nodiscard]] static constexpr bool is_valid(shared_mutex_policy policy) noexcept {
+    return detail::is_valid(policy);
   }
 
   // The writer word, for messages and tools; its low half is the futex.

@@ -21,7 +21,8 @@ using base::at_time;
 // The numbers are equal, so a cast translates.
 static_assert(DEADBOLT_REGION_SYSTEM_ERROR == static_cast<int>(region_status::system_error));
 static_assert(DEADBOLT_REGION_WRONG_PAGE_SIZE == static_cast<int>(region_status::wrong_page_size));
-static_assert(DEADBOLT_CONSTRUCT_OTHER_POLICY == static_cast<int>(construct_status::other_policy));
+static_assert(DEADBOLT_CONSTRUCT_INVALID_POLICY ==
+              static_cast<int>(construct_status::invalid_policy));
 static_assert(DEADBOLT_FAIR == static_cast<int>(shared_mutex_policy::fair));
 static_assert(offsetof(deadbolt_shared_mutex, policy) ==
               offsetof(detail::shared_mutex_words, policy));

@@ -408,8 +408,8 @@ void region::end_destroy(const char* name) const noexcept {
   regions::directory_lock::release(*mapping_);
 }
 
-void region::refuse_policy() noexcept {
-  last_status = construct_status::other_policy;
+void region::set_status(construct_status status) noexcept {
+  last_status = status;
 }
 
 construct_status DEADBOLT_ABI::last_construct_status() noexcept {
@@ -444,6 +444,8 @@ const char* DEADBOLT_ABI::to_string(construct_status status) noexcept {
     return "system_error";
   case construct_status::other_policy:
     return "other_policy";
+  case construct_status::invalid_policy:
+    return "invalid_policy";
   }
   return "unknown";
 }

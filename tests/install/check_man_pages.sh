@@ -9,7 +9,7 @@ man=$(find "$1" -type d -name man3)
 # The last word before the argument list or the version; not the private parts.
 names=$(sed -e '/mutex::.*acquire/d' -e '/mutex::release/d' -e '/mutex::mark_writer/d' -e '/::announce_sleep/d' -e '/::sleep(/d' \
   -e '/detail::abort/d' -e '/detail::owner_of/d' -e '/detail::.*_permit/d' -e '/::~/d' -e '/::begin_construct/d' -e '/::end_construct/d' \
-  -e '/::look_up/d' -e '/::begin_destroy/d' -e '/::end_destroy/d' -e '/::refuse_policy/d' -e '/^A /d' -e 's/^. //' -e 's/(.*//' \
+  -e '/::look_up/d' -e '/::begin_destroy/d' -e '/::end_destroy/d' -e '/::set_status/d' -e '/^A /d' -e 's/^. //' -e 's/(.*//' \
   -e 's/@@.*//' -e 's/.*:://' "$2" | sort -u)
 [ -n "$names" ]
 

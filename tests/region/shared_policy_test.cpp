@@ -85,6 +85,24 @@ TEST_F(region_shared_policy, is_not_changed_by_who_finds_the_lock) {
   EXPECT_EQ(all.find<shared_mutex>("table"), made);
 }
 
+TEST_F(region_shared_policy, unknown_number_is_refused_before_the_lock_is_made) {
+  region all = region::create_anonymous("deadbolt-test", {.size = 4096});
+  for (const unsigned number : {3u, 77u, 255u}) {
+    EXPECT_EQ(
+        all.find_or_construct<shared_mutex>("table", static_cast<shared_mutex_policy>(number)),
+        nullptr);
+    EXPECT_STREQ(to_string(last_construct_status()), "invalid_policy") << number;
+    EXPECT_EQ(all.find<shared_mutex>("table"), nullptr);
+    EXPECT_STREQ(to_string(last_construct_status()), "not_found") << number;
+  }
+  auto* made = all.find_or_construct<shared_mutex>("table", fair);
+  ASSERT_NE(made, nullptr) << to_string(last_construct_status());
+  EXPECT_EQ(all.find_or_construct<shared_mutex>("table", static_cast<shared_mutex_policy>(77)),
+            nullptr);
+  EXPECT_STREQ(to_string(last_construct_status()), "invalid_policy");
+  EXPECT_EQ(made->policy(), fair);
+}
+
 struct derived_lock : shared_mutex {
   explicit derived_lock(int) noexcept {}
   derived_lock(int, shared_mutex_policy policy) noexcept : shared_mutex{policy} {}
@@ -100,6 +118,9 @@ TEST_F(region_shared_policy, of_a_derived_lock) {
   EXPECT_EQ(all.find_or_construct<derived_lock>("other", 2, fair), other);
   EXPECT_EQ(all.find_or_construct<derived_lock>("other", 1, readers_first), nullptr);
   EXPECT_STREQ(to_string(last_construct_status()), "other_policy");
+  EXPECT_EQ(all.find_or_construct<derived_lock>("new", 1, static_cast<shared_mutex_policy>(3)),
+            nullptr);
+  EXPECT_STREQ(to_string(last_construct_status()), "invalid_policy");
 }
 
 // Under writers_first and fair, a writer that waits keeps new readers out.

@@ -61,6 +61,7 @@ pub const DEADBOLT_CONSTRUCT_DAMAGED: deadbolt_construct_status = 9;
 pub const DEADBOLT_CONSTRUCT_NOT_FOUND: deadbolt_construct_status = 10;
 pub const DEADBOLT_CONSTRUCT_SYSTEM_ERROR: deadbolt_construct_status = 11;
 pub const DEADBOLT_CONSTRUCT_OTHER_POLICY: deadbolt_construct_status = 12;
+pub const DEADBOLT_CONSTRUCT_INVALID_POLICY: deadbolt_construct_status = 13;
 
 pub type deadbolt_shared_mutex_policy = u32;
 pub const DEADBOLT_WRITERS_FIRST: deadbolt_shared_mutex_policy = 0;
