@@ -62,7 +62,16 @@ class stable_abi_wheel(bdist_wheel):
         super().finalize_options()
 
 
-sources = ["module.c", "region.c", "names.c", "read_only.c", "locks.c", "owner.c"]
+sources = [
+    "module.c",
+    "region.c",
+    "names.c",
+    "read_only.c",
+    "locks.c",
+    "lock_types.c",
+    "condition.c",
+    "owner.c",
+]
 setup(
     version=version(),
     cmdclass={"bdist_wheel": stable_abi_wheel},
@@ -70,7 +79,7 @@ setup(
         Extension(
             "deadbolt._deadbolt",
             sources=[f"src/deadbolt/{name}" for name in sources],
-            depends=["src/deadbolt/core.h"],
+            depends=["src/deadbolt/core.h", "src/deadbolt/locks.h"],
             extra_compile_args=[
                 "-std=c11",
                 "-fvisibility=hidden",
