@@ -125,7 +125,7 @@ bool is_known_version(const char* version) noexcept {
 
 // nullptr when all three jumps lead here; else why none does.
 const char* install_hooks() noexcept {
-  if (!is_known_version(gnu_get_libc_version())) return "this version of the libc is not known";
+  if (!is_known_version(gnu_get_libc_version())) return "unknown glibc version";
   loaded_object libc;
   if (!find_libc(libc)) return "libc.so.6 is not loaded";
   libc_sites sites;
@@ -162,10 +162,10 @@ void choose_shareable_engine(const char* wanted) noexcept {
   case word_left::zero:
     return;
   case word_left::waiters:
-    add_reason("this kernel's unlock leaves a word that stock programs sleep on for ever");
+    add_reason("with this kernel's unlock, waiters without this library could sleep for ever");
     break;
   case word_left::unknown:
-    add_reason("what this kernel's unlock leaves behind could not be tried out");
+    add_reason("this kernel's unlock could not be tested");
     break;
   }
   robust::choose_engine("local");
@@ -176,21 +176,21 @@ void choose_shareable_engine(const char* wanted) noexcept {
   // ThreadSanitizer's mutex functions come before the libc's, and do not work before this call.
   if (&__tsan_init != nullptr) __tsan_init();
   look_up_all();
-  const wishes wishes = read_wishes(environment);
-  choose_shareable_engine(wishes.engine);
+  const preload_options options = read_options(environment);
+  choose_shareable_engine(options.engine);
   auto reached = level::none;
   if (!find_thread_layout()) {
-    add_reason("this libc keeps its threads' robust lists in a way that is not known");
-  } else if (wishes.interpose_only) {
+    add_reason("unknown libc: its threads' robust lists are not where glibc has them");
+  } else if (options.interpose_only) {
     reached = level::interpose;
-    add_reason("asked for by DEADBOLT_PRELOAD");
+    add_reason("asked for by DEADBOLT_PRELOAD=interpose");
   } else if (const char* const trouble = install_hooks(); trouble != nullptr) {
     reached = level::interpose;
     add_reason(trouble);
   } else {
     reached = level::hook;
   }
-  report(reached, wishes.verbose);
+  report(reached, options.verbose);
 }
 
 } // namespace

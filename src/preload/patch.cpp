@@ -67,10 +67,10 @@ bool store_directly(std::uint64_t* word, std::uint64_t value) noexcept {
 const char* check_patch(const jump_site& site, const void* destination) noexcept {
   const std::intptr_t reach = distance(site, destination);
   if (reach != static_cast<std::int32_t>(reach))
-    return "the libc lies too far away for a jump to here";
+    return "glibc is too far away in memory for a jump to this library";
   const auto offset = reinterpret_cast<std::uintptr_t>(site.address + 1) % sizeof(std::uint64_t);
   if (offset > sizeof(std::uint64_t) - sizeof(std::int32_t))
-    return "a jump of the libc cannot be changed with one aligned store";
+    return "a jump in glibc cannot be replaced with one aligned store";
   return nullptr;
 }
 
@@ -85,7 +85,7 @@ const char* patch(const jump_site& site, const void* destination) noexcept {
       __atomic_load_n(word, __ATOMIC_RELAXED) == value)
     return nullptr;
   if (store_directly(word, value)) return nullptr;
-  return "the libc's code may not be written to";
+  return "the system does not allow a change of glibc's code";
 }
 
 } // namespace deadbolt::preload

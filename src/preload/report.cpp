@@ -10,7 +10,8 @@
 namespace deadbolt::preload {
 namespace {
 
-// Kept though nothing in this library reads all of it: doctor does, from outside.
+// `deadbolt doctor --pid` reads it from another process. gnu::used: nothing in this library reads
+// all of it.
 [[gnu::used]] constinit status own_status{
     .magic = {'d', 'e', 'a', 'd', 'b', 'o', 'l', 't', '-', 'p', 'r', 'e', 'l', 'o', 'a', 'd'},
     .size = sizeof(status),
@@ -39,8 +40,8 @@ bool is_word(const char* text, std::size_t length, const char* word) noexcept {
 
 } // namespace
 
-wishes read_wishes(char** environment) noexcept {
-  wishes result;
+preload_options read_options(char** environment) noexcept {
+  preload_options result;
   if (environment == nullptr || getauxval(AT_SECURE) != 0) return result;
   result.engine = value_of(environment, "DEADBOLT_ENGINE=");
   const char* text = value_of(environment, "DEADBOLT_PRELOAD=");
@@ -51,9 +52,10 @@ wishes read_wishes(char** environment) noexcept {
     } else if (is_word(text, length, "interpose")) {
       result.interpose_only = true;
     } else if (length != 0) {
-      // The words come last, since they may be too long for the line.
+      // The unknown word comes last, because it may be too long for the line.
       base::message{}
-          .text("DEADBOLT_PRELOAD: a list of verbose and interpose, between commas; not ")
+          .text("DEADBOLT_PRELOAD: the words are verbose and interpose, separated by commas; "
+                "unknown: ")
           .text(text)
           .write();
       return result;

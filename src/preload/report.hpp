@@ -7,20 +7,20 @@
 
 namespace deadbolt::preload {
 
-// What the environment asks for.
-struct wishes {
+// What the environment variables say.
+struct preload_options {
   const char* engine = nullptr; // DEADBOLT_ENGINE
-  // DEADBOLT_PRELOAD: words between commas.
+  // DEADBOLT_PRELOAD: a list of words, separated by commas.
   bool verbose = false;
   bool interpose_only = false;
 };
 // `environment` as the loader hands it to constructors: getenv() does not work before the
-// libc's own. Nothing in a program with more privilege than its caller.
-[[nodiscard]] wishes read_wishes(char** environment) noexcept;
+// libc's own. Ignored in a program with more privilege than its caller (set-user-ID).
+[[nodiscard]] preload_options read_options(char** environment) noexcept;
 
-// Adds a reason to the status.
+// Adds to the status why the level is not hook, or the engine not the kernel's best.
 void add_reason(const char* text) noexcept;
-// Completes the status, and prints it as one line on stderr if that is wished for.
+// Completes the status. If `verbose` is set, also prints it as one line on stderr.
 void report(level reached, bool verbose) noexcept;
 
 } // namespace deadbolt::preload

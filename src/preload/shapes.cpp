@@ -113,14 +113,14 @@ const char* find_sites(const code_range& code, const libc_entries& entries,
   constexpr std::size_t move_length = 5;
   if (!matches(code, unlock, "\xbe\x01\x00\x00\x00", move_length) ||
       !is_jump(code, unlock + move_length))
-    return "pthread_mutex_unlock begins in a way that is not known";
+    return "unknown glibc: the code at the start of pthread_mutex_unlock";
   const unsigned char* const usercnt = target_of(code, unlock + move_length + jump_length);
   if (usercnt == nullptr || !find_jump(code, usercnt, unlock_beginnings, sites.unlock))
-    return "the libc's release of a mutex is of a shape that is not known";
+    return "unknown glibc: the code that releases a mutex";
   if (!find_jump(code, entries.mutex_lock.address, lock_beginnings, sites.lock))
-    return "pthread_mutex_lock begins in a way that is not known";
+    return "unknown glibc: the code at the start of pthread_mutex_lock";
   if (!find_cond_lock(code, entries.cond_wait, sites, sites.cond_lock))
-    return "pthread_cond_wait takes its mutex back in a way that is not known";
+    return "unknown glibc: the code by which pthread_cond_wait locks its mutex again";
   return nullptr;
 }
 

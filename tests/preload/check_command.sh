@@ -29,9 +29,9 @@ echo "$without" | grep -q '^warning .* without libdeadbolt-pthread.so' ||
   wrong "doctor --pid: $without"
 if nobody=$("$deadbolt" doctor --pid 4194304); then wrong "a process that is not there: $nobody"; fi
 
-# A word that is not known is said to be so, and nothing else happens.
+# An unknown word is reported, and nothing else happens.
 said=$(DEADBOLT_PRELOAD=nonsense LD_PRELOAD=$library /bin/true 2>&1)
 case $said in
-*"not nonsense") ;;
+*"unknown: nonsense") ;;
 *) wrong "DEADBOLT_PRELOAD=nonsense: $said" ;;
 esac

@@ -175,9 +175,9 @@ std::optional<guard_message> guard_process::next_message() noexcept {
   return message;
 }
 
-// ---- the stand-in and the command ----
+// ---- the parent and the command ----
 
-// The signals of the stand-in: it blocks all, reads them one by one, and passes on those that the
+// The signals of the parent: it blocks all, reads them one by one, and passes on those that the
 // command has not received from their sender.
 class command_signals {
 public:
@@ -220,7 +220,7 @@ siginfo_t command_signals::next() const noexcept {
 }
 
 // A terminal sends its signals to the whole foreground process group, so that the command gets them
-// too. A signal that a process sent to the stand-in is meant for the command.
+// too. A signal that a process sent to the parent is meant for the command.
 bool is_for_the_command(const siginfo_t& info) noexcept {
   if (info.si_signo == SIGCHLD || info.si_signo == SIGCONT) return false;
   return info.si_code <= 0; // SI_USER, SI_QUEUE, SI_TKILL; a terminal's is SI_KERNEL
@@ -317,10 +317,10 @@ private:
   pid_t pid_ = -1;
 };
 
-// The stand-in, from the command's start to its end.
-class stand_in {
+// The command's parent, from the command's start to its end.
+class command_parent {
 public:
-  explicit stand_in(pid_t command) noexcept : command_(command) {}
+  explicit command_parent(pid_t command) noexcept : command_(command) {}
 
   // Returns the command's status, and reaps every other child on the way. If this process is the
   // first of a container, these are all orphans.
@@ -396,7 +396,7 @@ guarded_result run_guarded(char* const* arguments, bool wait_for_tree, const win
   if (const int error = command.execute())
     result.error = std::string(arguments[0]) + ": " + std::generic_category().message(error);
 
-  stand_in parent(command.pid());
+  command_parent parent(command.pid());
   result.status = parent.until_the_end(signals);
   std::optional<guard_message> message = guard.next_message();
   while (wait_for_tree && message && !message->last) message = guard.next_message();

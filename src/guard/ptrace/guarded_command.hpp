@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Runs a command with a guard over its whole process tree.
 //
-//   stand-in:     this process, the command's parent: passes on signals, stops, the exit status
+//   parent:       this process: passes on signals, stops and the exit status
 //     |- guard:   traces; in a session of its own
-//     `- command: a plain child, in the stand-in's process group
+//     `- command: a plain child, in the parent's process group
 //
-// The stand-in must stop when the command is stopped. A tracer must not, because every tracee would
+// The parent must stop when the command is stopped. A tracer must not, because every tracee would
 // stop at its next event: hence a process of its own for the guard.
 #ifndef DEADBOLT_GUARD_PTRACE_GUARDED_COMMAND_HPP
 #define DEADBOLT_GUARD_PTRACE_GUARDED_COMMAND_HPP
