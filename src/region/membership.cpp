@@ -4,7 +4,6 @@
 #include <region/membership.hpp>
 
 #include <base/clock.hpp>
-#include <base/file.hpp>
 #include <base/futex.hpp>
 #include <base/membarrier.hpp>
 #include <base/message.hpp>
@@ -15,11 +14,10 @@
 #include <optional>
 #include <pthread.h>
 #include <region/bias.hpp>
+#include <region/member_pages.hpp>
 #include <region/process.hpp>
 #include <region/slots.hpp>
 #include <sched.h>
-#include <sys/mman.h>
-#include <utility>
 
 namespace deadbolt::regions {
 namespace {
@@ -95,107 +93,6 @@ void remove_from_process(process_state& process, const attachment& removed) noex
   --process.attachment_count;
 }
 
-// ---- the two pages of a member ----
-//
-// A node on the thread's robust list whose links no other process can write. The liveness word
-// ends a shared page, a second mapping of the slot; `prev` and `next`, which the kernel and
-// the libc follow, are where this libc expects them behind a lock word, and that is in the
-// private page behind. The word's place in the slot's last 4096 bytes, and the links':
-//   glibc 64 bits  word 4072, prev 4096, next 4104   (next - word = 32)
-//   musl  64 bits  word 4076, prev 4096, next 4104   (28)
-//   glibc 32 bits  word 4076,            next 4096   (20, singly linked)
-//   musl  32 bits  word 4088, prev 4096, next 4100   (12)
-
-// The private page's first bytes.
-struct private_links {
-  void* words[2];
-};
-
-std::size_t system_page() noexcept {
-  return static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-}
-
-class page_pair {
-public:
-  explicit page_pair(std::byte* base) noexcept : base_{base} {}
-  static page_pair of(const attachment& record) noexcept {
-    return page_pair{reinterpret_cast<std::byte*>(record.slot) + slot_bytes - system_page()};
-  }
-  // With no slot in it yet; is_mapped() is false without memory.
-  static page_pair map() noexcept {
-    const std::size_t page = system_page();
-    void* base = mmap(nullptr, 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (base == MAP_FAILED) return page_pair{nullptr};
-    auto* bytes = static_cast<std::byte*>(base);
-    if (mprotect(bytes + page, page, PROT_READ | PROT_WRITE) == 0 &&
-        madvise(bytes + page, page, MADV_WIPEONFORK) == 0) {
-      return page_pair{bytes};
-    }
-    munmap(base, 2 * page);
-    return page_pair{nullptr};
-  }
-
-  [[nodiscard]] bool is_mapped() const noexcept { return base_ != nullptr; }
-  void unmap() const noexcept { munmap(base_, 2 * system_page()); }
-
-  // Maps the end of a slot a second time. mremap() does that from the region's own mapping and
-  // needs no descriptor; mmap() of the file is for Valgrind, which does not know that mremap().
-  [[nodiscard]] bool show_slot(const open_region& region, std::uint32_t number) const noexcept {
-    const std::size_t page = system_page();
-    const std::uint64_t offset = region.slot_offset(number) + slot_bytes - page;
-    std::byte* there = region.base.load(std::memory_order_relaxed) + offset;
-    const bool shown = mremap(there, 0, page, MREMAP_MAYMOVE | MREMAP_FIXED, base_) != MAP_FAILED ||
-                       (base::names(region.file.descriptor, region.file.identity) &&
-                        mmap(base_, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-                             region.file.descriptor, static_cast<off_t>(offset)) != MAP_FAILED);
-    // DONTFORK: in a child the links lead nowhere, and the kernel's walk ends there.
-    return shown && madvise(base_, page, MADV_DONTFORK) == 0;
-  }
-
-  [[nodiscard]] member_slot* slot() const noexcept {
-    return reinterpret_cast<member_slot*>(private_page() - slot_bytes);
-  }
-  [[nodiscard]] robust_list* node() const noexcept {
-    auto* links = reinterpret_cast<private_links*>(private_page());
-    return reinterpret_cast<robust_list*>(&links->words[base::has_back_links ? 1 : 0]);
-  }
-  [[nodiscard]] attachment* record() const noexcept {
-    return reinterpret_cast<attachment*>(private_page() + 64);
-  }
-
-private:
-  [[nodiscard]] std::byte* private_page() const noexcept { return base_ + system_page(); }
-
-  std::byte* base_;
-};
-static_assert(sizeof(attachment) <= least_page_bytes - 64);
-
-// ---- spare pages, under the process lock ----
-//
-// A thread that takes the slot of a former member of this process gets that member's pages, too:
-// to map and unmap two pages is most of what an attach and a detach cost. A child of fork knows of
-// no spare pages, and the private ones stay mapped there, without memory.
-
-attachment* take_spare_pages(process_state& process, const base::file_identity& file,
-                             std::uint32_t slot_number) noexcept {
-  for (attachment*& spare : process.spare) {
-    if (spare != nullptr && spare->slot_number == slot_number && spare->file == file) {
-      return std::exchange(spare, nullptr);
-    }
-  }
-  return nullptr;
-}
-
-// Returns false if there are enough.
-bool keep_spare_pages(process_state& process, attachment& former) noexcept {
-  for (attachment*& spare : process.spare) {
-    if (spare != nullptr) continue;
-    spare = &former;
-    return true;
-  }
-  return false;
-}
-
 // ---- attach ----
 
 attach_status find_list(robust_list_head*& head) noexcept {
@@ -222,7 +119,7 @@ void reap(process_state& process) noexcept {
     attachment* next = candidate->next_of_process;
     if (is_thread_gone(process, *candidate)) {
       remove_from_process(process, *candidate);
-      page_pair::of(*candidate).unmap();
+      member_pages::of(*candidate).unmap();
     }
     candidate = next;
   }
@@ -252,7 +149,7 @@ bool makes_barriers(process_state& process) noexcept {
 }
 
 // The slot is claimed, its page mapped: becomes a member.
-void publish(open_region& region, const page_pair& pages, const taken_slot& taken,
+void publish(open_region& region, const member_pages& pages, const taken_slot& taken,
              robust_list_head* head, process_state& process, process_id own) noexcept {
   member_slot* slot = pages.slot();
   const auto tid = static_cast<std::uint32_t>(arch::raw_syscall(SYS_gettid));
@@ -333,7 +230,7 @@ attach_status become_member(open_region& region, process_state& process, robust_
   if (status != attach_status::attached) return status;
   // What changes the process's mappings is done without the process lock: it may wait for a
   // thousand threads that do the same.
-  const page_pair pages = spare != nullptr ? page_pair::of(*spare) : page_pair::map();
+  const member_pages pages = spare != nullptr ? member_pages::of(*spare) : member_pages::map();
   if (spare == nullptr && (!pages.is_mapped() || !pages.show_slot(region, taken.number))) {
     error = pages.is_mapped() ? errno : ENOMEM;
     if (pages.is_mapped()) pages.unmap();
@@ -427,7 +324,7 @@ bool end_membership(process_state& process, attachment& own, const file_handle& 
       word->compare_exchange_strong(mine, liveness_claimed, std::memory_order_acq_rel);
   // death order: the token first, so that a walk from here on leaves the word alone,
   // then off the list, then free: never free while a list names it.
-  const page_pair pages = page_pair::of(own);
+  const member_pages pages = member_pages::of(own);
   base::unlink(own.head, pages.node(), pages.node());
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   remove_from_thread(own);
@@ -456,13 +353,6 @@ bool end_membership(process_state& process, attachment& own, const file_handle& 
 }
 
 } // namespace
-
-void unmap_spare_pages(process_state& process, const base::file_identity& file) noexcept {
-  for (attachment*& spare : process.spare) {
-    if (spare == nullptr || spare->file != file) continue;
-    page_pair::of(*std::exchange(spare, nullptr)).unmap();
-  }
-}
 
 bool detach_thread(open_region& region) noexcept {
   process_state* process = this_process();

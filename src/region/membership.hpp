@@ -87,9 +87,6 @@ bool detach_thread(open_region& region) noexcept;
 // the region that it has just released. False when one still does after a second.
 bool await_unlocks(process_state& process, const open_region& region) noexcept;
 
-// Unmaps the spare pages of this file's former members, with the process lock held.
-void unmap_spare_pages(process_state& process, const base::file_identity& file) noexcept;
-
 // A child that fork made is no member of anything. musl leaves the child its parent's robust
 // list, whose liveness pages it does not have.
 void forget_after_fork() noexcept;

@@ -46,7 +46,7 @@ struct process_state {
   attachment* attachments;     // of all threads, the dead ones' until they are reaped
   std::uint32_t reap_at;       // attachments that make the next attach reap
   // Members' pages that no member uses, by the attachments in them, for the next members: see
-  // page_pair in membership.cpp.
+  // member_pages.hpp.
   attachment* spare[16];
   // Of register_for_barriers(). Every thread that asks the kernel stores the same.
   barrier_registration barriers;

@@ -76,12 +76,5 @@ bool hides_its_users(int descriptor) noexcept;
 // Whether a process uses the file: has a membership lock in it. Unknown counts as yes.
 bool is_in_use(int descriptor) noexcept;
 
-// ---- where the file is used ----
-
-// Whether the file was last used on another boot or as another file (a copy), as far as can be
-// known: former_boot, copied, or open.
-region_status compare_home(const open_region& region) noexcept;
-void store_home(open_region& region) noexcept;
-
 } // namespace deadbolt::regions
 #endif
