@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstdint>
 #include <gtest/gtest.h>
+#include <set>
 #include <string>
 #include <thread>
 #include <unistd.h>
@@ -45,6 +46,14 @@ private:
   region region_;
   Data* data_;
 };
+
+inline std::set<std::string> names_in(const region& shared) {
+  std::set<std::string> names;
+  for (const object_info& object : shared.objects()) {
+    EXPECT_TRUE(names.insert(object.name).second) << object.name << " is shown twice";
+  }
+  return names;
+}
 
 inline regions::member_slot& slot_at(region& region, std::uint32_t slot) {
   return *regions::region_at(region.data())->slot(slot);
