@@ -13,6 +13,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,12 +118,16 @@ static void print_link(const char* name, const void* pointer) {
 
 static void print_mutex(const char* name, const pthread_mutex_t* of) {
   const uint32_t word = (uint32_t)of->__data.__lock;
+  short behind_spins; /* __elision before glibc 2.43, unused since */
+  memcpy(&behind_spins,
+         (const char*)&of->__data + offsetof(struct __pthread_mutex_s, __spins) + sizeof(short),
+         sizeof behind_spins);
   printf("    %s: word=%s%s%s count=%u owner=%s nusers=%u kind=%#x spins=%d,%d", name,
          name_of_tid(word & FUTEX_TID_MASK),
          (word & FUTEX_WAITERS) != 0 && !hides_waiters ? "|waiters" : "",
          (word & FUTEX_OWNER_DIED) != 0 ? "|died" : "", of->__data.__count,
          name_of_tid((uint32_t)of->__data.__owner), of->__data.__nusers,
-         (unsigned)of->__data.__kind, of->__data.__spins, of->__data.__elision);
+         (unsigned)of->__data.__kind, of->__data.__spins, behind_spins);
   print_link("prev", of->__data.__list.__prev);
   print_link("next", of->__data.__list.__next);
   printf("\n");
