@@ -17,6 +17,8 @@
  *                 waiter that is about to sleep under a plain owner sets `waiting` and then makes
  *                 the membarrier flush every store buffer. All other owners clear `waiting`,
  *                 release by an exchange, and then wake
+ *   MIXED         (PLAIN) such an owner may also take the lock not plain: its process has not
+ *                 registered, or a waiter has made the membarrier lately (`plain_after`)
  *   DETACHES      thread 0 may detach, with the lock held or after it
  *   SAME_TID      thread 2 has thread 0's TID there, of another PID namespace
  *   UNMARKED      a killed thread may stay unmarked: its memory was reaped before the walk, or
@@ -299,7 +301,14 @@ inline entered(me, died) {
 inline take(me) {
   fresh = false;
 #ifdef PLAIN
+#ifdef MIXED
+  if
+  :: !waiting -> fresh = true
+  :: true
+  fi;
+#else
   fresh = !waiting;
+#endif
 #endif
   atomic {
     !releasing[me];

@@ -13,6 +13,17 @@
 
 namespace deadbolt::inline DEADBOLT_ABI {
 
+namespace detail {
+// The mutex's 16 bytes; bits: src/region/format.hpp, docs/region.md.
+struct mutex_words {
+  alignas(8) std::uint64_t word = 0;
+  std::uint32_t waiting = 0;
+  std::uint16_t spins = 0; // a guess, racy on purpose
+  std::uint8_t revocations = 0;
+  std::uint8_t plain_after = 0; // a guess, too
+};
+} // namespace detail
+
 // Place it anywhere in an open region's data, in structs of your own; zeroed memory is an
 // unlocked mutex. The processes may differ in libc, word size, PID namespace and user. A thread
 // may hold any number of mutexes.
@@ -64,12 +75,12 @@ public:
 
   // The thread that owns the mutex, for diagnosis.
   [[nodiscard]] lock_owner owner() const noexcept {
-    return detail::owner_of(&word_);
+    return detail::owner_of(&words_.word);
   }
 
   // The lock word, for messages and tools; its low half is the futex.
   [[nodiscard]] const std::uint64_t* native_handle() const noexcept {
-    return &word_;
+    return &words_.word;
   }
 
 private:
@@ -82,11 +93,7 @@ private:
   lock_status acquire_within(const detail::wait_limits& limits) noexcept;
   unlock_status release() noexcept;
 
-  // Bits: src/region/format.hpp, docs/region.md.
-  alignas(8) std::uint64_t word_ = 0;
-  std::uint32_t waiting_ = 0;
-  std::uint16_t spins_ = 0; // a guess, racy on purpose
-  std::uint16_t revocations_ = 0;
+  detail::mutex_words words_;
 };
 
 static_assert(sizeof(mutex) == 16);

@@ -279,7 +279,8 @@ struct DEADBOLT_CAPABILITY("mutex") deadbolt_mutex {
   DEADBOLT_ALIGNED uint64_t word;
   uint32_t waiting;
   uint16_t spins;
-  uint16_t revocations;
+  uint8_t revocations;
+  uint8_t plain_after;
 };
 
 enum deadbolt_lock_status deadbolt_mutex_lock(struct deadbolt_mutex* mutex)

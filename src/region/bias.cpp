@@ -27,10 +27,11 @@ void lose_bias(own_bias& own, bias_announcement& announcement) noexcept {
   base::futex_wake(reinterpret_cast<const std::uint32_t*>(&announcement.lock), INT_MAX);
 }
 
-std::uint64_t word_after_release(const std::uint64_t& word, const std::uint16_t& revocations,
+std::uint64_t word_after_release(const detail::mutex_words& mutex,
                                  const attachment& self) noexcept {
+  const std::uint64_t& word = mutex.word;
   own_bias& own = self.bias_of(&word);
-  const std::uint32_t revoked = __atomic_load_n(&revocations, __ATOMIC_RELAXED);
+  const std::uint32_t revoked = __atomic_load_n(&mutex.revocations, __ATOMIC_RELAXED);
   const std::uint64_t offset = reinterpret_cast<std::uintptr_t>(&word) - self.begin;
   if (revoked >= most_revocations || offset >= most_biased_offset) {
     own.taken = 0;
@@ -72,12 +73,12 @@ bool holds_by_bias(const open_region& region, const std::uint64_t* word,
 }
 
 bias_state revoke_bias(const open_region& region, std::uint64_t* word, std::uint64_t& seen,
-                       std::uint16_t& revocations, member_slot& slot, bool may_sleep) noexcept {
+                       std::uint8_t& revocations, member_slot& slot, bool may_sleep) noexcept {
   if ((seen & word_waiters) == 0) {
     // Counted before: a thread that dies in between has counted one too many at worst, and no
     // bias is given twice with the same tag.
-    auto expected = static_cast<std::uint16_t>(bias_tag(seen));
-    __atomic_compare_exchange_n(&revocations, &expected, static_cast<std::uint16_t>(expected + 1),
+    auto expected = static_cast<std::uint8_t>(bias_tag(seen));
+    __atomic_compare_exchange_n(&revocations, &expected, static_cast<std::uint8_t>(expected + 1),
                                 false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
     if (!__atomic_compare_exchange_n(word, &seen, seen | word_waiters, false, __ATOMIC_SEQ_CST,
                                      __ATOMIC_ACQUIRE)) {

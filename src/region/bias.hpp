@@ -7,6 +7,7 @@
 
 #include <base/futex.hpp>
 #include <cstdint>
+#include <deadbolt/mutex.hpp>
 #include <limits.h>
 #include <region/membership.hpp>
 
@@ -82,8 +83,7 @@ inline bool may_have_bias(const std::uint64_t& word, const attachment& self) noe
 }
 // What the calling thread, which is about to release the mutex, must store in the word: 0, or the
 // word that biases the mutex to it.
-std::uint64_t word_after_release(const std::uint64_t& word, const std::uint16_t& revocations,
-                                 const attachment& self) noexcept;
+std::uint64_t word_after_release(const detail::mutex_words& mutex, const attachment& self) noexcept;
 
 // ---- other threads ----
 
@@ -101,7 +101,7 @@ enum class bias_state {
 // Revokes the bias of a word whose member lives. If membarrier is refused and `may_sleep` is true,
 // the call sleeps until the member's stores must be visible; if it is false, returns `held`.
 bias_state revoke_bias(const open_region& region, std::uint64_t* word, std::uint64_t& seen,
-                       std::uint16_t& revocations, member_slot& slot, bool may_sleep) noexcept;
+                       std::uint8_t& revocations, member_slot& slot, bool may_sleep) noexcept;
 bias_announcement& announcement_of(const open_region& region, member_slot& slot,
                                    const std::uint64_t* word) noexcept;
 

@@ -10,46 +10,50 @@
 
 namespace deadbolt {
 
+using detail::mutex_words;
 using regions::attachment;
 
 namespace {
 
-inline bool take_by_exchange(std::uint64_t& word, const std::uint32_t& waiting) noexcept {
+inline bool take_by_exchange(mutex_words& words) noexcept {
   const attachment& self = *regions::this_thread.current;
-  if (!self.covers(&word)) [[unlikely]]
+  if (!self.covers(&words)) [[unlikely]]
     return false;
-  // Plain while nobody waits. A waiter on a plain owner calls membarrier; then an exchange
-  // costs less.
-  const std::uint64_t mine =
-      __atomic_load_n(&waiting, __ATOMIC_RELAXED) == 0 ? self.plain_id : self.id;
+  // Plain while nobody waits, and a while after. A waiter on a plain owner calls membarrier; then
+  // an exchange costs less.
+  const std::uint8_t plain_after = __atomic_load_n(&words.plain_after, __ATOMIC_RELAXED);
+  const bool plain = __atomic_load_n(&words.waiting, __ATOMIC_RELAXED) == 0 && plain_after == 0;
+  const std::uint64_t mine = plain ? self.plain_id : self.id;
   std::uint64_t expected = 0;
   // order: acquire, pairs with the last owner's unlock; release, so that a thread that reads
   // this id finds the liveness word that was published before it.
   // death order: this one word is the whole state; a thread that dies owns it or does not.
-  if (!__atomic_compare_exchange_n(&word, &expected, mine, false, __ATOMIC_ACQ_REL,
+  if (!__atomic_compare_exchange_n(&words.word, &expected, mine, false, __ATOMIC_ACQ_REL,
                                    __ATOMIC_RELAXED)) [[unlikely]] {
     return false;
   }
-  regions::count_take(word, self);
+  if (plain_after != 0) [[unlikely]] {
+    __atomic_store_n(&words.plain_after, static_cast<std::uint8_t>(plain_after - 1),
+                     __ATOMIC_RELAXED);
+  }
+  regions::count_take(words.word, self);
   return true;
 }
 
-inline bool take(std::uint64_t& word, const std::uint32_t& waiting) noexcept {
-  return regions::take_biased(word, *regions::this_thread.current) ||
-         take_by_exchange(word, waiting);
+inline bool take(mutex_words& words) noexcept {
+  return regions::take_biased(words.word, *regions::this_thread.current) || take_by_exchange(words);
 }
 
 // Functions of their own, so that the biased paths, in front of them, save no registers.
-[[gnu::noinline]] lock_status acquire_by_exchange(std::uint64_t& word, std::uint32_t& waiting,
-                                                  std::uint16_t& spins,
-                                                  std::uint16_t& revocations) noexcept {
-  if (take_by_exchange(word, waiting)) [[likely]]
+[[gnu::noinline]] lock_status acquire_by_exchange(mutex_words& words) noexcept {
+  if (take_by_exchange(words)) [[likely]]
     return lock_status::acquired;
-  return regions::lock_contended(&word, &waiting, spins, {}, &revocations);
+  return regions::lock_contended(words, {});
 }
 
-[[gnu::noinline]] unlock_status release_by_store(std::uint64_t& word, std::uint32_t& waiting,
-                                                 const std::uint16_t& revocations) noexcept {
+[[gnu::noinline]] unlock_status release_by_store(mutex_words& words) noexcept {
+  std::uint64_t& word = words.word;
+  std::uint32_t& waiting = words.waiting;
   const attachment* self = regions::this_thread.current;
   if (!self->covers(&word)) [[unlikely]] {
     self = regions::find_attachment(&word);
@@ -60,9 +64,8 @@ inline bool take(std::uint64_t& word, const std::uint32_t& waiting) noexcept {
     // It is 1 already in a signal handler that interrupted another unlock of this thread.
     const std::uint32_t before = __atomic_load_n(&self->in_unlock, __ATOMIC_RELAXED);
     __atomic_store_n(&self->in_unlock, 1, __ATOMIC_RELAXED);
-    const std::uint64_t next = regions::may_have_bias(word, *self)
-                                   ? regions::word_after_release(word, revocations, *self)
-                                   : 0;
+    const std::uint64_t next =
+        regions::may_have_bias(word, *self) ? regions::word_after_release(words, *self) : 0;
     // order: release, pairs with the next owner's acquire; a thread of this process that
     // closes the region after it held the lock sees in_unlock. The load of `waiting` must come
     // after this store; the waiter that sets it enforces that by membarrier.
@@ -96,45 +99,46 @@ inline bool take(std::uint64_t& word, const std::uint32_t& waiting) noexcept {
 } // namespace
 
 lock_status mutex::acquire() noexcept {
-  if (regions::take_biased(word_, *regions::this_thread.current)) return lock_status::acquired;
-  return acquire_by_exchange(word_, waiting_, spins_, revocations_);
+  if (regions::take_biased(words_.word, *regions::this_thread.current))
+    return lock_status::acquired;
+  return acquire_by_exchange(words_);
 }
 
 lock_status mutex::try_acquire() noexcept {
-  if (take(word_, waiting_)) [[likely]]
+  if (take(words_)) [[likely]]
     return lock_status::acquired;
-  return regions::try_lock_contended(&word_, &revocations_);
+  return regions::try_lock_contended(words_);
 }
 
 lock_status mutex::acquire_until(detail::deadline deadline) noexcept {
-  if (take(word_, waiting_)) [[likely]]
+  if (take(words_)) [[likely]]
     return lock_status::acquired;
-  return regions::lock_contended(&word_, &waiting_, spins_, {.until = &deadline}, &revocations_);
+  return regions::lock_contended(words_, {.until = &deadline});
 }
 
 lock_status mutex::acquire_within(const detail::wait_limits& limits) noexcept {
-  if (take(word_, waiting_)) [[likely]]
+  if (take(words_)) [[likely]]
     return lock_status::acquired;
-  return regions::lock_contended(&word_, &waiting_, spins_, limits, &revocations_);
+  return regions::lock_contended(words_, limits);
 }
 
 unlock_status mutex::release() noexcept {
   const attachment& self = *regions::this_thread.current;
-  if (regions::is_held_by_bias(word_, self)) {
-    regions::release_biased(word_, self);
+  if (regions::is_held_by_bias(words_.word, self)) {
+    regions::release_biased(words_.word, self);
     return unlock_status::released;
   }
-  return release_by_store(word_, waiting_, revocations_);
+  return release_by_store(words_);
 }
 
 bool mutex::mark_consistent() noexcept {
   const attachment* self = regions::find_attachment(this);
-  const std::uint64_t seen = __atomic_load_n(&word_, __ATOMIC_RELAXED);
+  const std::uint64_t seen = __atomic_load_n(&words_.word, __ATOMIC_RELAXED);
   if (self == nullptr || regions::id_of(seen) != self->id || regions::is_biased(seen) ||
       (seen & regions::word_inconsistent) == 0) {
     return false;
   }
-  __atomic_fetch_and(&word_, ~regions::word_inconsistent, __ATOMIC_RELAXED);
+  __atomic_fetch_and(&words_.word, ~regions::word_inconsistent, __ATOMIC_RELAXED);
   return true;
 }
 

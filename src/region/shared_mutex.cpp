@@ -216,10 +216,9 @@ lock_status held_already(const patience& patience) noexcept {
 // word is consistent. `long_after`: when the caller becomes a long waiter.
 lock_status take_writer_word(shared_mutex_words& words, const patience& patience,
                              std::int64_t long_after) noexcept {
-  std::uint16_t spins = 0;
-  const lock_status taken = patience.waits ? lock_contended(&words.writer, nullptr, spins,
-                                                            patience.limits, nullptr, long_after)
-                                           : try_lock_contended(&words.writer, nullptr);
+  const lock_status taken = patience.waits
+                                ? lock_contended(words.writer, patience.limits, long_after)
+                                : try_lock_contended(words.writer);
   if (taken != lock_status::owner_died ||
       __atomic_load_n(&words.state, __ATOMIC_RELAXED) != state_outside) {
     return taken;

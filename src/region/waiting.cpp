@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The protocol of lock_contended() is models/region_mutex.pml, which names the same steps.
+// The protocol of wait_for_word() is models/region_mutex.pml, which names the same steps.
 #include <region/waiting.hpp>
 
 #include <base/clock.hpp>
@@ -14,6 +14,9 @@
 #include <region/slots.hpp>
 
 namespace deadbolt::regions {
+
+using detail::mutex_words;
+
 namespace {
 
 // Set when the kernel refuses futex_waitv: sleeps are on the first word alone from then on.
@@ -176,13 +179,15 @@ void wake_after_release(const std::uint64_t* word, std::uint64_t next) noexcept 
   }
 }
 
-lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uint16_t& spins,
-                           const wait_limits& limits, std::uint16_t* revocations,
-                           std::int64_t long_after) noexcept {
+namespace {
+
+// `mutex`: nullptr if the word is a shared_mutex's.
+lock_status wait_for_word(std::uint64_t* word, mutex_words* mutex, std::uint16_t& spins,
+                          const wait_limits& limits, std::int64_t long_after) noexcept {
   const attachment* member = find_or_attach(word);
   if (member == nullptr) return lock_status::cannot_attach;
   const attachment& self = *member;
-  if (revocations != nullptr && take_biased(*word, self)) return lock_status::acquired;
+  if (mutex != nullptr && take_biased(*word, self)) return lock_status::acquired;
   bool slept = false;
   bool stood_back = false;
   std::int64_t long_from = INT64_MAX; // when this thread becomes a long waiter
@@ -215,7 +220,7 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
       if (id_of(seen) == self.id) return lock_status::deadlock;
       continue;
     }
-    const bool biased = revocations != nullptr && is_biased(seen);
+    const bool biased = mutex != nullptr && is_biased(seen);
     if ((!biased || holds_by_bias(*self.region, word, seen)) && spinner.again()) {
       seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
       continue;
@@ -240,12 +245,13 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
     // The word must say that somebody waits before this waiter decides to leave: a waiter
     // that gives up may have been given a wake, and the next unlock learns from the word that
     // other threads sleep.
-    const bool plain = waiting != nullptr && (seen & word_plain) != 0 && !biased;
+    const bool plain = mutex != nullptr && (seen & word_plain) != 0 && !biased;
     bool unsure = false;
-    watched_word third{waiting, is_long ? some_wait_long : some_wait};
+    watched_word third{mutex == nullptr ? nullptr : &mutex->waiting,
+                       is_long ? some_wait_long : some_wait};
     if (biased) {
       const bias_state state =
-          revoke_bias(*self.region, word, seen, *revocations, *owner.slot, true);
+          revoke_bias(*self.region, word, seen, mutex->revocations, *owner.slot, true);
       if (state == bias_state::word_changed) continue;
       if (state == bias_state::free) {
         if (take_free(word, seen, self, slept)) return lock_status::acquired;
@@ -260,11 +266,12 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
       if (!slept && is_over(limits.until)) return lock_status::timed_out;
       std::uint32_t before = 0;
       if (is_long) {
-        __atomic_store_n(waiting, some_wait_long, __ATOMIC_SEQ_CST);
-      } else if (!__atomic_compare_exchange_n(waiting, &before, some_wait, false, __ATOMIC_SEQ_CST,
-                                              __ATOMIC_SEQ_CST)) {
+        __atomic_store_n(&mutex->waiting, some_wait_long, __ATOMIC_SEQ_CST);
+      } else if (!__atomic_compare_exchange_n(&mutex->waiting, &before, some_wait, false,
+                                              __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
         third.value = before;
       }
+      __atomic_store_n(&mutex->plain_after, atomic_after_barrier, __ATOMIC_RELAXED);
       // order: the owner releases, then loads `waiting`. Where it has loaded already, its
       // release is visible when this call returns; else it sees what was just stored. If
       // membarrier is refused to this process but the owner registered, a short sleep is the
@@ -300,11 +307,11 @@ lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uin
   }
 }
 
-lock_status try_lock_contended(std::uint64_t* word, std::uint16_t* revocations) noexcept {
+lock_status try_word(std::uint64_t* word, mutex_words* mutex) noexcept {
   const attachment* member = find_or_attach(word);
   if (member == nullptr) return lock_status::cannot_attach;
   const attachment& self = *member;
-  if (revocations != nullptr && take_biased(*word, self)) return lock_status::acquired;
+  if (mutex != nullptr && take_biased(*word, self)) return lock_status::acquired;
   std::uint64_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
   for (;;) {
     if (is_free(seen)) {
@@ -325,10 +332,10 @@ lock_status try_lock_contended(std::uint64_t* word, std::uint16_t* revocations) 
       if (take_from_dead(word, seen, self, false, status)) return status;
       continue;
     }
-    if (revocations == nullptr || !is_biased(seen) || holds_by_bias(*self.region, word, seen)) {
+    if (mutex == nullptr || !is_biased(seen) || holds_by_bias(*self.region, word, seen)) {
       return lock_status::busy;
     }
-    switch (revoke_bias(*self.region, word, seen, *revocations, *owner.slot, false)) {
+    switch (revoke_bias(*self.region, word, seen, mutex->revocations, *owner.slot, false)) {
     case bias_state::word_changed:
       break;
     case bias_state::held:
@@ -338,6 +345,23 @@ lock_status try_lock_contended(std::uint64_t* word, std::uint16_t* revocations) 
       break;
     }
   }
+}
+
+} // namespace
+
+lock_status lock_contended(mutex_words& mutex, const wait_limits& limits) noexcept {
+  return wait_for_word(&mutex.word, &mutex, mutex.spins, limits, long_wait);
+}
+lock_status try_lock_contended(mutex_words& mutex) noexcept {
+  return try_word(&mutex.word, &mutex);
+}
+lock_status lock_contended(std::uint64_t& word, const wait_limits& limits,
+                           std::int64_t long_after) noexcept {
+  std::uint16_t spins = 0; // not remembered: the lock has no room for it
+  return wait_for_word(&word, nullptr, spins, limits, long_after);
+}
+lock_status try_lock_contended(std::uint64_t& word) noexcept {
+  return try_word(&word, nullptr);
 }
 
 } // namespace deadbolt::regions

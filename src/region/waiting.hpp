@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deadbolt/detail/timed_lock.hpp>
 #include <deadbolt/lock_result.hpp>
+#include <deadbolt/mutex.hpp>
 #include <deadbolt/stop_flag.hpp>
 #include <region/open_region.hpp>
 
@@ -60,6 +61,10 @@ private:
 inline constexpr std::int64_t long_wait = 10'000'000;
 inline constexpr std::int64_t stand_back = 5'000'000;
 
+// After a waiter's membarrier, so many owners of the mutex are not plain. That costs the owners
+// less than one more membarrier, and spares the waiters that follow theirs.
+inline constexpr std::uint8_t atomic_after_barrier = 63;
+
 using base::watched_word;
 
 // The half of a lock word that every waiter sleeps on: the low one (little-endian).
@@ -102,15 +107,15 @@ sleep_result sleep_on(const watched_word* words, unsigned count, std::int64_t un
 // Instead of a sleep on a futex, where the kernel refuses that.
 void sleep_a_moment() noexcept;
 
-// Acquires, by waiting within the limits. Makes the
-// calling thread a member first if it is none. `waiting` is a mutex's; nullptr where the word
-// is never plain. `spins`: see base::spinner.
-// `revocations` is a mutex's, too; nullptr where the word is never biased. `long_after`: the caller
-// is a long waiter when it has waited for so long here, and slept.
-lock_status lock_contended(std::uint64_t* word, std::uint32_t* waiting, std::uint16_t& spins,
-                           const wait_limits& limits, std::uint16_t* revocations,
-                           std::int64_t long_after = long_wait) noexcept;
-lock_status try_lock_contended(std::uint64_t* word, std::uint16_t* revocations) noexcept;
+// Acquires a mutex, by waiting within the limits. Makes the calling thread a member first if it is
+// none.
+lock_status lock_contended(detail::mutex_words& mutex, const wait_limits& limits) noexcept;
+lock_status try_lock_contended(detail::mutex_words& mutex) noexcept;
+// The same for a shared_mutex's writer word, which is never plain and never biased. `long_after`:
+// the caller is a long waiter when it has waited for so long here, and slept.
+lock_status lock_contended(std::uint64_t& word, const wait_limits& limits,
+                           std::int64_t long_after) noexcept;
+lock_status try_lock_contended(std::uint64_t& word) noexcept;
 
 // A release has written `next` to the word and owes a wake: makes it. Only the address of the word
 // is used: its memory may be other data already.

@@ -27,9 +27,9 @@ protected:
   [[nodiscard]] std::uint64_t word() const { return word_of(board_.lock); }
   [[nodiscard]] bool biased() const { return regions::is_biased(word()); }
   // Behind the word, `waiting` and the spins.
-  [[nodiscard]] std::uint16_t& revocations() const {
-    return reinterpret_cast<std::uint16_t*>(
-        const_cast<std::uint64_t*>(board_.lock.native_handle()) + 1)[3];
+  [[nodiscard]] std::uint8_t& revocations() const {
+    return reinterpret_cast<std::uint8_t*>(const_cast<std::uint64_t*>(board_.lock.native_handle()) +
+                                           1)[6];
   }
   board& board_ = *shared;
 

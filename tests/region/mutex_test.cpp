@@ -2,13 +2,16 @@
 // deadbolt::mutex: what each operation says, between live threads and processes.
 #include <region_support.hpp>
 
+#include <base/membarrier.hpp>
 #include <deadbolt/with_recovery.hpp>
 #include <futex_thread.hpp>
+#include <region/waiting.hpp>
 #include <seccomp_filter.hpp>
 
 #include <algorithm>
 #include <csignal>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 namespace deadbolt::testing {
@@ -97,6 +100,29 @@ TEST_F(region_mutex, waiter_is_woken_by_unlock) {
   await_waiters(shared->lock);
   EXPECT_EQ(name(shared->lock.unlock()), "released");
   EXPECT_EQ(waiter.wait(), exited(0));
+}
+
+TEST_F(region_mutex, owners_are_not_plain_for_a_while_after_a_waiters_barrier) {
+  if (base::barrier_everywhere() != 0) GTEST_SKIP() << "membarrier is refused here";
+  ASSERT_EQ(name(shared->other.lock()), "acquired"); // a member before its first lock of the other
+  const auto is_plain = [&] {
+    EXPECT_EQ(name(shared->lock.lock()), "acquired");
+    return (word_of(shared->lock) & regions::word_plain) != 0;
+  };
+  ASSERT_TRUE(is_plain());
+  std::thread waiter{[&] {
+    EXPECT_EQ(name(shared->lock.lock()), "acquired");
+    EXPECT_EQ(name(shared->lock.unlock()), "released");
+  }};
+  await_waiters(shared->lock);
+  EXPECT_EQ(name(shared->lock.unlock()), "released");
+  waiter.join();
+  int before = 0;
+  for (; before <= 1000 && !is_plain(); ++before) {
+    EXPECT_EQ(name(shared->lock.unlock()), "released");
+  }
+  EXPECT_EQ(before, regions::atomic_after_barrier);
+  EXPECT_EQ(name(shared->lock.unlock()), "released");
 }
 
 TEST_F(region_mutex, killed_owner_is_followed_as_owner_died) {

@@ -194,7 +194,8 @@ pub struct deadbolt_mutex {
     pub word: u64,
     pub waiting: u32,
     pub spins: u16,
-    pub revocations: u16,
+    pub revocations: u8,
+    pub plain_after: u8,
 }
 
 #[repr(C, align(8))]

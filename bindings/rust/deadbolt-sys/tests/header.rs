@@ -71,7 +71,7 @@ fn constants_and_layouts_are_the_headers() {
         deadbolt_read_only_region { mapping, status, error }
         deadbolt_object_info { name, offset, size, kind }
         deadbolt_stop_flag { word }
-        deadbolt_mutex { word, waiting, spins, revocations }
+        deadbolt_mutex { word, waiting, spins, revocations, plain_after }
         deadbolt_shared_mutex { writer, readers, state, policy, unused }
         deadbolt_condition_variable { word }
         deadbolt_permit { word }
