@@ -42,7 +42,7 @@ objects="kernel/futex/ kernel/entry/ kernel/fork.o fs/exec.o"
 configurations=(
 "x86_64|x86_64|gcc|64BIT=y SMP=y|!COMPAT FUTEX_PI|$objects $vdso"
 "x86_64-compat|x86_64|gcc|64BIT=y SMP=y IA32_EMULATION=y X86_X32_ABI=y|COMPAT !X86_SGX|$objects $vdso"
-"x86_64-sgx|x86_64|gcc|64BIT=y SMP=y IA32_EMULATION=y CPU_SUP_INTEL=y X86_X2APIC=y CRYPTO=y CRYPTO_SHA256=y X86_SGX=y|X86_SGX|$objects $vdso"
+"x86_64-sgx|x86_64|gcc|64BIT=y SMP=y IA32_EMULATION=y CPU_SUP_INTEL=y HYPERVISOR_GUEST=y X86_X2APIC=y CRYPTO=y CRYPTO_SHA256=y X86_SGX=y|X86_SGX|$objects $vdso"
 "x86_64-no-futex|x86_64|gcc|64BIT=y EXPERT=y FUTEX=n IA32_EMULATION=y|!FUTEX|kernel/entry/ kernel/fork.o fs/exec.o $vdso"
 "x86_64-no-futex-pi|x86_64|gcc|64BIT=y|-FUTEX_PI|$objects $vdso"
 "x86_64-clang|x86_64|clang|64BIT=y SMP=y IA32_EMULATION=y|COMPAT FUTEX_PI|$objects $vdso"
@@ -57,21 +57,28 @@ configurations=(
 # Builds the objects of one configuration from $cache/patched/src as it is now. Its caller tests
 # what it returns, and bash then does not stop at a command that fails.
 build_objects() {
-	local name arch compiler options want targets option obj
+	local name arch compiler options want targets option obj kconfig
 	IFS='|' read -r name arch compiler options want targets <<< "$1"
 	obj=$cache/objects/$series-$name
-	mkdir -p "$obj"
 	local make=(make -s -j"$KERNEL_JOBS" -C "$cache/patched/src" O="$obj" ARCH="$arch"
 		HOSTCC='ccache gcc' KCFLAGS=-Werror)
 	case $compiler in
-	clang) make+=(LLVM=-16 CC='ccache clang-16') ;;
+	clang) make+=(LLVM=-19 CC='ccache clang-19') ;;
 	gcc) make+=(CC='ccache gcc') ;;
 	esac
-	if [ ! -e "$obj/.configured" ]; then
+	if [ "$(cat "$obj/.configured" 2>/dev/null)" != "$1" ]; then
+		rm -rf "$obj"
+		mkdir -p "$obj"
 		for option in $options; do echo "CONFIG_$option"; done > "$obj/fragment"
 		KCONFIG_ALLCONFIG="$obj/fragment" "${make[@]}" allnoconfig || return 1
+		echo "$1" > "$obj/.configured"
 	else
-		"${make[@]}" olddefconfig || return 1
+		for kconfig in $kconfigs; do
+			[ "$cache/patched/src/$kconfig" -nt "$obj/.configured" ] || continue
+			"${make[@]}" olddefconfig || return 1
+			touch "$obj/.configured"
+			break
+		done
 	fi
 	for option in $want; do
 		case $option in
@@ -80,14 +87,18 @@ build_objects() {
 		*) grep -q "^CONFIG_$option=y" "$obj/.config" ;;
 		esac || { say "$name: not configured: $option"; return 1; }
 	done
-	"${make[@]}" prepare || return 1
 	for option in $want; do
-		[[ $option != -* ]] || sed -i "/CONFIG_${option#-}[ =]/d" \
+		[[ $option = -* ]] || continue
+		"${make[@]}" prepare || return 1
+		sed -i "/CONFIG_${option#-}[ =]/d" \
 			"$obj/include/generated/autoconf.h" "$obj/include/config/auto.conf"
 	done
-	touch "$obj/.configured"
 	# shellcheck disable=SC2086
 	"${make[@]}" $targets || return 1
+	for option in $want; do
+		[[ $option != -* ]] || ! grep "CONFIG_${option#-}[ =]" "$obj/include/generated/autoconf.h" ||
+			return 1
+	done
 	[[ " $targets " != *" $vdso "* ]] || functions_have_kernel
 }
 
@@ -116,15 +127,16 @@ functions_have_kernel() {
 }
 
 objects() {
-	local count=0 before configuration patch series
+	local count=0 before start configuration patch series kconfigs
 	series=$(basename "$KERNEL_PATCHES")
+	kconfigs=$(sed -n 's|^+++ b/\(.*Kconfig[^/]*\)$|\1|p' "${patches[@]}" | sort -u)
 	for patch in "${patches[@]}"; do
 		cp "$patch" "$prefix/"
 		# Documentation and tests go into no object.
 		grep -q '^diff --git a/\(arch\|fs\|include\|init\|kernel\|lib\)/' "$patch" || continue
 		skipped "$patch" && continue
 		KERNEL_PATCHES=$prefix "$here/source.sh" patched > /dev/null
-		before=$count
+		before=$count start=$SECONDS
 		for configuration in "${configurations[@]}"; do
 			[ -z "${CHECK_CONFIG:-}" ] || [[ $configuration = $CHECK_CONFIG\|* ]] || continue
 			if build_objects "$configuration" > "$cache/objects.log" 2>&1; then
@@ -135,7 +147,7 @@ objects() {
 				bad=1
 			fi
 		done
-		say "objects of $((count - before)) configurations: $(basename "$patch")"
+		say "objects of $((count - before)) configurations, $((SECONDS - start)) s: $(basename "$patch")"
 	done
 	say "$count builds of objects"
 	[ "$count" -gt 0 ] || { say "no objects were built: is CHECK_CONFIG a configuration?"; bad=1; }

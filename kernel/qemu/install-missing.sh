@@ -10,7 +10,7 @@ set -eu
 packages="linux-source-6.12 qemu-system-x86 busybox-static gcc-12-multilib
 	libc6-dev-i386 libc6-dev-x32 make flex bison bc libelf-dev libssl-dev cpio xz-utils
 	gzip git ccache util-linux perl python3"
-[ "${1:-}" != cross ] || packages="$packages clang-16 lld-16 llvm-16"
+[ "${1:-}" != cross ] || packages="$packages clang-19 lld-19 llvm-19"
 
 # shellcheck disable=SC2086
 "$tree/../scripts/require_packages.sh" $packages >&2
