@@ -50,7 +50,7 @@ configurations=(
 "um|um|gcc||FUTEX|kernel/futex/ kernel/fork.o fs/exec.o"
 "arm|arm|clang|MMU=y ARCH_MULTIPLATFORM=y ARCH_MULTI_V7=y|FUTEX MMU|kernel/futex/ kernel/fork.o fs/exec.o"
 "arm-nommu|arm|clang|MMU=n ARM_SINGLE_ARMV7M=y|FUTEX !MMU|kernel/futex/ kernel/fork.o fs/exec.o"
-"arm64|arm64|clang|COMPAT=y EXPERT=y FUTEX=y|FUTEX COMPAT|kernel/futex/ kernel/fork.o fs/exec.o"
+"arm64|arm64|clang|COMPAT=y EXPERT=y FUTEX=y RSEQ=y|FUTEX COMPAT RSEQ|$objects arch/arm64/kernel/vdso.o"
 "riscv64|riscv|clang|NONPORTABLE=y ARCH_RV64I=y MMU=y|FUTEX 64BIT|$objects"
 )
 
@@ -99,14 +99,14 @@ build_objects() {
 		[[ $option != -* ]] || ! grep "CONFIG_${option#-}[ =]" "$obj/include/generated/autoconf.h" ||
 			return 1
 	done
-	[[ " $targets " != *" $vdso "* ]] || functions_have_kernel
+	[[ $targets != *vdso* ]] || functions_have_kernel
 }
 
 # What the vDSO of $obj exports, the kernel beside it must act upon, or a bisection stops at a
 # kernel that lets programs use a function that it does not protect.
 functions_have_kernel() {
 	local image exported core=$obj/kernel/futex/core.o
-	image=$(find "$obj/arch/x86/entry/vdso" -name 'vdso*.so.dbg')
+	image=$(find "$obj/arch" -name 'vdso*.so.dbg')
 	# shellcheck disable=SC2086
 	exported=$(nm -D $image | sed -n 's/.* [TW] //p')
 	# No task has a list with 32-bit pointers there, and the kernel no code for one.
