@@ -1,20 +1,26 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# build-kernel.sh VARIANT [um]: prints the directory that holds VARIANT's bzImage and
+# build-kernel.sh VARIANT [um|arm64]: prints the directory that holds VARIANT's bzImage and
 # the futex selftests from the same source, building them when none with this
 # source, configuration and compiler is in the cache. With um, User Mode Linux: a
-# 64-bit kernel without COMPAT, which is a program and is called bzImage, too.
+# 64-bit kernel without COMPAT, which is a program and is called bzImage, too. With
+# arm64, a kernel for QEMU's machine virt, called bzImage as well.
 set -eu
 . "$(dirname "$0")/env.sh"
 
 variant=$1 arch=${2:-x86}
-config=$here/small.config target=arch/x86/boot/bzImage directory=obj headers=obj
+config=$here/small.config target=arch/x86/boot/bzImage directory=obj headers=obj llvm=
+compiler=gcc
 # UML has no headers for programs: those of x86.
-if [ "$arch" = um ]; then
-	config=$here/um.config target=linux directory=obj-um headers=obj-um-headers
-fi
+case $arch in
+um)
+	config=$here/um.config target=linux directory=obj-um headers=obj-um-headers ;;
+arm64)
+	config=$here/arm64.config target=arch/arm64/boot/Image directory=obj-arm64 headers=obj-arm64
+	compiler=clang-19 llvm=LLVM=-19 ;;
+esac
 source_key=$("$here/source.sh" "$variant")
-key=$( { echo "$source_key"; gcc -dumpfullversion; ld --version | head -n1
+key=$( { echo "$source_key"; $compiler --version | head -n1; ld --version | head -n1
 	 content_key "$config" "$here/build-kernel.sh" \
 		"$here/build-ksft.sh"; } | text_key)
 image=$cache/images/$key
@@ -32,7 +38,7 @@ obj=$src/$directory
 # source.sh has replaced, because such a source is newer than its object.
 case $variant in
 patched) like=base ;;
-noreplay) like=patched ;;
+noreplay|late|nostatus|moved) like=patched ;;
 *) like= ;;
 esac
 if [ ! -e "$obj" ] && [ -n "$like" ] && [ -e "$cache/$like/src/$directory/vmlinux" ]; then
@@ -45,7 +51,7 @@ export CCACHE_NOHASHDIR=1 KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 2026'
 export KBUILD_BUILD_USER=deadbolt KBUILD_BUILD_HOST=deadbolt KBUILD_BUILD_VERSION=1
 
 run_make() {
-	make -C "$src" O=$directory ARCH="$arch" CC='ccache gcc' HOSTCC='ccache gcc' "$@" \
+	make -C "$src" O=$directory ARCH="$arch" $llvm CC="ccache $compiler" HOSTCC='ccache gcc' "$@" \
 		>> "$obj/build.log" 2>&1 || {
 		tail -n 60 "$obj/build.log" >&2
 		die "make $* failed for $variant: $obj/build.log"
@@ -68,7 +74,7 @@ say "built $variant for $arch in $(($(date +%s) - start)) s"
 mkdir -p "$image"
 cp "$obj/.config" "$image/config"
 cp "$obj/System.map" "$image/System.map"
-"$here/build-ksft.sh" "$src" $headers "$image/ksft" >> "$obj/build.log" 2>&1 || {
+"$here/build-ksft.sh" "$src" $headers "$image/ksft" "$arch" >> "$obj/build.log" 2>&1 || {
 	tail -n 30 "$obj/build.log" >&2
 	die "the kernel's selftests did not build for $variant: $obj/build.log"
 }

@@ -6,6 +6,7 @@
 #   base      Debian's source
 #   patched   with the series, applied by `git am`
 #   noreplay  patched, with the replay of a consumed wake taken out again
+#   late, nostatus, moved  patched, and broken by mutate-arm64.sh
 #
 # The tree is hard links to one unpacked copy plus the files that the variant
 # changes. Only files whose content differs are replaced, so make rebuilds no
@@ -21,10 +22,10 @@ case $variant in
 base)
 	key=$(echo "base $tarball_key" | text_key)
 	series= ;;
-patched|noreplay)
+patched|noreplay|late|nostatus|moved)
 	series=$(find "$KERNEL_PATCHES" -maxdepth 1 -name '[0-9]*.patch' ! -name '0000-*' | sort)
 	[ -n "$series" ] || die "no patches in $KERNEL_PATCHES"
-	key=$(echo "$variant $tarball_key $(content_key $series "$here/revert-replay.sh")" | text_key) ;;
+	key=$(echo "$variant $tarball_key $(content_key $series "$here/revert-replay.sh" "$here/mutate-arm64.sh")" | text_key) ;;
 *)
 	die "no such variant: $variant" ;;
 esac
@@ -75,7 +76,10 @@ if [ -n "$series" ]; then
 	say "git am: $(echo "$series" | wc -l) patches"
 	git -C "$work" -c user.name=t -c user.email=t@localhost am -q --whitespace=error $series >&2 ||
 		die "the series does not apply"
-	[ "$variant" != noreplay ] || "$here/revert-replay.sh" "$work/kernel/futex/core.c"
+	case $variant in
+	noreplay) "$here/revert-replay.sh" "$work/kernel/futex/core.c" ;;
+	late|nostatus|moved) "$here/mutate-arm64.sh" "$variant" "$work" ;;
+	esac
 fi
 
 # A file that the variant whose objects build-kernel.sh will start from has, too, is as old as

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # initramfs.sh ARCHIVE BUSYBOX COMPILER LIBRARIES PROGRAM...: packs an arm64 busybox, the PROGRAMs
-# and every library that they are linked with, from below COMPILER or LIBRARIES.
+# and every library that they are linked with, from below COMPILER or LIBRARIES. A PROGRAM in a
+# directory named ksft comes to /ksft.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 archive=$1 busybox=$2 of_compiler=$3/usr/aarch64-linux-gnu/lib libraries=$4
@@ -31,7 +32,10 @@ add_libraries() {
 cp -L "$of_compiler/ld-linux-aarch64.so.1" "$root/lib/"
 for program; do
   # Tests look up their own local labels.
-  aarch64-linux-gnu-strip --strip-debug -o "$root/tests/$(basename "$program")" "$program"
+  directory=$root/tests
+  case $program in */ksft/*) directory=$root/ksft ;; esac
+  mkdir -p "$directory"
+  aarch64-linux-gnu-strip --strip-debug -o "$directory/$(basename "$program")" "$program"
   add_libraries "$program"
 done
 (cd "$root" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$archive.$$"

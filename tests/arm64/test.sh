@@ -1,27 +1,40 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# test.sh BUILD_DIRECTORY: boots Debian's arm64 kernels under QEMU, one after the other, with the
-# programs of the cross build, and runs plans there. Exits 0 when all of it passed, now or
-# earlier with the very same programs, kernel and CPU.
+# test.sh BUILD_DIRECTORY: boots Debian's arm64 kernels and patched ones under QEMU, one after the
+# other, with the programs of the cross build, and runs plans there. Exits 0 when all of it passed,
+# now or earlier with the very same programs, kernel and CPU.
 #
 # The guest has one processor whose clock counts its instructions, so that a busy host changes no
 # time-out in it.
 #
 # DEADBOLT_CACHE   where packages and logs are kept (default ~/.cache/deadbolt)
 # ARM64_GUESTS     words of the form KERNEL:CPU:PLAN[,PLAN...]. KERNEL is 6.12, 7.2, or 7.2-16k,
-#                  which has pages of 16 KiB; cortex-a53 has no LSE instructions, neoverse-n1 has
-#                  them; the PLANs are files of plans/
+#                  which has pages of 16 KiB; or 7.3-VARIANT, which kernel/qemu/build-kernel.sh
+#                  builds: patched, or a mutant that the plan of its name must catch. cortex-a53
+#                  has no LSE instructions, neoverse-n1 has them; the PLANs are files of plans/
 # ARM64_SECONDS    the longest that one guest can take (default 3600)
 # ARM64_NICE       QEMU's niceness (default 10)
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd)
 : "${DEADBOLT_CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/deadbolt}"
-: "${ARM64_GUESTS:=6.12:neoverse-n1:blocks,region,crash 6.12:cortex-a53:blocks,region,crash \
+# One plan a guest: what has passed is not run again because of another plan.
+guests=
+for cpu in neoverse-n1 cortex-a53; do
+  for plan in blocks crash-region crash-shared crash-mutex crash-pi crash-libc region region-kill; do
+    guests="$guests 6.12:$cpu:$plan"
+  done
+  for plan in selftest vdso-mutex vdso-pi mainline-mutex mainline-pi; do
+    guests="$guests 7.3-patched:$cpu:$plan"
+  done
+  guests="$guests 7.3-late:$cpu:late"
+done
+: "${ARM64_GUESTS:=$guests 7.3-nostatus:cortex-a53:nostatus 7.3-moved:neoverse-n1:moved \
 7.2:neoverse-n1:kernel 7.2-16k:neoverse-n1:region}"
 : "${ARM64_SECONDS:=3600}"
 : "${ARM64_NICE:=10}"
 unpack=$here/../../scripts/debian_unpack.sh
+qemu=$here/../../kernel/qemu
 
 say() { echo "test-arm64: $*" >&2; }
 
@@ -35,13 +48,34 @@ kernel_package() {
   esac
 }
 
-# The programs that a plan's lines begin with, behind the variables that they set.
+# Sets kernel, and ksft to the directory of the kernel's own selftests if there are any.
+find_kernel() {
+  local root image
+  ksft=
+  case $1 in
+  7.3-*)
+    image=$("$qemu/install-missing.sh" arm64 >&2 &&
+      "$qemu/in-7.3.sh" "$qemu/build-kernel.sh" "${1#7.3-}" arm64)
+    kernel=$image/bzImage ksft=$image/ksft ;;
+  *)
+    # shellcheck disable=SC2046
+    set -- $(kernel_package "$1")
+    root=$("$unpack" "$1" arm64 "$2")
+    kernel=$(find "$root" -name 'vmlinuz*' -type f | head -n 1) ;;
+  esac
+}
+
+# The programs that a plan's lines begin with, behind the variables that they set. A path is one of
+# the kernel's own selftests.
 programs_of() {
   local line word program
   while read -r line; do
     for word in $line; do
       case $word in *=*) continue ;; esac
-      program=$(find "$build/tests" "$build/src/cli" -type f -name "$word" -perm -u+x | head -n 1)
+      case $word in
+      /ksft/*) program=$ksft/${word#/ksft/} ;;
+      *) program=$(find "$build/tests" "$build/src/cli" -type f -name "$word" -perm -u+x | head -n 1) ;;
+      esac
       [ -n "$program" ] || { say "$word is not built in $build"; exit 1; }
       echo "$program"
       break
@@ -60,12 +94,9 @@ bad=0
 for guest in $ARM64_GUESTS; do
   IFS=: read -r version cpu plans <<<"$guest"
   plan=$(for name in ${plans//,/ }; do grep -v '^#' "$here/plans/$name"; done)
+  find_kernel "$version"
   list=$(programs_of <<<"$plan")
   mapfile -t programs <<<"$list"
-  # shellcheck disable=SC2046
-  set -- $(kernel_package "$version")
-  root=$("$unpack" "$1" arm64 "$2")
-  kernel=$(find "$root" -name 'vmlinuz*' -type f | head -n 1)
   key=$({ cat "$here"/init "$here"/*.sh "$busybox" "${programs[@]}" "$kernel"
     echo "$plan" "$guest"
     qemu-system-aarch64 --version; } | sha256sum | cut -c1-16)
