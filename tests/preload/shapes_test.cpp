@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <string>
 #include <sys/mman.h>
+#include <utility>
 #include <vector>
 
 namespace deadbolt::preload {
@@ -33,6 +34,14 @@ protected:
   [[nodiscard]] std::size_t index_of(const unsigned char* address) const {
     return static_cast<std::size_t>(address - bytes_.data());
   }
+  // How many bytes a function has up to and with the first branch of these opcodes.
+  [[nodiscard]] std::size_t length_to(const function& entry, const std::string& opcodes) const {
+    const std::string code{reinterpret_cast<const char*>(entry.address), 32};
+    const std::size_t start = code.starts_with("\xf3\x0f\x1e\xfa") ? 4 : 0; // endbr64
+    const std::size_t branch = code.find_first_of(opcodes, start);
+    EXPECT_NE(branch, std::string::npos);
+    return branch == std::string::npos ? 0 : branch + 1;
+  }
 
   loaded_object libc_;
   std::vector<unsigned char> bytes_;
@@ -52,9 +61,11 @@ TEST_F(copied_libc, has_three_jumps_of_known_shapes) {
 }
 
 TEST_F(copied_libc, is_not_known_when_a_byte_of_the_way_to_a_jump_is_another) {
-  // lock: up to its conditional jump; unlock: up to and with its jump's opcode.
-  for (const function& entry : {entries_.mutex_lock, entries_.mutex_unlock}) {
-    const std::size_t length = entry.size < 14 ? 6 : 14;
+  // lock: jne, short or near; unlock: jmp.
+  for (const auto& [entry, opcodes] :
+       {std::pair{entries_.mutex_lock, "\x75\x0f"}, std::pair{entries_.mutex_unlock, "\xe9"}}) {
+    const std::size_t length = length_to(entry, opcodes);
+    EXPECT_GE(length, 6u);
     for (std::size_t i = 0; i < length; ++i) {
       unsigned char& byte = bytes_[index_of(entry.address) + i];
       byte ^= 0x5a;
