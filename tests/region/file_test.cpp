@@ -127,7 +127,7 @@ void leave_held_lock(const std::string& path) {
 void unmark(const std::string& path) {
   const int file = ::open(path.c_str(), O_RDWR);
   const std::uint32_t alive = 1 | FUTEX_WAITERS;
-  const off_t at = 8192 + 4072;
+  const off_t at = first_slot_in(path) + off_t{offsetof(regions::member_slot, tail)};
   EXPECT_EQ(pwrite(file, &alive, sizeof alive, at), ssize_t{sizeof alive});
   close(file);
 }
@@ -168,7 +168,8 @@ TEST_F(region_file, members_that_cannot_be_judged_are_not_adopted) {
   for (const bool reboots : {true, false}) {
     leave_held_lock(path);
     unmark(path);
-    write_at(8192 + offsetof(regions::member_slot, process),
+    write_at(static_cast<std::size_t>(first_slot_in(path)) +
+                 offsetof(regions::member_slot, process),
              regions::process_by_pid(0x7ffffff, 77));
     const std::size_t home = offsetof(regions::region_header, last_home);
     if (reboots) {

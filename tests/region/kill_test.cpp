@@ -272,7 +272,9 @@ void leave_unmarked_owner(const std::string& path) {
             killed_by(SIGKILL));
   const int file = ::open(path.c_str(), O_RDWR);
   const std::uint32_t alive = 1 | FUTEX_WAITERS;
-  EXPECT_EQ(pwrite(file, &alive, sizeof alive, 8192 + 4072), ssize_t{sizeof alive});
+  EXPECT_EQ(pwrite(file, &alive, sizeof alive,
+                   first_slot_in(path) + off_t{offsetof(regions::member_slot, tail)}),
+            ssize_t{sizeof alive});
   const std::uint64_t other_boot = 1;
   EXPECT_EQ(
       pwrite(file, &other_boot, sizeof other_boot, offsetof(regions::region_header, last_home)),

@@ -14,6 +14,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <set>
 #include <string>
@@ -57,6 +58,15 @@ inline std::set<std::string> names_in(const region& shared) {
 
 inline regions::member_slot& slot_at(region& region, std::uint32_t slot) {
   return *regions::region_at(region.data())->slot(slot);
+}
+
+// Where the first slot is in a region's file: at the end of a page of its creator's size.
+inline off_t first_slot_in(const std::string& path) {
+  regions::fixed_header header{};
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  EXPECT_EQ(pread(file, &header, sizeof header, 0), ssize_t{sizeof header});
+  close(file);
+  return static_cast<off_t>(header.slots_offset + header.page_bytes - regions::slot_bytes);
 }
 
 inline std::uint32_t liveness_at(region& region, std::uint32_t slot) {
