@@ -22,7 +22,7 @@ tr -d '\r' < "$tap" | awk -v plan="$plan" '
 	function must_be_outside() { if (inside) wrong("line " inside " has no end: " want[inside]) }
 	BEGIN {
 		# A kernel that is not ours to configure.
-		stock = plan ~ /(^|\/)(matrix-)?stock-[^\/]*$/
+		stock = plan ~ /(^|\/)(counted-|matrix-)?stock-[^\/]*$/
 		while ((got = (getline line < plan)) > 0)
 			if (line !~ /^#/ && line != "")
 				want[++lines] = line

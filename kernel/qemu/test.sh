@@ -49,8 +49,10 @@ if [ -n "${ALL:-}" ]; then
 	"patched-7.3 patched73 userspace 3600"
 	"matrix-patched-7.3 patched73 command 3600"
 	"stock-7.3  stock73  userspace 3600"
+	"counted-stock-7.3 stock73 kernel 1800"
 	"matrix-stock-7.3 stock73 command 3600"
 	"stock-7.2  stock72  userspace 3600"
+	"counted-stock-7.2 stock72 kernel 1800"
 	"matrix-stock-7.2 stock72 command 3600"
 	"matrix-stock-6.12 stock612 command 3600"
 	"matrix-stock-6.1 stock61 command 3600")
