@@ -139,13 +139,12 @@ void enter_region(attachment& record, open_region& region) noexcept {
 
 // A child of fork asks the kernel again, for it cannot know whether it is registered.
 bool makes_barriers(process_state& process) noexcept {
-  auto known = __atomic_load_n(&process.barriers, __ATOMIC_RELAXED);
-  if (known == barrier_registration::not_tried) {
-    known = base::register_for_barriers() == 0 ? barrier_registration::registered
-                                               : barrier_registration::refused;
+  std::uint32_t known = __atomic_load_n(&process.barriers, __ATOMIC_RELAXED);
+  if (known == 0) {
+    known = base::register_for_barriers() == 0 ? 1 : 2;
     __atomic_store_n(&process.barriers, known, __ATOMIC_RELAXED);
   }
-  return known == barrier_registration::registered;
+  return known == 1;
 }
 
 // The slot is claimed, its page mapped: becomes a member.

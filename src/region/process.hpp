@@ -13,8 +13,6 @@ namespace deadbolt::regions {
 
 struct attachment;
 
-enum class barrier_registration : std::uint32_t { not_tried, registered, refused };
-
 // The proof that a process still exists, for one region's file: an exclusive lock on one byte,
 // of an open file description that only a mapping keeps open. No descriptor is left, so that a
 // program that closes descriptors keeps it; a forked child has no such mapping (MADV_DONTFORK);
@@ -48,8 +46,9 @@ struct process_state {
   // Members' pages that no member uses, by the attachments in them, for the next members: see
   // member_pages.hpp.
   attachment* spare[16];
-  // Of register_for_barriers(). Every thread that asks the kernel stores the same.
-  barrier_registration barriers;
+  // Whether this process is registered for barriers: 0 not tried yet, 1 yes, 2 refused. Every
+  // thread that tries stores the same.
+  std::uint32_t barriers;
   membership_lock membership_locks[region::most_open + region::most_open / 2];
 
   [[nodiscard]] std::uint32_t own_pid() const noexcept {
