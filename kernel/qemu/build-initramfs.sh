@@ -37,6 +37,8 @@ chmod 755 "$root/init" "$root/bin"/*
 for directory; do
 	cp -r "$directory/." "$root/"
 done
+# mktemp makes it for root alone. What measures a libc's unlock windows becomes nobody first.
+chmod 755 "$root"
 [ ! -d "$root/lib64" ] || ln -s lib64 "$root/lib"
 [ -z "${DEADBOLT_BIN:-}" ] || install -m 755 "$DEADBOLT_BIN" "$root/bin/deadbolt"
 for abi in 64 32 x32; do

@@ -27,6 +27,7 @@ root=$(mktemp -d)
 running=
 trap 'rm -rf "$root"; [ -z "$running" ] || kill $running 2>/dev/null || true' EXIT
 trap 'exit 1' INT TERM
+chmod 755 "$root" # mktemp makes it for root alone
 mkdir -p "$root/bin" "$root/preload" "$root/proc" "$root/sys" "$root/dev"
 cp /bin/busybox "$root/bin/"
 install -m 755 "$here/init" "$root/init"
