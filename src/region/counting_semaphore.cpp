@@ -203,11 +203,8 @@ private:
 }
 
 [[gnu::noinline]] unlock_status release_another(std::uint64_t* words, std::size_t count) noexcept {
-  const attachment* self = this_thread.current;
-  if (!self->covers(words)) {
-    self = find_attachment(words);
-    if (self == nullptr) return unlock_status::not_owner;
-  }
+  const attachment* self = find_attachment(words);
+  if (self == nullptr) return unlock_status::not_owner;
   const std::size_t start = first_permit_of(*self, count);
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t index = start + i;
