@@ -92,8 +92,6 @@ pass look_at_threads(int directory, std::uintptr_t first, std::size_t length,
       ++result.in_flight_count;
     }
   }
-  // This /proc belongs to another PID namespace: its numbers are not this process's TIDs.
-  if (result.error == 0 && !seen.saw_caller) result.error = ESRCH;
   return seen;
 }
 
@@ -102,27 +100,34 @@ void wait_for_threads(int directory, std::uintptr_t first, std::size_t length,
                       std::chrono::nanoseconds timeout, quiescence_result& result) noexcept {
   const std::int64_t start = base::now();
   // One pass is not enough: the kernel finds its place in the list of threads by counting, so a
-  // thread that exits after the pass has seen it makes the pass skip a later thread. If the next
-  // pass sees the same threads, none of them has exited, and the pass before was complete.
+  // thread that exits during a pass makes the pass skip later threads, perhaps the caller itself.
+  // If the next pass sees the same threads, none of them has exited, and both passes were complete.
   bool nobody_was_in_flight = false;
   std::uint64_t last_fingerprint = 0;
   for (;;) {
     const pass seen = look_at_threads(directory, first, length, result);
+    const bool is_complete = seen.fingerprint == last_fingerprint;
+    // The caller is not among them: this /proc belongs to another PID namespace, and its numbers
+    // are not this process's TIDs.
+    if (result.error == 0 && is_complete && !seen.saw_caller) result.error = ESRCH;
     if (result.error != 0) {
       result.status = quiescence_status::unavailable;
       return;
     }
-    if (nobody_was_in_flight && seen.fingerprint == last_fingerprint) {
+    if (nobody_was_in_flight && is_complete) {
       result.in_flight_count = 0;
       result.status = quiescence_status::quiescent;
       return;
     }
-    const bool first_clean_pass = !nobody_was_in_flight && result.in_flight_count == 0;
-    nobody_was_in_flight = result.in_flight_count == 0;
+    const bool nobody_is_in_flight = seen.saw_caller && result.in_flight_count == 0;
+    // Even after the time-out, a pass that must be confirmed gets one more.
+    const bool confirm =
+        seen.saw_caller ? nobody_is_in_flight && !nobody_was_in_flight : last_fingerprint == 0;
+    nobody_was_in_flight = nobody_is_in_flight;
     last_fingerprint = seen.fingerprint;
-    if (first_clean_pass) continue;
+    if (confirm) continue;
     if (base::now() - start >= timeout.count()) {
-      if (result.in_flight_count == 0) result.error = EAGAIN;
+      if (nobody_is_in_flight || !seen.saw_caller) result.error = EAGAIN;
       result.status =
           result.error != 0 ? quiescence_status::unavailable : quiescence_status::timed_out;
       return;

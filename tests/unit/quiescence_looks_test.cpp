@@ -107,6 +107,25 @@ TEST(quiescence_looks, quiescence_is_found_while_threads_come_and_go) {
   }
 }
 
+// The caller is the last of the threads here, so that a thread's end makes a look skip the caller,
+// which must not be taken for a /proc of another PID namespace.
+TEST(quiescence_looks, caller_that_a_look_skips_is_looked_for_again) {
+  const shared<robust_mutex> mutex;
+  const thread_churn churn;
+  const auto end = std::chrono::steady_clock::now() + milliseconds{1500};
+  while (std::chrono::steady_clock::now() < end) {
+    known_thread caller{[&] {
+      for (int i = 0; i < 50; ++i) {
+        const quiescence_result result =
+            wait_for_unlocks(mutex.address(), sizeof(robust_mutex), seconds{10});
+        ASSERT_EQ(result.status, quiescence_status::quiescent) << "errno " << result.error;
+      }
+    }};
+    caller.join();
+    if (HasFailure()) return;
+  }
+}
+
 // After the first thread's end the process's PID belongs to a task without memory.
 TEST(quiescence_looks, first_threads_end_hides_nobody) {
   const shared<robust_mutex> mutex;
