@@ -16,8 +16,8 @@
 
 namespace deadbolt::testing {
 
-// Locks the mutex and unlocks it, in a thread whose sandbox refuses FUTEX_WAKE_OP and traps
-// FUTEX_WAKE. The trap runs a signal handler between the word's release and the clear of
+// Locks the mutex and unlocks it, in a thread whose sandbox refuses FUTEX_WAKE_OP on the lock's word
+// and traps FUTEX_WAKE on it. The trap runs a signal handler between the word's release and the clear of
 // list_op_pending; the handler waits until go_on(). There can be one such thread at a time.
 class stopped_unlocker {
 public:
@@ -32,8 +32,8 @@ public:
     thread_.emplace([&mutex] {
       auto* word = const_cast<std::uint32_t*>(mutex.native_handle());
       if (mutex.lock().status() != lock_status::acquired ||
-          !refuse_futex_operation(FUTEX_WAKE_OP, SECCOMP_RET_ERRNO | EPERM) ||
-          !refuse_futex_operation(FUTEX_WAKE, SECCOMP_RET_TRAP)) {
+          !refuse_futex_operation(FUTEX_WAKE_OP, SECCOMP_RET_ERRNO | EPERM, word) ||
+          !refuse_futex_operation(FUTEX_WAKE, SECCOMP_RET_TRAP, word)) {
         std::abort();
       }
       __atomic_fetch_or(word, FUTEX_WAITERS, __ATOMIC_RELAXED); // so that a wake is tried
