@@ -114,7 +114,8 @@ int hooked_unlock(pthread_mutex_t* mutex, int decrease_users) {
              : libc_unlock_full(mutex, decrease_users);
 }
 
-// The versions of glibc whose code was examined. A later one may itself do what this library does.
+// From the oldest to the newest version whose code was examined. A later one may itself do what
+// this library does. The code of those in between is accepted if it has a known shape.
 bool is_known_version(const char* version) noexcept {
   if (strncmp(version, "2.", 2) != 0) return false;
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
