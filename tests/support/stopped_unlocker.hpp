@@ -16,9 +16,10 @@
 
 namespace deadbolt::testing {
 
-// Locks the mutex and unlocks it, in a thread whose sandbox refuses FUTEX_WAKE_OP on the lock's word
-// and traps FUTEX_WAKE on it. The trap runs a signal handler between the word's release and the clear of
-// list_op_pending; the handler waits until go_on(). There can be one such thread at a time.
+// Locks the mutex and unlocks it, in a thread whose sandbox refuses FUTEX_WAKE_OP on the lock's
+// word and traps FUTEX_WAKE on it. The trap runs a signal handler between the word's release and
+// the clear of list_op_pending; the handler waits until go_on(). There can be one such thread at a
+// time.
 class stopped_unlocker {
 public:
   explicit stopped_unlocker(robust_mutex& mutex) {
