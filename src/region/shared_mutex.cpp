@@ -35,38 +35,6 @@ bool holds_shared(const attachment& self, const void* lock) noexcept {
   return find_hold(*self.shared_slot, hold_name(self, lock), seen) != nullptr;
 }
 
-enum class announcement : std::uint32_t { made, held_already, too_many };
-
-// Enters the name in the caller's own slot. A signal handler may do the same at any point of
-// this function.
-announcement announce(const attachment& self, std::uint64_t name, hold_entry*& entry) noexcept {
-  member_slot& slot = *self.shared_slot;
-  for (;;) {
-    std::uint32_t bound = slot.holds_bound.load(std::memory_order_relaxed);
-    if (bound > most_holds) bound = most_holds;
-    entry = nullptr;
-    for (std::uint32_t i = 0; i < bound; ++i) {
-      const std::uint64_t seen = slot.holds[i].load(std::memory_order_relaxed);
-      if ((seen & ~hold_awaited) == name) return announcement::held_already;
-      if (seen == 0 && entry == nullptr) entry = &slot.holds[i];
-    }
-    if (entry == nullptr) {
-      if (bound == most_holds) return announcement::too_many;
-      // order: before the announcement itself.
-      if (!slot.holds_bound.compare_exchange_strong(bound, bound + 1, std::memory_order_seq_cst)) {
-        continue;
-      }
-      entry = &slot.holds[bound];
-    }
-    std::uint64_t none = 0;
-    // order: the fence between the announcement and the look at the writer word.
-    // death order: from here on the hold ends when the liveness word says so.
-    if (entry->compare_exchange_strong(none, name, std::memory_order_seq_cst)) {
-      return announcement::made;
-    }
-  }
-}
-
 // The next two are for a thread that has never held more than one lock at a time here: no other
 // entry need be looked at. They return false for all other threads, and when they find
 // anything else in the entry.
@@ -309,7 +277,7 @@ enum class shared_entry : std::uint32_t { in, blocked, held_already, too_many };
     __atomic_fetch_or(&words.readers, group, __ATOMIC_SEQ_CST);
   }
   hold_entry* entry = nullptr;
-  switch (announce(self, hold_name(self, &words), entry)) {
+  switch (announce(*self.shared_slot, hold_name(self, &words), entry)) {
   case announcement::held_already:
     return shared_entry::held_already;
   case announcement::too_many:
@@ -347,7 +315,7 @@ lock_shared_contended(shared_mutex_words& words, const patience& patience, bool 
   if (taken != lock_status::acquired) return taken;
   __atomic_fetch_or(&words.readers, group_of(self), __ATOMIC_SEQ_CST);
   hold_entry* entry = nullptr;
-  const announcement made = announce(self, hold_name(self, &words), entry);
+  const announcement made = announce(*self.shared_slot, hold_name(self, &words), entry);
   release_word(&words.writer, __atomic_load_n(&words.writer, __ATOMIC_RELAXED));
   return made == announcement::made ? lock_status::acquired : lock_status::too_many_holds;
 }

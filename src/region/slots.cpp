@@ -360,6 +360,33 @@ void pass_on(const owner_view& owner) noexcept {
 
 // ---- shared holds ----
 
+announcement announce(member_slot& slot, std::uint64_t name, hold_entry*& entry) noexcept {
+  for (;;) {
+    std::uint32_t bound = slot.holds_bound.load(std::memory_order_relaxed);
+    if (bound > most_holds) bound = most_holds;
+    entry = nullptr;
+    for (std::uint32_t i = 0; i < bound; ++i) {
+      const std::uint64_t seen = slot.holds[i].load(std::memory_order_relaxed);
+      if ((seen & ~hold_awaited) == name) return announcement::held_already;
+      if (seen == 0 && entry == nullptr) entry = &slot.holds[i];
+    }
+    if (entry == nullptr) {
+      if (bound == most_holds) return announcement::too_many;
+      // order: before the announcement itself.
+      if (!slot.holds_bound.compare_exchange_strong(bound, bound + 1, std::memory_order_seq_cst)) {
+        continue;
+      }
+      entry = &slot.holds[bound];
+    }
+    std::uint64_t none = 0;
+    // order: the fence between the announcement and the look at the writer word.
+    // death order: from here on the hold ends when the liveness word says so.
+    if (entry->compare_exchange_strong(none, name, std::memory_order_seq_cst)) {
+      return announcement::made;
+    }
+  }
+}
+
 void withdraw(hold_entry& entry) noexcept {
   // order: release, pairs with the writer that finds the hold gone.
   // death order: the one word; a wake reads and writes nothing of the lock.

@@ -134,6 +134,12 @@ inline const std::uint32_t* futex_of(const std::atomic<std::uint32_t>* life) noe
 
 // ---- shared holds ----
 
+enum class announcement : std::uint32_t { made, held_already, too_many };
+
+// Enters the name of a lock in the caller's own slot; `entry` is where. A signal handler may do the
+// same at any point of this function.
+announcement announce(member_slot& slot, std::uint64_t name, hold_entry*& entry) noexcept;
+
 // Ends a hold, or takes an announcement back, and wakes the writer that waits for that. The
 // lock is not touched.
 void withdraw(hold_entry& entry) noexcept;
