@@ -2,6 +2,7 @@
 // The protocols are models/region_slot.pml and, for the holds, models/region_shared_mutex.pml.
 #include <region/slots.hpp>
 
+#include <algorithm>
 #include <base/file.hpp>
 #include <base/futex.hpp>
 #include <errno.h>
@@ -282,8 +283,10 @@ void mark_dead_members(open_region& region, process_id own) noexcept {
 }
 
 void skip_generations(open_region& region, process_id own) noexcept {
-  // More generations than a slot uses up before the kernel writes its page back to the disk.
-  constexpr std::uint64_t skipped = std::uint64_t{1} << 20;
+  // More members than a slot can have before the kernel writes its page back to the disk, which it
+  // does within a minute, or before a copy is finished: at 1 us each they would take 17 minutes. All
+  // generations last for 8,192 skips.
+  constexpr std::uint64_t skipped = std::uint64_t{1} << 30;
   const std::uint32_t used = region.slots_used();
   for (std::uint32_t number = 0; number < used; ++number) {
     member_slot& slot = *region.slot(number);
@@ -291,9 +294,8 @@ void skip_generations(open_region& region, process_id own) noexcept {
     if (!claim.try_take(slot) || is_alive(word_of(slot)->load(std::memory_order_acquire))) continue;
     if (is_slot_needed(region, number, slot)) continue;
     const std::uint64_t generation = slot.generation.load(std::memory_order_relaxed);
-    if (generation < last_generation - skipped) {
-      slot.generation.store(generation + skipped, std::memory_order_release);
-    }
+    slot.generation.store(std::min(generation + skipped, last_generation),
+                          std::memory_order_release);
   }
 }
 

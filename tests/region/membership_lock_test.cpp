@@ -251,30 +251,36 @@ TEST_F(region_membership_lock, file_in_use_whose_users_cannot_be_seen_is_not_rep
             exited(0));
 }
 
-// As a power cut or a copy leaves it: the lock's page is newer than the page of its owner's slot.
+// As a power cut or a copy leaves it: the lock's page is newer than the page of its owner's slot,
+// by so many members of the slot.
 TEST_F(region_membership_lock, adopted_file_gives_no_lock_to_a_member_that_never_took_it) {
   const std::string copy = directory + "/copy";
-  {
-    region shared = region::create(path.c_str(), small);
-    for (int round = 0; round < 3; ++round) {
+  for (const std::uint64_t members : {1U, (1U << 20) + 1, 1U << 30}) {
+    SCOPED_TRACE(members);
+    const std::string file_path = path + std::to_string(members);
+    {
+      region shared = region::create(file_path.c_str(), small);
       ASSERT_EQ(name(shared.attach()), "attached");
       ASSERT_TRUE(shared.detach());
+      slot_at(shared, 0).generation = std::uint64_t{1} << 40;
+      ASSERT_EQ(name(shared.attach()), "attached");
+      ASSERT_EQ(name(shared.at<board>(0)->lock.lock()), "acquired");
+      const base::descriptor file{base::open_file(copy.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600)};
+      const regions::open_region& mapping = *regions::region_at(shared.data());
+      const std::byte* bytes = mapping.base;
+      ASSERT_EQ(write(file.get(), bytes, mapping.length), static_cast<ssize_t>(mapping.length));
+      const std::uint64_t older = slot_at(shared, 0).generation - members;
+      ASSERT_EQ(
+          pwrite(file.get(), &older, sizeof older, static_cast<off_t>(mapping.slot_offset(0))),
+          static_cast<ssize_t>(sizeof older));
+      ASSERT_EQ(name(shared.at<board>(0)->lock.unlock()), "released");
     }
-    ASSERT_EQ(name(shared.at<board>(0)->lock.lock()), "acquired");
-    const base::descriptor file{base::open_file(copy.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600)};
-    const regions::open_region& mapping = *regions::region_at(shared.data());
-    const std::byte* bytes = mapping.base;
-    ASSERT_EQ(write(file.get(), bytes, mapping.length), static_cast<ssize_t>(mapping.length));
-    const std::uint64_t older = slot_at(shared, 0).generation - 1;
-    ASSERT_EQ(pwrite(file.get(), &older, sizeof older, static_cast<off_t>(mapping.slot_offset(0))),
-              static_cast<ssize_t>(sizeof older));
-    ASSERT_EQ(name(shared.at<board>(0)->lock.unlock()), "released");
+    region adopted = region::open(copy.c_str());
+    ASSERT_EQ(name(adopted.status()), "open");
+    ASSERT_EQ(name(adopted.attach()), "attached");
+    EXPECT_EQ(name(adopted.at<board>(0)->lock.try_lock()), "owner_died");
+    unlink(copy.c_str());
   }
-  region adopted = region::open(copy.c_str());
-  ASSERT_EQ(name(adopted.status()), "open");
-  ASSERT_EQ(name(adopted.attach()), "attached");
-  EXPECT_EQ(name(adopted.at<board>(0)->lock.try_lock()), "owner_died");
-  unlink(copy.c_str());
 }
 
 TEST_F(region_membership_lock, condition_variable_waits_where_a_sandbox_refuses_futexes) {
