@@ -184,8 +184,9 @@ int64_t deadbolt_region_longest_sleep(const struct deadbolt_region* region);
 enum deadbolt_attach_status
 deadbolt_region_attach(const struct deadbolt_region* region) DEADBOLT_MUST_CHECK;
 bool deadbolt_region_detach(const struct deadbolt_region* region);
-/* Why the calling thread's last attach failed; DEADBOLT_ATTACHED if it did not. `error` (may be
- * NULL) becomes an errno value, of DEADBOLT_ATTACH_SYSTEM_ERROR. */
+/* Why the calling thread's last attach failed; DEADBOLT_ATTACHED if it did not. What is stored in
+ * *error (`error` may be NULL) is an errno value if the result is DEADBOLT_ATTACH_SYSTEM_ERROR, and
+ * has no meaning otherwise. */
 enum deadbolt_attach_status deadbolt_last_attach_failure(int* error);
 enum deadbolt_construct_status deadbolt_last_construct_status(void);
 
@@ -201,8 +202,9 @@ enum deadbolt_object_kind {
 /*
  * The object of this name, or NULL: deadbolt_last_construct_status() has the reason. When *fresh is
  * true the object is zeroed and the caller initialises it. Until the caller then calls
- * deadbolt_region_end_construct(), with made == false if it could not initialise the object, every
- * other thread that asks for any name waits. Zeroed memory is an unlocked lock.
+ * deadbolt_region_end_construct(), with made == false if it could not initialise the object, all
+ * other threads that call this function, deadbolt_region_destroy() or deadbolt_region_grow() for
+ * the region wait, whatever the name. Zeroed memory is an unlocked lock.
  */
 void* deadbolt_region_find_or_begin_construct(const struct deadbolt_region* region,
                                               const char* name, size_t size, size_t alignment,
@@ -368,9 +370,9 @@ struct deadbolt_condition_variable {
   uint32_t word;
 };
 
-/* The caller holds the mutex after the first three. A wait returns at most
- * deadbolt_region_longest_sleep() after it fell asleep, notified or not: wait in a loop that
- * examines the data. */
+/* The caller holds the mutex after all but DEADBOLT_WAIT_NOT_RECOVERABLE and
+ * DEADBOLT_WAIT_NOT_OWNER. A wait returns at most deadbolt_region_longest_sleep() after it fell
+ * asleep, notified or not: wait in a loop that examines the data. */
 enum deadbolt_wait_status {
   DEADBOLT_AWAKE,
   DEADBOLT_WAIT_TIMED_OUT,
@@ -388,7 +390,6 @@ enum deadbolt_wait_status
 deadbolt_condition_variable_wait_until(struct deadbolt_condition_variable* condition,
                                        struct deadbolt_mutex* mutex, clockid_t clock,
                                        const struct timespec* time) DEADBOLT_MUST_CHECK;
-/* The mutex is held after DEADBOLT_WAIT_INTERRUPTED. */
 enum deadbolt_wait_status deadbolt_condition_variable_wait_interruptible(
     struct deadbolt_condition_variable* condition, struct deadbolt_mutex* mutex, clockid_t clock,
     const struct timespec* time, const struct deadbolt_stop_flag* stop) DEADBOLT_MUST_CHECK;

@@ -25,7 +25,7 @@ enum class region_status : std::uint32_t {
   damaged,            // the header contradicts itself
   truncated,          // shorter than its header says
   former_boot,        // last used before this machine's last boot, by processes without a
-                      // membership lock (docs/region.md)
+                      // membership lock (see region)
   copied,             // a copy of a file that was last used by such processes
   network_filesystem, // members on other machines could not be seen
   too_many,           // more than region::most_open regions in this process
@@ -40,10 +40,12 @@ enum class region_status : std::uint32_t {
 enum class attach_status : std::uint32_t {
   attached,         // the calling thread is a member, now or already
   table_full,       // every slot belongs to a live thread
-  interrupted_libc, // called in a signal handler that interrupted a pthread robust mutex operation
+  interrupted_libc, // called in a signal handler, in the middle of the thread's operation on a
+                    // robust mutex. A handler must not attach at all: not every case is noticed
   descriptor_lost,  // the program closed the region's descriptor, and the kernel (before 5.14)
-                    // cannot give memory to a new slot without it
-  no_robust_list,   // the thread has no robust list, or one whose layout is not its libc's
+                    // cannot give memory to a slot that was never used without it
+  no_robust_list,   // the thread has no robust list, by which the kernel would mark its death; or
+                    // one whose layout is not its libc's
   not_open,         // the region is closed
   system_error,     // errno says which: ENOMEM, or ENOSPC: the file system is full
   read_only,        // the lock is in a read_only_region
@@ -54,7 +56,7 @@ enum class attach_status : std::uint32_t {
 // find_or_construct() returned nullptr.
 struct attach_failure {
   attach_status status; // `attached`: the last attach succeeded, or there was none
-  int error;            // an errno value, of system_error
+  int error;            // an errno value if the status is system_error, else without meaning
 };
 [[nodiscard, gnu::visibility("default")]] attach_failure last_attach_failure() noexcept;
 
@@ -160,9 +162,15 @@ struct region_options {
 // called by several at the same time. What changes the handle itself (moves, assignment, close())
 // may not be called together with anything else.
 //
-// A thread becomes a member at its first lock, or by attach(), and stays one until it exits.
-// That needs neither a privilege nor a descriptor nor /proc once the region is open. Needs
-// Linux 4.14. A death is noticed at once on 5.16 or newer, else within 100 ms; while the kernel
+// A thread becomes a *member* at its first lock, or by attach(), and stays one until it exits or
+// detaches. A member has a *slot*, a page of the region's table. When the thread dies, the kernel
+// marks a word in its slot, which it finds by the thread's robust list (the one that the libc
+// registers for pthread's robust mutexes); it never writes to the locks. Each process also has a
+// *membership lock*: a file lock on the region's file that ends with the process, and by which
+// other processes notice a death that the kernel did not mark. To attach needs neither a privilege
+// nor /proc once the region is open, and no descriptor on Linux 5.14 or newer.
+//
+// Needs Linux 4.14. A death is noticed at once on 5.16 or newer, else within 100 ms; if the kernel
 // writes a core dump, when the dump is complete. For the exceptions see <deadbolt/mutex.hpp>.
 class [[gnu::visibility("default")]] region {
 public:
@@ -173,7 +181,8 @@ public:
   // any instruction.
   static region create(const char* path, const region_options& options) noexcept;
   // A file from before a reboot, or a copy, keeps its data: every lock that was held passes on
-  // as owner_died.
+  // as owner_died. The file is refused (former_boot, copied) if a process without a membership lock
+  // used it to the end: nothing tells whether the members of such a process are alive.
   static region open(const char* path) noexcept;
   static region open_or_create(const char* path, const region_options& options) noexcept;
   // As open_or_create(), but replaces a region that is damaged, truncated or of an unknown
@@ -185,8 +194,8 @@ public:
   // The caller keeps `descriptor`. A process that may not open the file by itself (another user, a
   // sandbox) should also receive `own_description`, a second descriptor that no other process keeps
   // and that the region takes over; new_descriptor() makes one to hand over. With it the process
-  // can have a membership lock (docs/region.md), by which others notice its death where the kernel
-  // cannot mark it. Without it only processes in the same PID namespace notice such a death.
+  // can have a membership lock. Without one only processes in the same PID namespace notice a death
+  // that the kernel does not mark.
   static region open_descriptor(int descriptor, int own_description = -1) noexcept;
 
   constexpr region() noexcept = default;
@@ -222,8 +231,9 @@ public:
   // Bytes of data now: another process may make it grow.
   [[nodiscard]] std::size_t size() const noexcept;
   [[nodiscard]] std::size_t largest_size() const noexcept;
-  // Makes the data at least this large, with zeros, for all processes. No address changes. Attaches
-  // the thread. A process may be killed at any instruction of it. The data never gets smaller.
+  // Makes the data at least this large, with zeros, for all processes. No address changes, and the
+  // data never gets smaller. Attaches the thread. If the process is killed during the call, the
+  // data has the old size or the new one, and the region stays usable.
   [[nodiscard]] grow_status grow(std::size_t size) const noexcept;
   [[nodiscard]] std::uint32_t members() const noexcept;
   // The region's own descriptor; to hand over, use new_descriptor().
@@ -236,18 +246,20 @@ public:
   [[nodiscard]] bool is_at(const char* path) const noexcept;
 
   // The longest time that a waiting thread of this process sleeps before it looks at the lock
-  // again. Where it does not notice a death at once (<deadbolt/mutex.hpp>,
-  // <deadbolt/condition_variable.hpp>), it notices it this late at most. A longer time saves
-  // wake-ups of idle waiters. Default: 1 s, or 100 ms where this process can have no membership
-  // lock (docs/region.md). Applies to all handles of this process on the region, from the next
-  // sleep on. Returns false, and changes nothing, unless the time is from 1 ms to 1 h.
+  // again. A death that does not wake the thread (<deadbolt/mutex.hpp>,
+  // <deadbolt/condition_variable.hpp>) is noticed this late at most. A longer time saves wake-ups
+  // of idle waiters. Default: 1 s, or 100 ms in a process that can have no membership lock
+  // (docs/region.md). Applies to all handles of this process on the region, from the next sleep on.
+  // Returns false, and changes nothing, unless the time is from 1 ms to 1 h.
   bool set_longest_sleep(std::chrono::nanoseconds time) noexcept;
   [[nodiscard]] std::chrono::nanoseconds longest_sleep() const noexcept;
 
   // Makes the calling thread a member ahead of its first lock. Blocks signals for its duration.
   [[nodiscard]] attach_status attach() const noexcept;
-  // Ends the calling thread's membership; false when it was no member, or when it cannot
-  // be ended now. Locks that it still holds pass on as owner_died.
+  // Ends the calling thread's membership. Locks that the thread still holds pass on as owner_died.
+  // False if the thread was no member; or if it stays one, because a thread that has stopped is
+  // examining its slot, or because the call came from a signal handler, which must not detach. Then
+  // call it again later; the membership also ends with the thread.
   bool detach() const noexcept;
 
   // A T at this offset of the data, or nullptr if it would not fit or is misaligned.
@@ -260,9 +272,10 @@ public:
 
   // The object of this name (at most 39 bytes), constructed from `arguments` by the first caller;
   // an object whose constructing process died half-way is constructed anew. nullptr:
-  // last_construct_status() has the reason. Attaches the thread. Each object gets the lowest free
-  // bytes of the data. The library knows only named objects: a program that also uses at() or
-  // data() must keep those bytes in a named object.
+  // last_construct_status() has the reason. Attaches the thread. Each object gets the lowest bytes
+  // of the data that no other named object has. So a program that has named objects and also uses
+  // bytes by at() or data() must reserve those bytes: by a named object, such as an array, within
+  // which it then uses them.
   template <class T, class... Arguments>
   [[nodiscard]] T* find_or_construct(const char* name, Arguments&&... arguments) const {
     static_assert(std::is_standard_layout_v<T>, "other processes must agree on its layout");
@@ -364,9 +377,11 @@ public:
     object_info info_{};
   };
 
-  // Unmaps the region when this was its last handle. No thread may start an operation on
-  // its locks, or wait for one; the calling thread is detached first. False when another
-  // thread was still in an unlock() after a second: the memory stays mapped then.
+  // Unmaps the region if this was its last handle in the process; the calling thread is detached
+  // first. No thread of the process may start an operation on the region's locks, or wait for one.
+  // The other threads of the process stay members until they exit; only then do locks that they
+  // hold pass on. False when another thread was still in an unlock() after a second: the memory
+  // stays mapped then.
   bool close() noexcept;
 
 private:
