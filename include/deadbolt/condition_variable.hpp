@@ -79,11 +79,11 @@ private:
 // need no membership of the region; a region's mutex makes the thread a member when it is locked
 // (<deadbolt/mutex.hpp>).
 //
-// A wait returns at most region::longest_sleep() (1 s, unless set otherwise) after it fell asleep:
-// as a spurious wakeup if there was no notify. Therefore a waiter looks at the data again within
-// that time, plus the mutex's own bound, wherever another thread dies: a waiter that was woken and
-// has not acted yet, a notifier between its change of the data and its notify, or an owner of the
-// mutex. An idle waiter wakes up once in that time.
+// A wait returns at most region::longest_sleep() after it fell asleep (by default 1 s, or 100 ms in
+// a process that can have no membership lock): as a spurious wakeup if there was no notify.
+// Therefore a waiter looks at the data again within that time, plus the mutex's own bound, wherever
+// another thread dies: a waiter that was woken and has not acted yet, a notifier between its change
+// of the data and its notify, or an owner of the mutex. An idle waiter wakes up once in that time.
 //
 // Its memory may be reused or unmapped as soon as no thread will start an operation on it
 // and no notify is in progress, even if notified waiters have not returned yet: neither those

@@ -34,15 +34,17 @@ namespace detail {
 //
 // Place it anywhere in an open region's data, as a mutex; zeroed memory is a semaphore with
 // all LeastMax permits available. The rules of <deadbolt/mutex.hpp> for membership, signal
-// handlers and vfork hold here, and so do its bounds on how late a death is noticed.
+// handlers and vfork hold here.
 //
 // A killed holder's permits become available again. No later holder is told of the death,
 // because a permit guards no data. The semaphore's memory may be reused the instant after the
 // last release.
 //
-// With up to 64 permits, every release and every death wakes a waiter at once. With more, a waiter
-// watches 64 of them at a time; it may notice 100 ms late that another permit was released or lost
-// its holder. Where the kernel lacks futex_waitv (5.16) it may notice any release that late.
+// A release wakes a waiter at once, and so does a holder's death, but for the exceptions in
+// <deadbolt/mutex.hpp>, which also has the bounds. That is for up to 64 permits (63 if the waiter
+// has a stop_flag). With more, a waiter watches so many at a time, and may notice 100 ms late that
+// another permit was released or lost its holder. Where the kernel lacks futex_waitv (before 5.16)
+// it may notice any release and any death that late.
 template <std::ptrdiff_t LeastMax>
 class counting_semaphore {
   static_assert(LeastMax > 0);

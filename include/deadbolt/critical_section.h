@@ -2,11 +2,12 @@
 /*
  * The contract between unlock code and the guards that watch it.
  *
- * A critical section is a 128-byte aligned block of hand-written code that
- * describes its own unlock window. A guard needs a thread's instruction pointer
- * alone: it reads the 128 bytes at `ip & ~127`. If they begin with the magic, the
- * bytes behind it give the window, and how the registers show what the thread has
- * done. Blocks need no registration and no symbol table.
+ * A critical section is a 128-byte aligned block of hand-written code that unlocks: it releases the
+ * lock word, and then clears the thread's list_op_pending. The instructions in between are its
+ * unlock window, which the block itself describes. A guard needs a thread's instruction pointer
+ * alone: it reads the 128 bytes at `ip & ~127`. If they begin with the magic, the bytes behind it
+ * give the window, and how the registers show what the thread has done. Blocks need no registration
+ * and no symbol table.
  *
  *   offset  bytes  field
  *        0     16  magic
@@ -14,7 +15,7 @@
  *       17      1  kind: what proves that the word was released
  *       18      1  window_begin: first instruction after the release
  *       19      1  owed_end: first instruction at which no wake is owed
- *       20      1  window_end: first instruction after the clear
+ *       20      1  window_end: first instruction after the clear of list_op_pending
  *       21      1  architecture: which registers the kind is about
  *       22      2  zero
  *       24         code

@@ -14,7 +14,8 @@ namespace deadbolt::inline DEADBOLT_ABI {
 enum class lock_status : std::uint32_t {
   acquired,   // the caller holds the lock
   owner_died, // the caller holds the lock; its last owner died and the data may be half-written
-  not_recoverable, // not held: an owner that was told owner_died unlocked without mark_consistent()
+  not_recoverable, // not held: an owner that was told owner_died unlocked without
+                   // mark_consistent(); or the kernel finds no owner (robust_pi_mutex)
   busy,            // not acquired: another thread or the caller holds it (try_lock)
   timed_out,       // not held: the deadline passed first
   deadlock,        // not acquired again: the caller holds it already
@@ -39,14 +40,12 @@ namespace detail {
                                                                const void* lock) noexcept;
 } // namespace detail
 
-// A lock_status that the caller must examine, unless it is acquired, busy, timed_out or
-// interrupted.
+// A lock_status that the caller must examine: unless it is acquired, busy, timed_out or
+// interrupted, it ends the process with a message if it is destroyed before status() was called.
 //
-// Standard wrappers (std::unique_lock, std::scoped_lock) convert a lock's result to bool or
-// ignore it. For them the conversion means "held". Any other result, owner_died above all,
-// ends the process with a message if it is destroyed before status() was called. A program
-// that is to continue after an owner's death calls status(), or wraps the lock in
-// deadbolt::with_recovery.
+// Standard wrappers (std::unique_lock, std::scoped_lock) do not examine a lock's result: they
+// ignore it or convert it to bool, which says whether the lock is held. So a program that is to
+// continue after an owner's death calls status(), or wraps the lock in deadbolt::with_recovery.
 class [[nodiscard]] lock_result {
 public:
   lock_result(lock_status status, const void* lock) noexcept

@@ -35,23 +35,29 @@ struct mutex_words {
 // forks, the child must not return from the handler. Not recursive; not for a child of vfork, which
 // would act as its parent.
 //
-// Waiters notice an owner's death at once, except in these cases: a woken waiter died before it
-// woke the others; the owner had itself waited, and dies while other threads wait; the kernel could
-// not mark the death, because the OOM killer reaped the owner's memory first or a thread other than
-// the main one called execve. A waiter then notices the death at the end of its current sleep. Its
-// first sleep lasts 100 ms at most, each further one at most twice as long as the one before, and
-// none longer than region::longest_sleep() (1 s, unless set otherwise). Where the kernel lacks
-// futex_waitv (before 5.16) they notice every death up to 100 ms late, and a waiter that may not
-// call membarrier notices an unlock that late, too. While the kernel writes the owner's core dump,
-// the owner is alive.
+// Waiters notice an owner's death at once: the kernel wakes one of them, and that one wakes the
+// others. There are three exceptions. The woken waiter dies, too, before it has woken the others.
+// Or the owner was itself a waiter until the last unlock woke it: the other waiters still watch the
+// owner before it. Or the kernel could not mark the death, because the OOM killer reaped the
+// owner's memory first or a thread other than the main one called execve. A waiter then notices the
+// death at the end of its current sleep. Its first sleep lasts 100 ms at most, each further one at
+// most twice as long as the one before, and none longer than region::longest_sleep(): by default
+// 1 s, or 100 ms in a process that can have no membership lock. While the kernel writes the owner's
+// core dump, the owner is alive.
+//
+// Where the kernel lacks futex_waitv (before 5.16), every sleep lasts 100 ms at most, and a death
+// is noticed at its end only.
 //
 // A thread that has waited for 10 ms gets the mutex before threads that have waited for less. While
 // there is such a thread, the others leave an unlocked mutex to it for up to 5 ms; try_lock() takes
 // the mutex at once.
 //
-// A thread that takes the mutex again and again, alone, does so without an atomic operation. The
-// first other thread that wants the mutex then needs some microseconds more (a membarrier), at most
-// 16 times in the life of a mutex.
+// A thread that takes the mutex again and again, alone, does so without an atomic operation; the
+// next other thread that wants the mutex then calls membarrier, which takes some microseconds, at
+// most 16 times in the life of a mutex. An owner that found no thread waiting when it locked
+// unlocks by a plain store; a waiter that is about to sleep then calls membarrier, and the next 63
+// owners unlock by an atomic operation. A waiter to which membarrier is refused looks again every
+// 100 ms.
 //
 // lock(), try_lock(), try_lock_until(), try_lock_for() and unlock() are those of
 // <deadbolt/detail/lockable.hpp>; lock_interruptible() and its timed forms are those of

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What protects this process's robust locks when it is killed, for C. */
+/* What protects this process's robust mutexes when it is killed, for C: see protection.hpp. */
 #ifndef DEADBOLT_PROTECTION_H
 #define DEADBOLT_PROTECTION_H
 
@@ -9,7 +9,7 @@ DEADBOLT_BEGIN_C
 
 enum deadbolt_protection_kind {
   DEADBOLT_PROTECTION_NONE,  /* death inside an unlock window can write into reused memory */
-  DEADBOLT_PROTECTION_GUARD, /* a guard watches this process now */
+  DEADBOLT_PROTECTION_GUARD, /* a ptrace guard watches the calling thread now */
   DEADBOLT_PROTECTION_KERNEL /* the kernel knows the unlock code */
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What protects this process's robust locks when it is killed.
+// What protects this process's robust_mutex, robust_pi_mutex and robust pthread mutexes when it is
+// killed. The locks in a region need no protection.
 #ifndef DEADBOLT_PROTECTION_HPP
 #define DEADBOLT_PROTECTION_HPP
 
@@ -10,8 +11,9 @@
 namespace deadbolt::inline DEADBOLT_ABI {
 
 enum class protection_kind : std::uint32_t {
-  none,   // after a death inside an unlock window the kernel may write into reused memory
-  guard,  // a guard watches this process now
+  none,   // after a death inside an unlock window the kernel may write into reused memory, unless
+          // the BPF guard (`deadbolt guard`) prevents it, which protection() does not see
+  guard,  // a ptrace guard (`deadbolt run`) watches the calling thread now
   kernel, // the kernel recognises the unlock code
 };
 

@@ -13,6 +13,11 @@ namespace deadbolt::inline DEADBOLT_ABI {
 // size and one PID namespace; construct it once, in place. If its owner dies, the next
 // owner is told owner_died.
 //
+// If a thread is killed just after it has released the mutex and another process reuses the memory
+// of the mutex at once, the kernel may write there, unless the kernel or a guard protects the
+// killed process (<deadbolt/protection.hpp>). Within one process, the destructor or unmap()
+// (<deadbolt/quiescence.hpp>) prevents it.
+//
 // lock(), try_lock(), try_lock_until(), try_lock_for() and unlock() are those of
 // <deadbolt/detail/lockable.hpp>; mark_consistent(), owner() and native_handle() those of
 // <deadbolt/detail/robust_lock.hpp>.

@@ -19,12 +19,15 @@ namespace deadbolt::inline DEADBOLT_ABI {
 // message that says so.
 //
 // lock() also returns deadlock when a chain of owners, each waiting for the next one's
-// mutex, ends at the caller; and not_recoverable when the kernel cannot find the owner,
-// because the owner called execve in a thread other than the group leader, or is in another
-// PID namespace.
+// mutex, ends at the caller.
+//
+// While the kernel finds no thread with the owner's TID, lock() does not wait and returns
+// not_recoverable. If the owner called execve in a thread other than the group leader, the mutex
+// stays locked for ever. If the owner is in another PID namespace, where a robust mutex must not be
+// shared, it may still unlock.
 //
 // Before FUTEX_LOCK_PI2 (Linux 5.14) the kernel sleeps by CLOCK_REALTIME only: a jump of
-// that clock then moves a monotonic deadline by as much, once.
+// that clock during the sleep moves a monotonic deadline by as much.
 class [[gnu::visibility("default")]] DEADBOLT_CAPABILITY("mutex") robust_pi_mutex
     : public detail::lockable<robust_pi_mutex>,
       public detail::robust_lock {

@@ -16,14 +16,14 @@ namespace deadbolt::inline DEADBOLT_ABI {
 // Who comes first. Under writers_first and readers_first a thread that has waited for 10 ms comes
 // before those that have waited for less, so that none starves.
 enum class shared_mutex_policy : std::uint8_t {
-  // A writer that waits for readers keeps new readers out. A reader that waits and a writer that
-  // waits have equal chances.
+  // While a writer waits for the readers that are inside, new readers wait. When a writer unlocks,
+  // the readers and the writers that wait for it have equal chances.
   writers_first = 0,
   // New readers enter while a writer waits for readers that are inside.
   readers_first = 1,
-  // As writers_first, and a thread that comes does not pass one that sleeps. This is near the order
-  // of arrival and does not promise it: a thread that was woken and must sleep again is the last.
-  // Costs a switch to another thread for each lock() that waits.
+  // As writers_first, but a thread that comes does not pass one that sleeps. Threads get the lock
+  // nearly in the order of their arrival; but a thread that was woken and must sleep again is the
+  // last. Each lock() that sleeps costs a switch to another thread.
   fair = 2,
 };
 
@@ -59,12 +59,13 @@ inline shared_mutex_policy policy_of(const shared_mutex_words& words) noexcept {
 // A killed reader's hold ends with it, and the next owner is not told: a reader cannot leave data
 // half-written. The same holds for a thread that dies while it waits, and for a writer that dies
 // while it waits for the last readers. After a writer that died with the lock, the next owner,
-// reader or writer, is told owner_died, and holds the lock alone until it unlocks.
+// reader or writer, is told owner_died, and holds the lock alone until it unlocks, also after
+// mark_consistent(). A reader does so by unlock_shared(); unlock() has the same effect.
 //
 // Who comes first is a property of the lock, in shared memory: the shared_mutex_policy that it is
 // constructed with. By default new readers wait for a writer that waits, so that readers cannot
-// starve writers. Writers that follow each other closely delay a reader or another writer by 10 ms
-// and some sections at most: a thread that has waited for 10 ms comes first, as with a mutex.
+// starve writers. Nor can writers that follow each other closely starve another thread: once it has
+// waited for 10 ms it comes before threads that have waited for less, as with a mutex.
 //
 // find_or_construct<shared_mutex>(name, policy) returns nullptr if there is one of another policy
 // (construct_status::other_policy), or if `policy` is none of the three (invalid_policy); without a

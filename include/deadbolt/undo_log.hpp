@@ -33,10 +33,10 @@ namespace deadbolt::inline DEADBOLT_ABI {
 // an empty log. Each edit() takes the object's size and 16 bytes of `Bytes` until the section
 // commits.
 //
-// death order: a killed thread leaves in memory every store before the instruction at which
-// it was killed, and none after: the stores are in order if the compiler keeps them so, for
-// which signal fences are enough. The next owner sees them, because it acquires the lock
-// after the kernel marked the death.
+// death order (what must be in memory if the thread is killed right here: docs/protocol.md): a
+// killed thread leaves in memory every store before the instruction at which it was killed, and
+// none after. The stores are in order if the compiler keeps them so, for which signal fences are
+// enough. The next owner sees them, because it acquires the lock after the kernel marked the death.
 //
 //                 first                  then                     killed in between
 //   edit()        the record is whole    used_ includes it        the object is unchanged

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The annotations that clang's -Wthread-safety checks, for C and C++; nothing for other
- * compilers. Each also exempts the annotated function's own body: a lock acquires and
- * releases itself in ways that the analysis cannot follow.
+ * compilers. Those of functions that acquire or release a lock also exempt the function's own
+ * body: a lock acquires and releases itself in ways that the analysis cannot follow.
  */
 #ifndef DEADBOLT_DETAIL_THREAD_SAFETY_H
 #define DEADBOLT_DETAIL_THREAD_SAFETY_H
