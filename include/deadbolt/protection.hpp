@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What protects this process's robust_mutex, robust_pi_mutex and robust pthread mutexes when it is
-// killed. The locks in a region need no protection.
+// What protects this process's robust_mutex and robust_pi_mutex when it is killed. The locks in a
+// region need no protection.
 #ifndef DEADBOLT_PROTECTION_HPP
 #define DEADBOLT_PROTECTION_HPP
 
