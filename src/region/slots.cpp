@@ -208,6 +208,7 @@ attach_status take_slot(open_region& region, slot_claim& claim, taken_slot& take
                         int& error) noexcept {
   const auto found = [&] {
     show_as_used(region, taken.number);
+    error = 0; // of a new slot that could not be had, when a dead member's slot was found
     return attach_status::attached;
   };
   // The lowest first: slots_used stays small, and with it a shared_mutex's look for readers.
