@@ -285,8 +285,8 @@ void mark_dead_members(open_region& region, process_id own) noexcept {
 
 void skip_generations(open_region& region, process_id own) noexcept {
   // More members than a slot can have before the kernel writes its page back to the disk, which it
-  // does within a minute, or before a copy is finished: at 1 us each they would take 17 minutes. All
-  // generations last for 8,192 skips.
+  // does within a minute, or before a copy is finished: at 1 us each they would take 17 minutes.
+  // All generations last for 8,192 skips.
   constexpr std::uint64_t skipped = std::uint64_t{1} << 30;
   const std::uint32_t used = region.slots_used();
   for (std::uint32_t number = 0; number < used; ++number) {
