@@ -204,6 +204,8 @@ inline hold_entry* find_hold(member_slot& slot, std::uint64_t name, std::uint64_
 //   0               free: set by the detacher alone, last
 //   TID | WAITERS   a live member: set by the attacher when its node is linked
 //   DIED | WAITERS  dead: set by the kernel's exit walk (musl's pthread_exit: DIED alone)
+//   dead_elsewhen   dead: set by a process that opens a file of mixed age; the slot's next member
+//                   gets a generation far above this one's (skip_generations())
 //   claimed         being attached or detached by the holder of the slot's claim
 //   retired         the slot has used up its generations and is never free again
 // WAITERS is always there, so that the kernel wakes; waiters never write here.
@@ -211,6 +213,7 @@ inline constexpr std::uint32_t liveness_free = 0;
 inline constexpr std::uint32_t least_token = std::uint32_t{1} << 22; // above every TID
 inline constexpr std::uint32_t liveness_claimed = FUTEX_WAITERS | (least_token + 1);
 inline constexpr std::uint32_t liveness_retired = FUTEX_WAITERS | (least_token + 2);
+inline constexpr std::uint32_t liveness_dead_elsewhen = FUTEX_OWNER_DIED | FUTEX_WAITERS | 1;
 
 // The word holds a TID and is not marked dead: the kernel would still mark it.
 inline constexpr bool is_alive(std::uint32_t life) noexcept {

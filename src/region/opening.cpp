@@ -126,8 +126,9 @@ region_status map_new(process_state& process, open_region& unused, base::descrip
     drop_unused_membership_locks(process);
     return error != 0 ? region_status::system_error : home;
   }
-  if (alone) mark_dead_members(unused, own);
-  // Of two openers at the same time neither is alone.
+  // Of two openers at the same time neither is alone. Each makes the marks and skips before it
+  // attaches a member itself.
+  if (alone || home != region_status::open) mark_dead_members(unused, own);
   if (home != region_status::open) skip_generations(unused, own);
   if (alone) store_home(unused);
   error = 0;

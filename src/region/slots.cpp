@@ -3,12 +3,14 @@
 #include <region/slots.hpp>
 
 #include <algorithm>
+#include <base/clock.hpp>
 #include <base/file.hpp>
 #include <base/futex.hpp>
 #include <errno.h>
 #include <limits.h>
 #include <region/bias.hpp>
 #include <region/process.hpp>
+#include <sched.h>
 #include <sys/mman.h>
 
 namespace deadbolt::regions {
@@ -108,12 +110,24 @@ std::atomic<std::uint32_t>* word_of(member_slot& slot) noexcept {
 }
 
 // With the claim held.
+void skip_generation(member_slot& slot) noexcept {
+  // More members than a slot can have before the kernel writes its page back to the disk, which it
+  // does within a minute, or before a copy is finished: at 1.5 us each they would take 27 minutes.
+  // All generations last for 8,192 skips.
+  constexpr std::uint64_t skipped = std::uint64_t{1} << 30;
+  const std::uint64_t generation = slot.generation.load(std::memory_order_relaxed);
+  slot.generation.store(std::min(generation + skipped, last_generation), std::memory_order_release);
+}
+
+// With the claim held.
 bool take(open_region& region, std::uint32_t number, pass pass) noexcept {
   member_slot& slot = *region.slot(number);
   std::atomic<std::uint32_t>* word = word_of(slot);
   std::uint32_t life = word->load(std::memory_order_acquire);
   if (!can_be_had(region.file, slot, *word, life, pass)) return false;
   if (is_slot_needed(region, number, slot)) return false;
+  // Before the token is there: after a crash the next holder of the claim skips again.
+  if (life == liveness_dead_elsewhen) skip_generation(slot);
   // From here on a crash leaves the token, and the next holder of the claim starts over.
   if (!word->compare_exchange_strong(life, liveness_claimed, std::memory_order_acq_rel))
     return false;
@@ -284,19 +298,28 @@ void mark_dead_members(open_region& region, process_id own) noexcept {
 }
 
 void skip_generations(open_region& region, process_id own) noexcept {
-  // More members than a slot can have before the kernel writes its page back to the disk, which it
-  // does within a minute, or before a copy is finished: at 1 us each they would take 17 minutes.
-  // All generations last for 8,192 skips.
-  constexpr std::uint64_t skipped = std::uint64_t{1} << 30;
+  // Another opener may have a slot's claim for a moment. One that stands still for longer skips the
+  // slot itself when it goes on.
+  const std::int64_t patience_ends = base::now() + 1'000'000'000;
   const std::uint32_t used = region.slots_used();
   for (std::uint32_t number = 0; number < used; ++number) {
     member_slot& slot = *region.slot(number);
     slot_claim claim{region.file, own};
-    if (!claim.try_take(slot) || is_alive(word_of(slot)->load(std::memory_order_acquire))) continue;
-    if (is_slot_needed(region, number, slot)) continue;
-    const std::uint64_t generation = slot.generation.load(std::memory_order_relaxed);
-    slot.generation.store(std::min(generation + skipped, last_generation),
-                          std::memory_order_release);
+    bool taken = claim.try_take(slot);
+    while (!taken && base::now() < patience_ends) {
+      sched_yield();
+      taken = claim.try_take(slot);
+    }
+    if (!taken) continue;
+    std::atomic<std::uint32_t>* word = word_of(slot);
+    std::uint32_t life = word->load(std::memory_order_acquire);
+    if (is_alive(life) || life == liveness_retired) continue;
+    if (is_slot_needed(region, number, slot)) {
+      // The generation says whom a mutex is biased to. It is skipped when the slot is taken.
+      word->compare_exchange_strong(life, liveness_dead_elsewhen, std::memory_order_acq_rel);
+    } else {
+      skip_generation(slot);
+    }
   }
 }
 

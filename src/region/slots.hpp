@@ -90,6 +90,7 @@ void mark_dead_members(open_region& region, process_id own) noexcept;
 // Gives every unused slot a generation far above all that it has had. Needed for a file whose pages
 // may be from different times (after a power cut, or copied while in use): a lock word can name a
 // generation that the page of its slot does not show yet, and must not name the slot's next member.
+// After mark_dead_members().
 void skip_generations(open_region& region, process_id own) noexcept;
 
 // Whether the table has members without a membership lock, of which open() cannot tell whether they

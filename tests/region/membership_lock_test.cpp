@@ -6,11 +6,14 @@
 #include <seccomp_filter.hpp>
 
 #include <base/file.hpp>
+#include <base/membarrier.hpp>
+#include <region/bias.hpp>
 
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <memory>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -22,6 +25,7 @@ namespace {
 
 struct board {
   deadbolt::mutex lock;
+  deadbolt::mutex other;
   gate held;
   gate end;
 };
@@ -37,10 +41,7 @@ protected:
     directory = pattern;
     path = directory + "/region";
   }
-  ~region_membership_lock() override {
-    unlink(path.c_str());
-    rmdir(directory.c_str());
-  }
+  ~region_membership_lock() override { std::filesystem::remove_all(directory); }
 
   std::string directory;
   std::string path;
@@ -251,36 +252,90 @@ TEST_F(region_membership_lock, file_in_use_whose_users_cannot_be_seen_is_not_rep
             exited(0));
 }
 
-// As a power cut or a copy leaves it: the lock's page is newer than the page of its owner's slot,
-// by so many members of the slot.
+// A copy of the region as a power cut or cp(1) can leave it: slot 0's page is older than the page
+// of the locks, by so many members of the slot.
+base::descriptor copy_with_older_slot(region& original, const std::string& copy,
+                                      std::uint64_t members) {
+  base::descriptor file{base::open_file(copy.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600)};
+  const regions::open_region& mapping = *regions::region_at(original.data());
+  const std::byte* bytes = mapping.base;
+  EXPECT_EQ(write(file.get(), bytes, mapping.length), static_cast<ssize_t>(mapping.length));
+  const std::uint64_t older = slot_at(original, 0).generation - members;
+  EXPECT_EQ(pwrite(file.get(), &older, sizeof older, static_cast<off_t>(mapping.slot_offset(0))),
+            static_cast<ssize_t>(sizeof older));
+  return file;
+}
+
+// As another process that opens the file at the same time has one.
+bool take_other_membership_lock(const base::descriptor& file) {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_start = (off_t{1} << 61) + 12345;
+  lock.l_len = 1;
+  return fcntl(file.get(), F_OFD_SETLK, &lock) == 0;
+}
+
 TEST_F(region_membership_lock, adopted_file_gives_no_lock_to_a_member_that_never_took_it) {
-  const std::string copy = directory + "/copy";
-  for (const std::uint64_t members : {1U, (1U << 20) + 1, 1U << 30}) {
-    SCOPED_TRACE(members);
-    const std::string file_path = path + std::to_string(members);
-    {
-      region shared = region::create(file_path.c_str(), small);
-      ASSERT_EQ(name(shared.attach()), "attached");
-      ASSERT_TRUE(shared.detach());
-      slot_at(shared, 0).generation = std::uint64_t{1} << 40;
-      ASSERT_EQ(name(shared.attach()), "attached");
-      ASSERT_EQ(name(shared.at<board>(0)->lock.lock()), "acquired");
-      const base::descriptor file{base::open_file(copy.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600)};
-      const regions::open_region& mapping = *regions::region_at(shared.data());
-      const std::byte* bytes = mapping.base;
-      ASSERT_EQ(write(file.get(), bytes, mapping.length), static_cast<ssize_t>(mapping.length));
-      const std::uint64_t older = slot_at(shared, 0).generation - members;
-      ASSERT_EQ(
-          pwrite(file.get(), &older, sizeof older, static_cast<off_t>(mapping.slot_offset(0))),
-          static_cast<ssize_t>(sizeof older));
-      ASSERT_EQ(name(shared.at<board>(0)->lock.unlock()), "released");
+  constexpr region_options one_member{.size = sizeof(board), .members = 1};
+  for (const bool two_openers : {false, true}) {
+    for (const std::uint64_t members : {1U, (1U << 20) + 1, 1U << 30}) {
+      SCOPED_TRACE(std::to_string(members) + (two_openers ? " members, two openers" : " members"));
+      const std::string original = path + std::to_string(members) + (two_openers ? "b" : "a");
+      const std::string copy = original + ".copy";
+      base::descriptor file;
+      {
+        region shared = region::create(original.c_str(), one_member);
+        ASSERT_EQ(name(shared.attach()), "attached");
+        ASSERT_TRUE(shared.detach());
+        slot_at(shared, 0).generation = std::uint64_t{1} << 40;
+        ASSERT_EQ(name(shared.attach()), "attached");
+        ASSERT_EQ(name(shared.at<board>(0)->lock.lock()), "acquired");
+        file = copy_with_older_slot(shared, copy, members);
+        ASSERT_EQ(name(shared.at<board>(0)->lock.unlock()), "released");
+      }
+      ASSERT_TRUE(!two_openers || take_other_membership_lock(file));
+      region adopted = region::open(copy.c_str());
+      ASSERT_EQ(name(adopted.status()), "open");
+      ASSERT_EQ(name(adopted.attach()), "attached");
+      EXPECT_EQ(name(adopted.at<board>(0)->lock.try_lock()), "owner_died");
     }
-    region adopted = region::open(copy.c_str());
-    ASSERT_EQ(name(adopted.status()), "open");
-    ASSERT_EQ(name(adopted.attach()), "attached");
-    EXPECT_EQ(name(adopted.at<board>(0)->lock.try_lock()), "owner_died");
-    unlink(copy.c_str());
   }
+}
+
+// A mutex that is biased to the dead member keeps the slot as it is until the bias is revoked.
+TEST_F(region_membership_lock, adopted_slot_that_a_bias_keeps_is_skipped_when_it_is_taken) {
+  if (base::barrier_everywhere() != 0) GTEST_SKIP() << "membarrier is refused here";
+  const std::string copy = path + ".copy";
+  {
+    region shared = region::create(path.c_str(), {.size = sizeof(board), .members = 2});
+    ASSERT_EQ(name(shared.attach()), "attached");
+    board& locks = *shared.at<board>(0);
+    for (std::uint32_t i = 0; i < 4 * regions::takes_before_bias; ++i) {
+      ASSERT_EQ(name(locks.other.lock()), "acquired");
+      ASSERT_EQ(name(locks.other.unlock()), "released");
+    }
+    ASSERT_TRUE(regions::is_biased(word_of(locks.other)));
+    ASSERT_EQ(name(locks.other.lock()), "acquired");
+    // The word of `lock` is of the slot's next member, whose page the copy does not have.
+    const std::uint64_t next = regions::owner_id(0, slot_at(shared, 0).generation + 1);
+    __atomic_store_n(const_cast<std::uint64_t*>(locks.lock.native_handle()), next,
+                     __ATOMIC_RELAXED);
+    copy_with_older_slot(shared, copy, 0);
+    __atomic_store_n(const_cast<std::uint64_t*>(locks.lock.native_handle()), std::uint64_t{0},
+                     __ATOMIC_RELAXED);
+    ASSERT_EQ(name(locks.other.unlock()), "released");
+  }
+  region adopted = region::open(copy.c_str());
+  ASSERT_EQ(name(adopted.status()), "open");
+  board& locks = *adopted.at<board>(0);
+  ASSERT_EQ(name(adopted.attach()), "attached"); // slot 1
+  ASSERT_EQ(name(locks.other.lock()), "owner_died") << "the bias's announcement was forgotten";
+  ASSERT_TRUE(locks.other.mark_consistent());
+  ASSERT_EQ(name(locks.other.unlock()), "released");
+  std::thread{[&] {
+    ASSERT_EQ(name(adopted.attach()), "attached"); // slot 0
+    EXPECT_EQ(name(locks.lock.try_lock()), "owner_died");
+  }}.join();
 }
 
 TEST_F(region_membership_lock, condition_variable_waits_where_a_sandbox_refuses_futexes) {
