@@ -273,7 +273,7 @@ bool deadbolt_stop_flag_is_set(const struct deadbolt_stop_flag* stop);
 
 /* ---- mutexes: anywhere in a region's data; zeroed memory is an unlocked one ----
  *
- * clang's -Wthread-safety takes the lock functions that wait without a limit for successful.
+ * clang's -Wthread-safety takes _lock() and _lock_shared() for successful.
  * deadbolt/thread_safety.h has the functions that tell it about every other result.
  */
 

@@ -24,9 +24,9 @@ enum class region_status : std::uint32_t {
   unknown_version,    // made by a newer or older format
   damaged,            // the header contradicts itself
   truncated,          // shorter than its header says
-  former_boot,        // last used before this machine's last boot, by processes without a
-                      // membership lock (see region)
-  copied,             // a copy of a file that was last used by such processes
+  former_boot,        // last used on another boot, and a member without a membership lock is left
+                      // in its table: see open()
+  copied,             // a copy of another file, and such a member is left in its table
   network_filesystem, // members on other machines could not be seen
   too_many,           // more than region::most_open regions in this process
   invalid_options,    // a size of 0 or too large, or members out of range
@@ -45,7 +45,7 @@ enum class attach_status : std::uint32_t {
   descriptor_lost,  // the program closed the region's descriptor, and the kernel (before 5.14)
                     // cannot give memory to a slot that was never used without it
   no_robust_list,   // the thread has no robust list, by which the kernel would mark its death; or
-                    // one whose layout is not its libc's
+                    // another library has registered one with a futex_offset of its own
   not_open,         // the region is closed
   system_error,     // errno says which: ENOMEM, or ENOSPC: the file system is full
   read_only,        // the lock is in a read_only_region
@@ -180,9 +180,11 @@ public:
   // Creates a file, which gets its name only when it is complete: a creator may be killed at
   // any instruction.
   static region create(const char* path, const region_options& options) noexcept;
-  // A file from before a reboot, or a copy, keeps its data: every lock that was held passes on
-  // as owner_died. The file is refused (former_boot, copied) if a process without a membership lock
-  // used it to the end: nothing tells whether the members of such a process are alive.
+  // A file from before a reboot, or a copy, keeps its data. If no process has the membership locks
+  // of its former members, they are dead, and every lock that they held passes on as owner_died. A
+  // member without a membership lock may be alive: if one is left in the table, the file is refused
+  // (former_boot, copied). Another boot id, device or inode is no proof of its death, because
+  // containers that run at the same time can show different ones.
   static region open(const char* path) noexcept;
   static region open_or_create(const char* path, const region_options& options) noexcept;
   // As open_or_create(), but replaces a region that is damaged, truncated or of an unknown
@@ -377,11 +379,11 @@ public:
     object_info info_{};
   };
 
-  // Unmaps the region if this was its last handle in the process; the calling thread is detached
-  // first. No thread of the process may start an operation on the region's locks, or wait for one.
-  // The other threads of the process stay members until they exit; only then do locks that they
-  // hold pass on. False when another thread was still in an unlock() after a second: the memory
-  // stays mapped then.
+  // Closes this handle. If it was the region's last in the process, detaches the calling thread and
+  // unmaps the region; the caller makes sure that no thread of the process then starts an operation
+  // on the region's locks, or waits for one. The other threads of the process stay members until
+  // they exit; only then do locks that they hold pass on. False when another thread was still in an
+  // unlock() after a second: the handle is closed nevertheless; the memory stays mapped for good.
   bool close() noexcept;
 
 private:
@@ -389,7 +391,7 @@ private:
       : mapping_{mapping}, status_{status}, error_{error} {}
   friend struct region_access;
 
-  // Ends a construction, as undone when T's constructor throws.
+  // Ends a construction, also if T's constructor throws: the object is then not made.
   struct construction {
     const region& in;
     const char* name;
@@ -397,11 +399,11 @@ private:
     ~construction() { in.end_construct(name, made); }
   };
 
-  // The next two accept every argument that is no policy: the constructor of a lock that is derived
-  // from shared_mutex may have others.
   template <class T, class Argument>
   static constexpr bool is_policy =
       std::is_same_v<decltype(std::declval<const T&>().policy()), std::remove_cvref_t<Argument>>;
+  // These two return true for an argument that is no policy: the constructor of a lock that
+  // is derived from shared_mutex may have others.
   template <class T, class Argument>
   static bool is_valid_policy(const Argument& argument) noexcept {
     if constexpr (is_policy<T, Argument>) return T::is_valid(argument);

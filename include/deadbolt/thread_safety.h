@@ -4,8 +4,8 @@
  *
  * The mutexes are capabilities: variables can be declared __attribute__((guarded_by(lock))), and
  * functions __attribute__((requires_capability(account->lock))). The analysis takes _lock() and
- * _lock_shared() for successful, and learns nothing from _try_lock() and _lock_until(). Where a
- * program decides by the status, it tells the analysis what the status means:
+ * _lock_shared() for successful, and learns nothing from the try_, timed and interruptible forms.
+ * Where a program decides by the status, it tells the analysis what the status means:
  *
  *   switch (deadbolt_mutex_try_lock(&lock)) {
  *   case DEADBOLT_ACQUIRED:

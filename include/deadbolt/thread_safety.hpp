@@ -2,10 +2,10 @@
 // For programs that are built with clang's -Wthread-safety.
 //
 // Every lock of deadbolt is a capability: data can be declared
-// __attribute__((guarded_by(lock))). The analysis takes lock(), lock_shared() and their
-// kin for acquired whatever they return, and try_lock() for acquired in the branch of an
-// `if` that tests the call itself: `if (lock.try_lock())`. Where a program decides by a
-// result's status() instead, it tells the analysis what that status means:
+// __attribute__((guarded_by(lock))). The analysis takes lock() and lock_shared() for acquired
+// whatever they return. It takes the try_, timed and interruptible forms for acquired in the
+// branch of an `if` that tests the call itself: `if (lock.try_lock())`. Where a program decides
+// by a result's status() instead, it tells the analysis what that status means:
 //
 //   switch (lock.lock().status()) {
 //   case lock_status::not_recoverable:
