@@ -18,7 +18,8 @@ enum class lock_status : std::uint32_t {
                    // mark_consistent(); or the kernel finds no owner (robust_pi_mutex)
   busy,            // not acquired: another thread or the caller holds it (try_lock)
   timed_out,       // not held: the deadline passed first
-  deadlock,        // not acquired again: the caller holds it already
+  deadlock,        // not acquired: the caller would wait for itself, as a rule because it holds the
+                   // lock already
   too_many_holds,  // not held: the caller has the most shared holds it may have (shared_mutex)
   cannot_attach,   // not held: the caller cannot become a member of the lock's region now;
                    // last_attach_failure() has the reason

@@ -17,10 +17,10 @@ namespace detail {
 // The mutex's 16 bytes; bits: src/region/format.hpp, docs/region.md.
 struct mutex_words {
   alignas(8) std::uint64_t word = 0;
-  std::uint32_t waiting = 0;
-  std::uint16_t spins = 0; // a guess, racy on purpose
-  std::uint8_t revocations = 0;
-  std::uint8_t plain_after = 0; // a guess, too
+  std::uint32_t waiting = 0;    // not 0: a waiter is about to sleep, and asks for a wake
+  std::uint16_t spins = 0;      // how long waiters have lately spun; racy on purpose
+  std::uint8_t revocations = 0; // how often a bias of this mutex was revoked
+  std::uint8_t plain_after = 0; // how many more owners unlock by an atomic operation; racy, too
 };
 } // namespace detail
 

@@ -19,11 +19,13 @@ enum class shared_mutex_policy : std::uint8_t {
   // While a writer waits for the readers that are inside, new readers wait. When a writer unlocks,
   // the readers and the writers that wait for it have equal chances.
   writers_first = 0,
-  // New readers enter while a writer waits for readers that are inside.
+  // New readers enter while a writer waits for readers that are inside, until the writer has waited
+  // for 10 ms.
   readers_first = 1,
   // As writers_first, but a thread that comes does not pass one that sleeps. Threads get the lock
   // nearly in the order of their arrival; but a thread that was woken and must sleep again is the
-  // last. Each lock() that sleeps costs a switch to another thread.
+  // last. The lock stays unused from an unlock until the thread that it woke runs; under the other
+  // policies a thread that is running takes it meanwhile.
   fair = 2,
 };
 

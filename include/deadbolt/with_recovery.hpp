@@ -43,7 +43,7 @@ public:
   }
   void unlock() noexcept DEADBOLT_RELEASES() { static_cast<void>(lock_.unlock()); }
 
-  // For a lock that has them. While a reader recovers it holds the lock alone.
+  // For a lock that has them. A reader that recovers holds the lock alone until unlock_shared().
   void lock_shared() DEADBOLT_ACQUIRES_SHARED() { static_cast<void>(settle(lock_.lock_shared())); }
   [[nodiscard]] bool try_lock_shared() DEADBOLT_TRY_ACQUIRES_SHARED(true) {
     return settle(lock_.try_lock_shared());
