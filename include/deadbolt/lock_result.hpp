@@ -92,5 +92,15 @@ public:
   operator bool() && noexcept DEADBOLT_TRY_ACQUIRES(true) { return lock_result::operator bool(); }
 };
 
+// The same for a shared hold, under which the analysis allows no write.
+class [[nodiscard]] DEADBOLT_CAPABILITY("mutex") try_lock_shared_result : public lock_result {
+public:
+  using lock_result::lock_result;
+  operator bool() const& noexcept { return lock_result::operator bool(); }
+  operator bool() && noexcept DEADBOLT_TRY_ACQUIRES_SHARED(true) {
+    return lock_result::operator bool();
+  }
+};
+
 } // namespace deadbolt::inline DEADBOLT_ABI
 #endif

@@ -108,7 +108,7 @@ template <class Lock>
 class DEADBOLT_CAPABILITY("shared_mutex") interruptible_shared_lockable
     : public interruptible_lockable<Lock> {
 public:
-  try_lock_result lock_shared_interruptible(const stop_flag* stop = nullptr) noexcept
+  try_lock_shared_result lock_shared_interruptible(const stop_flag* stop = nullptr) noexcept
       DEADBOLT_RETURNS_LOCK(*this) {
     const wait_limits limits{.interruptible = true, .stop = stop};
     return {static_cast<shared_lockable<Lock>&>(self()).locked_shared(
@@ -116,7 +116,7 @@ public:
             &self()};
   }
   template <class Clock, class Duration>
-  try_lock_result
+  try_lock_shared_result
   lock_shared_interruptible_until(const std::chrono::time_point<Clock, Duration>& time,
                                   const stop_flag* stop = nullptr) DEADBOLT_RETURNS_LOCK(*this) {
     const lock_status status =
@@ -126,9 +126,9 @@ public:
     return {static_cast<shared_lockable<Lock>&>(self()).locked_shared(status), &self()};
   }
   template <class Rep, class Period>
-  try_lock_result lock_shared_interruptible_for(const std::chrono::duration<Rep, Period>& duration,
-                                                const stop_flag* stop = nullptr)
-      DEADBOLT_RETURNS_LOCK(*this) {
+  try_lock_shared_result
+  lock_shared_interruptible_for(const std::chrono::duration<Rep, Period>& duration,
+                                const stop_flag* stop = nullptr) DEADBOLT_RETURNS_LOCK(*this) {
     return lock_shared_interruptible_until(steady_time_after(duration), stop);
   }
 

@@ -97,20 +97,20 @@ public:
 
   // Does not wait. Results: those of lock_shared(), but busy instead of deadlock: a writer or the
   // caller itself holds the lock, or a writer is about to acquire it.
-  try_lock_result try_lock_shared() noexcept DEADBOLT_RETURNS_LOCK(*this) {
+  try_lock_shared_result try_lock_shared() noexcept DEADBOLT_RETURNS_LOCK(*this) {
     return {locked_shared(self().try_acquire_shared()), this};
   }
 
   // Results: those of lock_shared(), and timed_out.
   template <class Clock, class Duration>
-  try_lock_result try_lock_shared_until(const std::chrono::time_point<Clock, Duration>& time)
+  try_lock_shared_result try_lock_shared_until(const std::chrono::time_point<Clock, Duration>& time)
       DEADBOLT_RETURNS_LOCK(*this) {
     const lock_status status = detail::lock_until(
         time, [this](deadline until) noexcept { return self().acquire_shared_until(until); });
     return {locked_shared(status), this};
   }
   template <class Rep, class Period>
-  try_lock_result try_lock_shared_for(const std::chrono::duration<Rep, Period>& duration)
+  try_lock_shared_result try_lock_shared_for(const std::chrono::duration<Rep, Period>& duration)
       DEADBOLT_RETURNS_LOCK(*this) {
     return try_lock_shared_until(steady_time_after(duration));
   }

@@ -130,6 +130,12 @@ struct table {
     value = 1;
     lock.unlock_shared();
   }
+#elif WRONG == 9 // exclusively
+  void wrong() {
+    if (!lock.try_lock_shared()) return;
+    value = 1;
+    lock.unlock_shared();
+  }
 #endif
 };
 
