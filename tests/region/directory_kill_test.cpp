@@ -29,19 +29,14 @@ protected:
 
   [[nodiscard]] regions::open_region& mapping() const { return *regions::region_at(shared.data()); }
 
-  // The header, the directory, the first bytes of the data and the file's length, as one number.
-  [[nodiscard]] std::uint64_t everything() const {
-    std::uint64_t state = regions::length_of(shared.descriptor());
-    const auto add = [&](const void* from, std::size_t bytes) {
-      const auto* words = static_cast<const std::uint64_t*>(from);
-      for (std::size_t i = 0; i < bytes / sizeof *words; ++i) {
-        state = (state ^ words[i]) * 0x100000001b3 + (state >> 32);
-      }
-    };
-    add(mapping().header(), sizeof(regions::region_header));
-    add(&mapping().object(regions::named_objects_in_header), 4096);
-    add(shared.data(), 1024);
-    return state;
+  change_counter changes;
+  // Of the header, the directory, the first bytes of the data and the file's length.
+  [[nodiscard]] std::uint64_t everything() {
+    const std::uint64_t length = regions::length_of(shared.descriptor());
+    return changes.look({{mapping().header(), sizeof(regions::region_header)},
+                         {&mapping().object(regions::named_objects_in_header), 4096},
+                         {shared.data(), 1024},
+                         {&length, sizeof length}});
   }
 
   void fill_names(std::uint32_t count) const {

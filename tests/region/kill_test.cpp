@@ -4,6 +4,8 @@
 #include <region_support.hpp>
 #include <stepped_child.hpp>
 
+#include <base/file.hpp>
+
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -13,6 +15,7 @@
 #include <optional>
 #include <region/membership.hpp>
 #include <string>
+#include <sys/mman.h>
 
 namespace deadbolt::testing {
 namespace {
@@ -38,20 +41,13 @@ protected:
   // One slot, so that each child can attach only if the dead one's slot can be taken over.
   region_of<board> shared{1};
 
-  // All of the region, as one number.
+  change_counter changes;
+  // Of all of the region.
   [[nodiscard]] std::uint64_t everything() {
-    std::uint64_t state = 0;
-    const auto add = [&](const void* from, std::size_t bytes) {
-      const auto* words = static_cast<const std::uint64_t*>(from);
-      for (std::size_t i = 0; i < bytes / sizeof *words; ++i) {
-        state = (state ^ words[i]) * 0x100000001b3 + (state >> 32);
-      }
-    };
     const regions::open_region& mapping = *regions::region_at(shared.handle().data());
-    add(mapping.header(), sizeof(regions::region_header));
-    add(mapping.slot(0), sizeof(regions::member_slot));
-    add(shared.handle().data(), regions::slot_bytes);
-    return state;
+    return changes.look({{mapping.header(), sizeof(regions::region_header)},
+                         {mapping.slot(0), sizeof(regions::member_slot)},
+                         {shared.handle().data(), regions::slot_bytes}});
   }
 
   [[nodiscard]] bool whole_again(std::uint32_t instructions) {
@@ -286,19 +282,18 @@ TEST(region_kill_create, adopter_killed_anywhere_leaves_a_file_that_the_next_one
   const own_directory own{"region-kill"};
   const std::string& path = own.path();
   leave_unmarked_owner(path);
+  const std::size_t length = static_cast<std::size_t>(first_slot_in(path)) + regions::slot_bytes;
+  const base::descriptor file{base::open_file(path.c_str(), O_RDONLY)};
+  const auto unmap = [length](void* mapped) { munmap(mapped, length); };
+  const std::unique_ptr<void, decltype(unmap)> begin{
+      mmap(nullptr, length, PROT_READ, MAP_SHARED, file.get(), 0), unmap};
+  ASSERT_NE(begin.get(), MAP_FAILED);
+  change_counter changes;
   const kill_points points =
       kill_in_every_state([] {}, [&] { static_cast<void>(region::open(path.c_str())); },
+                          // The adopter writes to the header and to slot 0.
                           [&] {
-                            // The adopter writes to the slot and to the header.
-                            std::uint64_t state = 0;
-                            std::uint64_t words[2 * 8192 / sizeof(std::uint64_t)];
-                            const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-                            const ssize_t got = pread(file, words, sizeof words, 0);
-                            close(file);
-                            for (ssize_t i = 0; i < got / ssize_t{8}; ++i) {
-                              state = (state ^ words[i]) * 0x100000001b3 + (state >> 32);
-                            }
-                            return state;
+                            return changes.look({{begin.get(), length}});
                           },
                           [&](std::uint32_t instructions) {
                             region left = region::open(path.c_str());

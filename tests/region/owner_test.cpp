@@ -122,14 +122,14 @@ TEST(region_owner, owner_of_another_namespace_has_no_number_here) {
   EXPECT_EQ(state(shared->lock.owner()), "dead");
 }
 
-// The owner unlocks and detaches, and lives on, at every third instruction of another process's
+// The owner unlocks and detaches, and lives on, at every seventh instruction of another process's
 // look.
 TEST(region_owner, live_owner_that_leaves_during_the_look_is_not_reported_dead) {
   region_of<board> shared;
   trail known;
   std::uint32_t alive = 0;
   std::uint32_t points = 0;
-  for (bool within = true; within; points += 3) {
+  for (bool within = true; within; points += 7) {
     ASSERT_EQ(name(shared->lock.lock()), "acquired");
     shared->seen = owner_state::unknown;
     std::optional<stepped_child> look;
@@ -147,9 +147,9 @@ TEST(region_owner, live_owner_that_leaves_during_the_look_is_not_reported_dead) 
         << to_string(seen) << " after " << points << " instructions";
     if (seen == owner_state::alive) ++alive;
   }
-  std::printf("the owner left at every third of %u instructions; %u looks saw it\n", points, alive);
+  std::printf("the owner left at every seventh of %u instructions; %u looks saw it\n", points, alive);
   EXPECT_GT(alive, 0u);
-  EXPECT_LT(alive, points / 3);
+  EXPECT_LT(alive, points / 7);
 }
 
 TEST(region_owner, c_functions_say_the_same) {

@@ -20,21 +20,14 @@ protected:
   static constexpr std::uint32_t members = 3;
   region_of<board> shared{members};
 
-  // What the operations write, as one number: slots' beginnings and liveness words, the data.
+  change_counter changes;
+  // Of what the operations write: the slots and the data.
   [[nodiscard]] std::uint64_t everything() {
-    std::uint64_t state = 0;
-    const auto add = [&](const void* from, std::size_t count) {
-      const auto* words = static_cast<const std::uint64_t*>(from);
-      for (std::size_t i = 0; i < count; ++i) {
-        state = (state ^ words[i]) * 0x100000001b3 + (state >> 32);
-      }
+    const auto slot = [this](std::uint32_t number) {
+      return change_counter::bytes{&slot_at(shared.handle(), number), sizeof(regions::member_slot)};
     };
-    for (std::uint32_t slot = 0; slot < members; ++slot) {
-      add(&slot_at(shared.handle(), slot), 16);
-      add(&slot_at(shared.handle(), slot).tail, 3);
-    }
-    add(&*shared, sizeof(board) / sizeof(std::uint64_t));
-    return state;
+    static_assert(members == 3);
+    return changes.look({slot(0), slot(1), slot(2), {&*shared, sizeof(board)}});
   }
   void attach() { CHILD_EXPECT(name(shared.handle().attach()) == "attached"); }
   [[nodiscard]] std::uint32_t state() const {

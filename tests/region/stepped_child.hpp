@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <initializer_list>
 #include <linux/futex.h>
 #include <optional>
 #include <sched.h>
@@ -61,6 +63,35 @@ private:
   std::vector<std::uint64_t> places_;
   std::vector<bool> is_new_;
   std::unordered_set<std::uint64_t> seen_;
+};
+
+// Counts how often the bytes that it is shown have changed from one look to the next.
+class change_counter {
+public:
+  struct bytes {
+    const void* from;
+    std::size_t count;
+  };
+
+  // Shown the same places at each look.
+  std::uint64_t look(std::initializer_list<bytes> places) {
+    std::size_t at = 0;
+    bool changed = false;
+    for (const bytes& place : places) {
+      if (last_.size() < at + place.count) last_.resize(at + place.count);
+      if (std::memcmp(&last_[at], place.from, place.count) != 0) {
+        std::memcpy(&last_[at], place.from, place.count);
+        changed = true;
+      }
+      at += place.count;
+    }
+    if (changed) ++changes_;
+    return changes_;
+  }
+
+private:
+  std::vector<unsigned char> last_;
+  std::uint64_t changes_ = 0;
 };
 
 class stepped_child {
@@ -180,8 +211,11 @@ bool stop_after(std::optional<stepped_child>& child, trail& known, std::uint32_t
   child.emplace(prepare, operation, in_namespace);
   if (known.size() == 0) known.add(child->instruction_pointer());
   const std::optional<std::uint32_t> done = child->run(known, count);
-  const bool within = done && child->step(count - *done);
-  if (within && count == known.size()) known.add(child->instruction_pointer());
+  bool within = done.has_value();
+  for (std::uint32_t at = done.value_or(count); within && at < count; ++at) {
+    within = child->step(1);
+    if (within && at + 1 == known.size()) known.add(child->instruction_pointer());
+  }
   if (within && (count > known.size() || child->instruction_pointer() == known[count])) return true;
   if (done && !within) return false;
   child.emplace(prepare, operation, in_namespace); // another way, step by step
