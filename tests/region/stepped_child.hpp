@@ -22,7 +22,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <unordered_set>
+#include <unordered_map>
 #include <vector>
 
 namespace deadbolt::testing {
@@ -47,22 +47,33 @@ inline pid_t fork_into_pid_namespace() {
 class trail {
 public:
   void add(std::uint64_t place) {
-    is_new_.push_back(seen_.insert(place).second);
     places_.push_back(place);
+    visits_.push_back(++visits_of_[place]);
   }
   [[nodiscard]] std::uint32_t size() const { return static_cast<std::uint32_t>(places_.size()); }
   [[nodiscard]] std::uint64_t operator[](std::uint32_t index) const { return places_[index]; }
-  // The last place, at `index` or before it, where it was for the first time: a breakpoint
-  // finds that without counting.
-  [[nodiscard]] std::uint32_t last_new(std::uint32_t index) const {
-    while (index > 0 && !is_new_[index]) --index;
-    return index;
+  // How often the path has come to its place by then, 1 for the first time.
+  [[nodiscard]] std::uint32_t visits(std::uint32_t index) const { return visits_[index]; }
+  // The index, not behind `index`, from which single steps lead there with the fewest stops, when a
+  // breakpoint at its place leads to it. In a long loop of few system calls, a place beside the
+  // call is visited seldom; a place that is visited once is far away.
+  [[nodiscard]] std::uint32_t best_start(std::uint32_t index) const {
+    constexpr std::uint32_t stops_a_visit = 2; // the breakpoint, and a step over it
+    std::uint32_t best = 0;
+    std::uint32_t fewest = index;
+    for (std::uint32_t from = index; from > 0 && index - from < fewest; --from) {
+      const std::uint32_t stops = index - from + stops_a_visit * visits_[from];
+      if (stops >= fewest) continue;
+      fewest = stops;
+      best = from;
+    }
+    return best;
   }
 
 private:
   std::vector<std::uint64_t> places_;
-  std::vector<bool> is_new_;
-  std::unordered_set<std::uint64_t> seen_;
+  std::vector<std::uint32_t> visits_;
+  std::unordered_map<std::uint64_t, std::uint32_t> visits_of_;
 };
 
 // Counts how often the bytes that it is shown have changed from one look to the next.
@@ -145,24 +156,27 @@ public:
     return instruction_pointer() == inner;
   }
 
-  // Called before the operation: runs to the last breakpoint on the known path from which single
-  // steps lead to `instructions`. Returns how many instructions that is, or nothing if the
-  // operation took another path.
+  // Called before the operation: runs by a breakpoint on the known path to where single steps lead
+  // to `instructions` soonest. Returns how many instructions that is, or nothing if the operation
+  // took another path.
   [[nodiscard]] std::optional<std::uint32_t> run(const trail& known, std::uint32_t instructions) {
     if (known.size() == 0) return 0;
-    const std::uint32_t index = known.last_new(std::min(instructions, known.size() - 1));
+    const std::uint32_t index = known.best_start(std::min(instructions, known.size() - 1));
     if (index == 0) return 0;
     const std::uint64_t place = known[index];
     errno = 0;
     const std::uint64_t code = peek(pid_, place);
-    if (errno != 0 || ptrace(PTRACE_POKETEXT, pid_, place, arch::with_breakpoint(code)) != 0)
-      return 0;
-    ptrace(PTRACE_CONT, pid_, nullptr, nullptr);
-    if (next_stop(pid_) != SIGTRAP || instruction_pointer() != place + arch::breakpoint_size)
-      return {};
-    ptrace(PTRACE_POKETEXT, pid_, place, code);
-    arch::set_instruction_pointer(pid_, place);
-    return index;
+    if (errno != 0) return 0;
+    for (std::uint32_t visits = known.visits(index);; --visits) {
+      if (ptrace(PTRACE_POKETEXT, pid_, place, arch::with_breakpoint(code)) != 0) return {};
+      ptrace(PTRACE_CONT, pid_, nullptr, nullptr);
+      if (next_stop(pid_) != SIGTRAP || instruction_pointer() != place + arch::breakpoint_size)
+        return {};
+      ptrace(PTRACE_POKETEXT, pid_, place, code);
+      arch::set_instruction_pointer(pid_, place);
+      if (visits == 1) return index;
+      if (single_step(pid_) != SIGTRAP) return {};
+    }
   }
 
   [[nodiscard]] std::uint64_t instruction_pointer() const {
