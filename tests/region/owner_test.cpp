@@ -147,7 +147,8 @@ TEST(region_owner, live_owner_that_leaves_during_the_look_is_not_reported_dead) 
         << to_string(seen) << " after " << points << " instructions";
     if (seen == owner_state::alive) ++alive;
   }
-  std::printf("the owner left at every seventh of %u instructions; %u looks saw it\n", points, alive);
+  std::printf("the owner left at every seventh of %u instructions; %u looks saw it\n", points,
+              alive);
   EXPECT_GT(alive, 0u);
   EXPECT_LT(alive, points / 7);
 }
