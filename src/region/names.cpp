@@ -179,6 +179,18 @@ struct entry_copy {
   detail::object_kind kind;
 };
 
+// A quick look, before the entry is read as a whole. An object that is there during all of a search
+// has its name during all of it; if another thread makes or destroys the object meanwhile, both
+// answers are right.
+bool has_name(const named_object& entry, const char* name) noexcept {
+  for (std::size_t i = 0; i < sizeof entry.name; ++i) {
+    const char seen = __atomic_load_n(&entry.name[i], __ATOMIC_RELAXED);
+    if (seen != name[i]) return false;
+    if (seen == 0) return true;
+  }
+  return false;
+}
+
 entry_copy read_entry(const named_object& entry) noexcept {
   // Reads again when another thread has changed the entry meanwhile. An entry that changes all the
   // time is corrupted or hostile memory: it is treated as unused.
@@ -334,6 +346,7 @@ void* region::look_up(const char* name, std::size_t size, std::size_t alignment,
   }
   const std::uint32_t used = mapping_->names_used();
   for (std::uint32_t number = 0; number < used; ++number) {
+    if (!has_name(mapping_->object(number), name)) continue;
     const entry_copy copy = read_entry(mapping_->object(number));
     if (copy.state != object_state::complete || strcmp(copy.name, name) != 0) continue;
     void* place = nullptr;
