@@ -176,8 +176,8 @@ TEST_F(region_shared_policy, readers_that_never_stop_do_not_starve_a_writer) {
   make(readers_first);
   std::vector<std::unique_ptr<child_process>> readers;
   auto* turns = reinterpret_cast<std::atomic<std::uint64_t>*>(&shared->second);
-  for (std::uint64_t number = 0; number < 2; ++number) {
-    readers.push_back(std::make_unique<child_process>([&, number] {
+  while (readers.size() < 2) {
+    readers.push_back(std::make_unique<child_process>([&] {
       while (shared->first == 0) {
         CHILD_EXPECT(name(shared->lock.lock_shared()) == "acquired");
         // Waits until the other one is in, too; not for ever, because a writer may stop it.
