@@ -24,10 +24,15 @@ inline std::uint64_t peek(pid_t child, std::uint64_t address) noexcept {
   return static_cast<std::uint64_t>(ptrace(PTRACE_PEEKDATA, child, address, nullptr));
 }
 
-inline trace::exclusive_sequence sequence_at_stop(pid_t child) {
-  return trace::find_exclusive_sequence(arch::instruction_pointer(child), [child](auto place) {
+struct code_of {
+  pid_t child;
+  std::uint32_t operator()(std::uint64_t place) const noexcept {
     return static_cast<std::uint32_t>(peek(child, place));
-  });
+  }
+};
+
+inline trace::exclusive_sequence sequence_at_stop(pid_t child) {
+  return trace::find_exclusive_sequence(arch::instruction_pointer(child), code_of{child});
 }
 
 // Runs to the first of some places, by breakpoints that are gone afterwards. Returns the signal of
