@@ -4,6 +4,7 @@
 #define DEADBOLT_PROTECTION_H
 
 #include <deadbolt/detail/c_interface.h>
+#include <deadbolt/detail/needs_robust_locks.h>
 
 DEADBOLT_BEGIN_C
 

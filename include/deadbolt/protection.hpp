@@ -5,6 +5,7 @@
 #define DEADBOLT_PROTECTION_HPP
 
 #include <deadbolt/detail/abi.hpp>
+#include <deadbolt/detail/needs_robust_locks.h>
 
 #include <cstdint>
 

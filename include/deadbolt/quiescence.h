@@ -5,6 +5,7 @@
 #define DEADBOLT_QUIESCENCE_H
 
 #include <deadbolt/detail/c_interface.h>
+#include <deadbolt/detail/needs_robust_locks.h>
 
 #include <stddef.h>
 #include <stdint.h>

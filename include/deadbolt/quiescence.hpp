@@ -10,6 +10,7 @@
 #define DEADBOLT_QUIESCENCE_HPP
 
 #include <deadbolt/detail/abi.hpp>
+#include <deadbolt/detail/needs_robust_locks.h>
 
 #include <chrono>
 #include <cstddef>

@@ -10,6 +10,8 @@
 #ifndef DEADBOLT_ROBUST_FUTEX_H
 #define DEADBOLT_ROBUST_FUTEX_H
 
+#include <deadbolt/detail/needs_robust_locks.h>
+
 #include <linux/futex.h>
 #include <stdint.h>
 

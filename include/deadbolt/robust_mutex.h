@@ -7,6 +7,7 @@
 #ifndef DEADBOLT_ROBUST_MUTEX_H
 #define DEADBOLT_ROBUST_MUTEX_H
 
+#include <deadbolt/detail/needs_robust_locks.h>
 #include <deadbolt/detail/robust_node.h>
 #include <deadbolt/detail/thread_safety.h>
 #include <deadbolt/lock_result.h>

@@ -5,6 +5,7 @@
 
 #include <deadbolt/detail/abi.hpp>
 #include <deadbolt/detail/lockable.hpp>
+#include <deadbolt/detail/needs_robust_locks.h>
 #include <deadbolt/detail/robust_lock.hpp>
 
 namespace deadbolt::inline DEADBOLT_ABI {

@@ -22,8 +22,11 @@
 #ifndef DEADBOLT_THREAD_SAFETY_H
 #define DEADBOLT_THREAD_SAFETY_H
 
+#include <deadbolt/detail/robust_architectures.h>
 #include <deadbolt/region.h>
+#if DEADBOLT_HAS_ROBUST_LOCKS
 #include <deadbolt/robust_mutex.h>
+#endif
 
 #define DEADBOLT_DEFINE_ASSUMPTION(name, assumption, attribute)                                    \
   static inline void deadbolt_##name##_assume_##assumption(struct deadbolt_##name* lock)           \
@@ -37,10 +40,12 @@ DEADBOLT_DEFINE_ASSUMPTION(mutex, not_held, DEADBOLT_RELEASES)
 DEADBOLT_DEFINE_ASSUMPTION(shared_mutex, held, DEADBOLT_ASSERTS_HELD)
 DEADBOLT_DEFINE_ASSUMPTION(shared_mutex, held_shared, DEADBOLT_ASSERTS_HELD_SHARED)
 DEADBOLT_DEFINE_ASSUMPTION(shared_mutex, not_held, DEADBOLT_RELEASES_ANY)
+#if DEADBOLT_HAS_ROBUST_LOCKS
 DEADBOLT_DEFINE_ASSUMPTION(robust_mutex, held, DEADBOLT_ASSERTS_HELD)
 DEADBOLT_DEFINE_ASSUMPTION(robust_mutex, not_held, DEADBOLT_RELEASES)
 DEADBOLT_DEFINE_ASSUMPTION(robust_pi_mutex, held, DEADBOLT_ASSERTS_HELD)
 DEADBOLT_DEFINE_ASSUMPTION(robust_pi_mutex, not_held, DEADBOLT_RELEASES)
+#endif
 
 #undef DEADBOLT_DEFINE_ASSUMPTION
 

@@ -17,8 +17,11 @@
 #ifndef DEADBOLT_WITH_RECOVERY_H
 #define DEADBOLT_WITH_RECOVERY_H
 
+#include <deadbolt/detail/robust_architectures.h>
 #include <deadbolt/region.h>
+#if DEADBOLT_HAS_ROBUST_LOCKS
 #include <deadbolt/robust_mutex.h>
+#endif
 
 #define DEADBOLT_DEFINE_WITH_RECOVERY(name)                                                        \
   DEADBOLT_RESULT DEADBOLT_THREAD_SAFETY(                                                          \
@@ -37,8 +40,10 @@
 
 DEADBOLT_DEFINE_WITH_RECOVERY(mutex)
 DEADBOLT_DEFINE_WITH_RECOVERY(shared_mutex)
+#if DEADBOLT_HAS_ROBUST_LOCKS
 DEADBOLT_DEFINE_WITH_RECOVERY(robust_mutex)
 DEADBOLT_DEFINE_WITH_RECOVERY(robust_pi_mutex)
+#endif
 
 #undef DEADBOLT_DEFINE_WITH_RECOVERY
 

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* For the headers of the robust locks and of what is about them alone. */
+#ifndef DEADBOLT_DETAIL_NEEDS_ROBUST_LOCKS_H
+#define DEADBOLT_DETAIL_NEEDS_ROBUST_LOCKS_H
+
+#include <deadbolt/detail/robust_architectures.h>
+
+#if !DEADBOLT_HAS_ROBUST_LOCKS
+#error "deadbolt's robust_mutex, robust_pi_mutex, protection and quiescence are not there \
+on this architecture: their unlock code is written for x86-64 and aarch64 only. \
+Use the locks in regions: deadbolt/mutex.hpp, or deadbolt/region.h for C"
+#endif
+
+#endif
