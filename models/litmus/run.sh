@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Runs every litmus test of expected.tsv on herd7's model of the Arm architecture (AArch64), and
-# compares the outcome. herd7 is Debian's (package herdtools7), unpacked into the cache if it is not
+# Runs every litmus test of expected.tsv on herd7's model of the Arm architecture (AArch64), or of
+# RISC-V if the test is in its instructions, and compares the outcome. herd7 is Debian's (package herdtools7), unpacked into the cache if it is not
 # installed: Debian 12 has none.
 # Usage: models/litmus/run.sh [TEST...]
 set -eu
