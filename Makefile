@@ -18,6 +18,7 @@ own_tests_packages := $(tool_packages) dpkg-dev liblmdb-dev libtdb-dev
 guest_packages := $(test_packages) qemu-system-x86 busybox-static cpio
 # The compiler is not among them: scripts/cross_compiler.sh says why.
 arm64_packages := $(tool_packages) binutils-aarch64-linux-gnu qemu-system-arm cpio
+riscv64_packages := $(tool_packages) clang binutils-riscv64-linux-gnu qemu-system-misc opensbi cpio
 bench_packages := $(tool_packages) libbenchmark-dev musl-tools libboost-dev gnuplot-nox
 python_packages := $(tool_packages) pkg-config python3-dev python3-setuptools python3-wheel \
   python3-build
@@ -41,12 +42,13 @@ help:
 	@echo "make test-kernel build the patched kernel, boot it under QEMU and attack it"
 	@echo "make bench       run the benchmarks (QUICK=1: README's rows); bench-check: compare with docs/performance.tsv"
 	@echo "make models      check the models with Spin, and that their mutants fail"
-	@echo "make litmus      check the memory orders on Arm's memory model with herd7"
+	@echo "make litmus      check the memory orders on Arm's and RISC-V's memory models with herd7"
 	@echo "make test-guard  boot Debian's 6.1 and 6.12 under QEMU and test the BPF guard there"
 	@echo "make test-preload boot Debian's 7.2 and 7.3 under QEMU and attack preloaded programs there"
 	@echo "make test-preload-own  glibc's, tdb's, LMDB's own tests of mutexes with the preload library; preload-cost"
 	@echo "make test-libcs  the preload library with the libcs of Debian 11, 13, forky and experimental"
 	@echo "make test-arm64  cross-build for arm64 and test under QEMU, with and without LSE; test-arm64-short: a few minutes of it"
+	@echo "make test-riscv64 cross-build the regions for riscv64 and test them under QEMU"
 	@echo "make storm       kill processes at random for 10 minutes (STORM_SECONDS=600)"
 	@echo "make evidence    run the check of every promise of the README (ONLY=word: of some)"
 	@echo "make lint        clang-format, clang-tidy, shellcheck, and a build with clang++"
@@ -240,6 +242,16 @@ build/arm64/build.ninja: CMakePresets.json | packages-arm64
 	@cmake --preset arm64
 	@touch $@
 
+# Debian's riscv64 kernel under QEMU; see tests/riscv64/test.sh.
+.PHONY: test-riscv64
+test-riscv64: build/riscv64/build.ninja
+	@cmake --build build/riscv64 --parallel $(JOBS) --target riscv64_guest
+	tests/riscv64/test.sh build/riscv64
+
+build/riscv64/build.ninja: CMakePresets.json | packages-riscv64
+	@cmake --preset riscv64
+	@touch $@
+
 # The libraries, headers and deadbolt.pc, without the command: what bindings are built with.
 .PHONY: library
 library: build/release/build.ninja
@@ -295,7 +307,7 @@ sbom: library
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) scripts/sbom.py build/release/src/cli/deadbolt \
 	  build/library/$(library_directory)/libdeadbolt.so.*.*.* >build/sbom.spdx.json
 
-packages = tool test bench lint guest own_tests arm64 python python_test rust rust_test deb
+packages = tool test bench lint guest own_tests arm64 riscv64 python python_test rust rust_test deb
 .PHONY: $(packages:%=packages-%)
 $(packages:%=packages-%): packages-%:
 	@$(require) $($*_packages)

@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# initramfs.sh ARCHIVE BUSYBOX COMPILER LIBRARIES PROGRAM...: packs an arm64 busybox, the PROGRAMs
-# and every library that they are linked with, from below COMPILER or LIBRARIES. A PROGRAM in a
-# directory named ksft comes to /ksft.
+# initramfs.sh ARCHIVE BUSYBOX COMPILER LIBRARIES PROGRAM...: packs a busybox, the PROGRAMs and every
+# library that they are linked with, from below COMPILER or LIBRARIES. A PROGRAM in a directory named
+# ksft comes to /ksft. TRIPLET in the environment names the architecture.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-archive=$1 busybox=$2 of_compiler=$3/usr/aarch64-linux-gnu/lib libraries=$4
+: "${TRIPLET:=aarch64-linux-gnu}"
+archive=$1 busybox=$2 of_compiler=$3/usr/$TRIPLET/lib libraries=$4
 shift 4
 
 root=$(mktemp -d)
@@ -17,25 +18,25 @@ install -m 755 "$here/init" "$root/init"
 
 # The machine cannot run ldd on these.
 needed_by() {
-  aarch64-linux-gnu-readelf --dynamic "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'
+  "$TRIPLET-readelf" --dynamic "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'
 }
 add_libraries() {
   for name in $(needed_by "$1"); do
     [ ! -e "$root/lib/$name" ] || continue
-    for directory in "$of_compiler" "$libraries/usr/lib/aarch64-linux-gnu" "$libraries/lib"; do
+    for directory in "$of_compiler" "$libraries/usr/lib/$TRIPLET" "$libraries/lib"; do
       [ ! -e "$directory/$name" ] || { cp -L "$directory/$name" "$root/lib/$name"; break; }
     done
     [ -e "$root/lib/$name" ] || { echo "initramfs: no $name for $1" >&2; exit 1; }
     add_libraries "$root/lib/$name"
   done
 }
-cp -L "$of_compiler/ld-linux-aarch64.so.1" "$root/lib/"
+cp -L "$of_compiler"/ld-linux-*.so.1 "$root/lib/"
 for program; do
   # Tests look up their own local labels.
   directory=$root/tests
   case $program in */ksft/*) directory=$root/ksft ;; esac
   mkdir -p "$directory"
-  aarch64-linux-gnu-strip --strip-debug -o "$directory/$(basename "$program")" "$program"
+  "$TRIPLET-strip" --strip-debug -o "$directory/$(basename "$program")" "$program"
   add_libraries "$program"
 done
 (cd "$root" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$archive.$$"
