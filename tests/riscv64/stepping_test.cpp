@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The tests' stepper, which sets breakpoints where control can go next: it stops at each
-// instruction of a path that is known, and nowhere else.
+// The tests' stepper, which sets breakpoints where control can go next: it finds these places, and
+// stops at each instruction of a path that is known, and nowhere else.
 #include <single_step.hpp>
 
 #include <csignal>
+#include <cstring>
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -14,6 +15,7 @@
 asm(R"(
   .pushsection .text
   .option push
+  .option norelax
   .globl stepped_code
   .type stepped_code, %function
 stepped_code:
@@ -66,16 +68,88 @@ path_23: c.jr t6
   .popsection
 )");
 
+// Jumps over nearly every distance that each kind of jump has, forwards and backwards. Each is
+// `jumps_KIND` to `jumps_KIND_target`, or from there to `jumps_KIND_end`.
+asm(R"(
+  .macro jumps kind, count, instruction:vararg
+jumps_\kind:
+  .rept \count
+  \instruction jumps_\kind\()_target
+  .endr
+jumps_\kind\()_target:
+  .rept \count
+  \instruction jumps_\kind\()_target
+  .endr
+jumps_\kind\()_end:
+  .endm
+  .pushsection .text
+  .option push
+  .option norelax
+  .option rvc
+  jumps c_j, 1023, c.j
+  jumps c_beqz, 127, c.beqz a1,
+  jumps c_bnez, 127, c.bnez a1,
+  .option norvc
+  jumps beq, 1023, beq a1, a2,
+  jumps bgeu, 1023, bgeu a1, a2,
+  jumps jal, 262143, jal
+  .option pop
+  .popsection
+)");
+
 extern "C" {
 // NOLINTBEGIN(readability-identifier-naming)
 extern const char path_0[], path_1[], path_2[], path_3[], path_5[], path_6[], path_7[], path_8[],
     path_9[], path_10[], path_11[], path_13[], path_14[], path_15[], path_16[], path_17[],
     path_18[], path_19[], path_20[], path_21[], path_22[], path_23[];
+extern const char jumps_c_j[], jumps_c_j_target[], jumps_c_j_end[], jumps_c_beqz[],
+    jumps_c_beqz_target[], jumps_c_beqz_end[], jumps_c_bnez[], jumps_c_bnez_target[],
+    jumps_c_bnez_end[], jumps_beq[], jumps_beq_target[], jumps_beq_end[], jumps_bgeu[],
+    jumps_bgeu_target[], jumps_bgeu_end[], jumps_jal[], jumps_jal_target[], jumps_jal_end[];
 // NOLINTEND(readability-identifier-naming)
 }
 
 namespace deadbolt::testing {
 namespace {
+
+struct jumps {
+  const char* name;
+  const char* begin;
+  const char* target;
+  const char* end;
+  unsigned size; // of an instruction
+  bool goes_on;  // or jumps always
+};
+
+TEST(riscv64_stepping, finds_the_target_of_a_jump_over_any_distance) {
+  const jumps all[] = {
+      {"c.j", jumps_c_j, jumps_c_j_target, jumps_c_j_end, 2, false},
+      {"c.beqz", jumps_c_beqz, jumps_c_beqz_target, jumps_c_beqz_end, 2, true},
+      {"c.bnez", jumps_c_bnez, jumps_c_bnez_target, jumps_c_bnez_end, 2, true},
+      {"beq", jumps_beq, jumps_beq_target, jumps_beq_end, 4, true},
+      {"bgeu", jumps_bgeu, jumps_bgeu_target, jumps_bgeu_end, 4, true},
+      {"jal", jumps_jal, jumps_jal_target, jumps_jal_end, 4, false},
+  };
+  const auto read = [](std::uint64_t place) {
+    std::uint32_t code;
+    std::memcpy(&code, reinterpret_cast<const void*>(place), sizeof code);
+    return code;
+  };
+  for (const jumps& kind : all) {
+    const auto target = reinterpret_cast<std::uint64_t>(kind.target);
+    unsigned count = 0;
+    for (const char* at = kind.begin; at < kind.end; at += kind.size, ++count) {
+      const auto place = reinterpret_cast<std::uint64_t>(at);
+      const auto found =
+          arch::places_after(place, read, [](unsigned) { return std::uint64_t{0}; }).places;
+      std::vector<std::uint64_t> expected{target};
+      if (kind.goes_on) expected.insert(expected.begin(), place + kind.size);
+      ASSERT_EQ(found, expected) << kind.name << " over "
+                                 << static_cast<std::int64_t>(target - place);
+    }
+    EXPECT_GT(count, 250U) << kind.name;
+  }
+}
 
 TEST(riscv64_stepping, stops_at_each_instruction_of_a_known_path) {
   const pid_t child = fork();

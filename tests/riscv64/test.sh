@@ -7,7 +7,7 @@
 # The guest, its clock, and what passes are those of tests/arm64/test.sh.
 #
 # DEADBOLT_CACHE    where packages and logs are kept (default ~/.cache/deadbolt)
-# RISCV64_PLANS     files of plans/, or `region`, which is that of arm64 (default: region more)
+# RISCV64_PLANS     files of plans/, or `region`, which is that of arm64 (default: all)
 # RISCV64_SECONDS   the longest that one guest can take (default 3600)
 # RISCV64_NICE      QEMU's niceness (default 10)
 set -eu
@@ -16,7 +16,7 @@ arm64=$here/../arm64
 scripts=$here/../../scripts
 build=$(cd "$1" && pwd)
 : "${DEADBOLT_CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/deadbolt}"
-: "${RISCV64_PLANS:=region more}"
+: "${RISCV64_PLANS:=region more stepped}"
 : "${RISCV64_SECONDS:=3600}"
 : "${RISCV64_NICE:=10}"
 export TRIPLET=riscv64-linux-gnu
