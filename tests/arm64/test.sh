@@ -8,33 +8,26 @@
 # time-out in it.
 #
 # DEADBOLT_CACHE   where packages and logs are kept (default ~/.cache/deadbolt)
-# ARM64_GUESTS     words of the form KERNEL:CPU:PLAN[,PLAN...]. KERNEL is 6.12, 7.2, or 7.2-16k,
-#                  which has pages of 16 KiB; or 7.3-VARIANT, which kernel/qemu/build-kernel.sh
-#                  builds: patched, or a mutant that the plan of its name must catch. cortex-a53
-#                  has no LSE instructions, neoverse-n1 has them; the PLANs are files of plans/
+# ARM64_GUESTS     words of the form KERNEL:CPU:PLAN[,PLAN...] (default: those of the file guests).
+#                  KERNEL is 6.12, 7.2, or 7.2-16k, which has pages of 16 KiB; or 7.3-VARIANT, which
+#                  kernel/qemu/build-kernel.sh builds: patched, or a mutant that the plan of its
+#                  name must catch. cortex-a53 has no LSE instructions, neoverse-n1 has them; the
+#                  PLANs are files of plans/
 # ARM64_SECONDS    the longest that one guest can take (default 3600)
 # ARM64_NICE       QEMU's niceness (default 10)
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd)
 : "${DEADBOLT_CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/deadbolt}"
-# One plan a guest: what has passed is not run again because of another plan.
-guests=
-for cpu in neoverse-n1 cortex-a53; do
-  for plan in blocks crash-region crash-shared crash-mutex crash-pi crash-libc region region-kill; do
-    guests="$guests 6.12:$cpu:$plan"
-  done
-  for plan in selftest vdso-mutex vdso-pi mainline-mutex mainline-pi; do
-    guests="$guests 7.3-patched:$cpu:$plan"
-  done
-  guests="$guests 7.3-late:$cpu:late"
-done
-: "${ARM64_GUESTS:=$guests 7.3-nostatus:cortex-a53:nostatus 7.3-moved:neoverse-n1:moved \
-7.2:neoverse-n1:kernel 7.2-16k:neoverse-n1:region}"
+: "${ARM64_GUESTS:=$(grep -v '^#' "$here/guests")}"
 : "${ARM64_SECONDS:=3600}"
 : "${ARM64_NICE:=10}"
 unpack=$here/../../scripts/debian_unpack.sh
 qemu=$here/../../kernel/qemu
+
+machine=(-machine virt -accel tcg -icount "shift=0,sleep=off" -smp 1 -m 2048 -nodefaults
+  -no-user-config -display none -no-reboot -nic none -monitor none
+  -append "console=ttyAMA0 quiet panic=-1 oops=panic")
 
 say() { echo "test-arm64: $*" >&2; }
 
@@ -97,8 +90,9 @@ for guest in $ARM64_GUESTS; do
   find_kernel "$version"
   list=$(programs_of <<<"$plan")
   mapfile -t programs <<<"$list"
-  key=$({ cat "$here"/init "$here"/*.sh "$busybox" "${programs[@]}" "$kernel"
-    echo "$plan" "$guest"
+  # All that decides what happens in the guest, and how it is judged.
+  key=$({ cat "$here"/{init,initramfs.sh,check.sh} "$busybox" "${programs[@]}" "$kernel"
+    echo "$plan" "$guest" "${machine[@]}"
     qemu-system-aarch64 --version; } | sha256sum | cut -c1-16)
   logs=$DEADBOLT_CACHE/arm64-logs/$key
   mkdir -p "$logs"
@@ -115,11 +109,9 @@ for guest in $ARM64_GUESTS; do
   cat "$work/programs.gz" "$work/plan.gz" >"$work/initramfs.gz"
   say "booting $guest: $logs/console"
   start=$SECONDS
-  timeout -k 5 "$ARM64_SECONDS" nice -n "$ARM64_NICE" qemu-system-aarch64 -machine virt -cpu "$cpu" \
-    -accel tcg -icount shift=0,sleep=off -smp 1 -m 2048 -nodefaults -no-user-config \
-    -display none -no-reboot -nic none -monitor none -serial "file:$logs/console" \
-    -kernel "$kernel" -initrd "$work/initramfs.gz" \
-    -append "console=ttyAMA0 quiet panic=-1 oops=panic" </dev/null ||
+  timeout -k 5 "$ARM64_SECONDS" nice -n "$ARM64_NICE" qemu-system-aarch64 -cpu "$cpu" \
+    "${machine[@]}" -serial "file:$logs/console" -kernel "$kernel" \
+    -initrd "$work/initramfs.gz" </dev/null ||
     { say "$guest: QEMU exited with $?"; bad=1; }
   if "$here/check.sh" "$logs/console" "$plan" >"$logs/summary"; then
     echo "PASS $guest, $((SECONDS - start)) s: $(tail -n 1 "$logs/summary")" >"$logs/passed"
