@@ -230,16 +230,18 @@ build/guest/build.ninja: CMakePresets.json | packages-guest
 
 # Debian's arm64 kernels under QEMU; see tests/arm64/test.sh. The short one is a few minutes of it.
 .PHONY: test-arm64 test-arm64-short
-test-arm64: build/arm64/build.ninja
+test-arm64: build/arm64/build.ninja build/arm64-musl/build.ninja
 	@cmake --build build/arm64 --parallel $(JOBS) --target arm64_guest
+	@cmake --build build/arm64-musl --parallel $(JOBS)
 	tests/arm64/test.sh build/arm64
 
 test-arm64-short: build/arm64/build.ninja
 	@cmake --build build/arm64 --parallel $(JOBS) --target arm64_plan_short
 	ARM64_GUESTS="6.12:neoverse-n1:short 6.12:cortex-a53:short" tests/arm64/test.sh build/arm64
 
-build/arm64/build.ninja: CMakePresets.json | packages-arm64
-	@cmake --preset arm64
+build/arm64/build.ninja build/arm64-musl/build.ninja: build/%/build.ninja: CMakePresets.json | \
+  packages-arm64
+	@cmake --preset $*
 	@touch $@
 
 # Debian's riscv64 kernel under QEMU; see tests/riscv64/test.sh.

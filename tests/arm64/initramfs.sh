@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # initramfs.sh ARCHIVE BUSYBOX COMPILER LIBRARIES PROGRAM...: packs a busybox, the PROGRAMs and every
 # library that they are linked with, from below COMPILER or LIBRARIES. A PROGRAM in a directory named
-# ksft comes to /ksft. TRIPLET in the environment names the architecture.
+# ksft comes to /ksft, one in a build directory whose name ends in -musl to /musl. TRIPLET in the
+# environment names the architecture.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 : "${TRIPLET:=aarch64-linux-gnu}"
@@ -34,7 +35,10 @@ cp -L "$of_compiler"/ld-linux-*.so.1 "$root/lib/"
 for program; do
   # Tests look up their own local labels.
   directory=$root/tests
-  case $program in */ksft/*) directory=$root/ksft ;; esac
+  case $program in
+  */ksft/*) directory=$root/ksft ;;
+  *-musl/tests/*) directory=$root/musl ;;
+  esac
   mkdir -p "$directory"
   "$TRIPLET-strip" --strip-debug -o "$directory/$(basename "$program")" "$program"
   add_libraries "$program"

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # test.sh BUILD_DIRECTORY: boots Debian's arm64 kernels and patched ones under QEMU, one after the
-# other, with the programs of the cross build, and runs plans there. Exits 0 when all of it passed,
-# now or earlier with the very same programs, kernel and CPU.
+# other, with the programs of the cross build and of that with musl (BUILD_DIRECTORY-musl), and runs
+# plans there. Exits 0 when all of it passed, now or earlier with the very same programs, kernel and
+# CPU.
 #
 # The guest has one processor whose clock counts its instructions, so that a busy host changes no
 # time-out in it.
@@ -58,8 +59,8 @@ find_kernel() {
   esac
 }
 
-# The programs that a plan's lines begin with, behind the variables that they set. A path is one of
-# the kernel's own selftests.
+# The programs that a plan's lines begin with, behind the variables that they set. /ksft/... is one
+# of the kernel's own selftests, /musl/... one of the build with musl.
 programs_of() {
   local line word program
   while read -r line; do
@@ -67,6 +68,7 @@ programs_of() {
       case $word in *=*) continue ;; esac
       case $word in
       /ksft/*) program=$ksft/${word#/ksft/} ;;
+      /musl/*) program=$(find "$build-musl/tests" -type f -name "${word#/musl/}" -perm -u+x) ;;
       *) program=$(find "$build/tests" "$build/src/cli" -type f -name "$word" -perm -u+x | head -n 1) ;;
       esac
       [ -n "$program" ] || { say "$word is not built in $build"; exit 1; }
