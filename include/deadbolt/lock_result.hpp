@@ -92,10 +92,11 @@ public:
   operator bool() && noexcept DEADBOLT_TRY_ACQUIRES(true) { return lock_result::operator bool(); }
 };
 
-// The same for a shared hold, under which the analysis allows no write.
-class [[nodiscard]] DEADBOLT_CAPABILITY("mutex") try_lock_shared_result : public lock_result {
+// The same for a shared hold, under which the analysis allows no write. Derived, so that
+// `reads ? lock.try_lock_shared() : lock.try_lock()` is a try_lock_result.
+class [[nodiscard]] DEADBOLT_CAPABILITY("mutex") try_lock_shared_result : public try_lock_result {
 public:
-  using lock_result::lock_result;
+  using try_lock_result::try_lock_result;
   operator bool() const& noexcept { return lock_result::operator bool(); }
   operator bool() && noexcept DEADBOLT_TRY_ACQUIRES_SHARED(true) {
     return lock_result::operator bool();
