@@ -65,5 +65,21 @@ inline int single_step(pid_t child) {
   return next_stop(child);
 }
 
+// At the start of a sequence of a load and a store exclusive: goes to its n-th instruction; for its
+// length, to behind the store, which fails because of the stop in front of it. False if the
+// sequence was left before.
+inline bool step_inside(pid_t child, unsigned n) {
+  const trace::exclusive_sequence sequence = sequence_at_stop(child);
+  const std::uint64_t start = arch::instruction_pointer(child);
+  const unsigned stop = n < sequence.length ? n : sequence.length - 1;
+  std::vector<std::uint64_t> places(sequence.exits, sequence.exits + sequence.exit_count);
+  places.push_back(start + std::uint64_t{stop} * 4);
+  if (run_to_any(child, places) != SIGTRAP || arch::instruction_pointer(child) != places.back())
+    return false;
+  if (n < sequence.length) return true;
+  ptrace(PTRACE_SINGLESTEP, child, nullptr, nullptr);
+  return next_stop(child) == SIGTRAP;
+}
+
 } // namespace deadbolt::testing
 #endif

@@ -110,21 +110,8 @@ public:
   }
   // Instructions of the sequence of exclusives that starts here, 0 if none does.
   [[nodiscard]] unsigned sequence() const { return sequence_at_stop(pid_).length; }
-  // At the start of such a sequence: goes to its n-th instruction; for its length, to behind the
-  // store, which fails because of the stop in front of it.
-  bool step_inside(unsigned n) {
-    const trace::exclusive_sequence sequence = sequence_at_stop(pid_);
-    const std::uint64_t start = arch::instruction_pointer(pid_);
-    const unsigned stop = n < sequence.length ? n : sequence.length - 1;
-    std::vector<std::uint64_t> places(sequence.exits, sequence.exits + sequence.exit_count);
-    places.push_back(start + std::uint64_t{stop} * 4);
-    if (run_to_any(pid_, places) != SIGTRAP || arch::instruction_pointer(pid_) != places.back()) {
-      return false;
-    }
-    if (n < sequence.length) return true;
-    ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr);
-    return next_stop(pid_) == SIGTRAP;
-  }
+  // At the start of such a sequence: goes to its n-th instruction, or behind it.
+  bool step_inside(unsigned n) { return testing::step_inside(pid_, n); }
 
   // Kills it here and counts what the kernel did to the word.
   void kill(protection guard, kill_counts& counts) {
