@@ -10,10 +10,12 @@
 namespace deadbolt::trace {
 
 struct exclusive_sequence {
-  static constexpr unsigned most_exits = 4;
+  static constexpr unsigned most_exits = 5;
   std::uint64_t exits[most_exits]{}; // where control can be when it is over
   unsigned exit_count = 0;           // 0: no such sequence starts here
-  unsigned length = 0;               // in instructions, from the load up to and with the store
+  // In instructions, from the load up to and with the store; 0 if they are not in one row.
+  unsigned length = 0;
+  std::uint64_t store = 0;
 };
 
 namespace detail {
@@ -25,6 +27,9 @@ constexpr bool is_exclusive(std::uint32_t code) noexcept {
 }
 constexpr bool is_load(std::uint32_t code) noexcept {
   return (code & (1U << 22)) != 0;
+}
+constexpr bool is_store(std::uint32_t code) noexcept {
+  return is_exclusive(code) && !is_load(code);
 }
 
 // How far a conditional branch goes, in bytes; 0 for any other instruction.
@@ -41,7 +46,8 @@ constexpr std::int64_t branch_offset(std::uint32_t code) noexcept {
 
 } // namespace detail
 
-// read(address) returns the instruction there.
+// read(address) returns the instruction there. The store is behind the load, or where a branch
+// leads: in musl's loops it stands in front of the load.
 template <class Read>
 exclusive_sequence find_exclusive_sequence(std::uint64_t ip, Read&& read) {
   constexpr unsigned longest = 16;
@@ -59,6 +65,7 @@ exclusive_sequence find_exclusive_sequence(std::uint64_t ip, Read&& read) {
     if (detail::is_exclusive(code) && detail::is_load(code)) return {};
     if (detail::is_exclusive(code)) {
       found.length = i + 1;
+      found.store = place;
       leaves_at(place + 4);
       for (unsigned t = 0; t < target_count; ++t) {
         if (targets[t] < ip || targets[t] > place) leaves_at(targets[t]);
@@ -67,9 +74,17 @@ exclusive_sequence find_exclusive_sequence(std::uint64_t ip, Read&& read) {
     }
     const std::int64_t offset = detail::branch_offset(code);
     if (offset == 0) continue;
-    // One place is kept for the way past the store.
-    if (target_count + 1 == exclusive_sequence::most_exits) return {};
-    targets[target_count++] = place + static_cast<std::uint64_t>(offset);
+    // One place is kept for the way past the store, and one for the way past this branch.
+    if (target_count + 2 == exclusive_sequence::most_exits) return {};
+    const std::uint64_t target = place + static_cast<std::uint64_t>(offset);
+    if (target < ip && detail::is_store(read(target))) {
+      found.store = target;
+      leaves_at(target + 4);
+      leaves_at(place + 4);
+      for (unsigned t = 0; t < target_count; ++t) leaves_at(targets[t]);
+      return found;
+    }
+    targets[target_count++] = target;
   }
   return {};
 }
