@@ -56,11 +56,11 @@ bool measure(const std::string& libc, const windows_options& options) {
   const std::string directory =
       options.directory.empty() ? guard::window_cache_directory() : options.directory;
   if (!guard::store_window_table(directory, found->table)) {
-    fmt::print(stderr, "deadbolt windows: cannot write {}/{}.windows: {}\n", directory,
-               found->table.build_id, std::strerror(errno));
+    fmt::print(stderr, "deadbolt windows: cannot write {}/{}: {}\n", directory,
+               guard::window_table_file(found->table.build_id), std::strerror(errno));
     return false;
   }
-  fmt::print("kept as {}/{}.windows\n\n", directory, found->table.build_id);
+  fmt::print("kept as {}/{}\n\n", directory, guard::window_table_file(found->table.build_id));
   return true;
 }
 

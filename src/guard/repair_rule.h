@@ -19,6 +19,7 @@
  *   read the 32 bytes around ip           (not readable: none)
  *   not in the table, at this page offset -> none
  *   registers say "still owned"           -> none
+ *   or "another word" (aarch64)           -> none
  *   a wake is owed here                   -> clear if the word is mine
  *   otherwise                             -> clear
  *
@@ -83,7 +84,7 @@ static inline int deadbolt_block_is_well_formed(const struct deadbolt_critical_s
 
 /* Whether the registers prove that the word was released. A signal stop may show
  * -ERESTART* or -EINTR as a result: then the system call has done nothing yet. */
-static inline int deadbolt_word_was_released(uint8_t kind,
+static inline int deadbolt_word_was_released(uint32_t kind,
                                              const struct deadbolt_thread_state* thread) {
   /* As the register holds it: a system call returns all 64 bits. */
   const uint64_t pi_waiter = UINT64_C(0) - -DEADBOLT_CS_WAKE_OP_PI_WAITER;
@@ -113,16 +114,19 @@ struct deadbolt_window_key {
 };
 
 struct deadbolt_window {
-  uint8_t kind; /* the proof that the word was released */
-  uint8_t owed; /* 1: a wake is owed there, or was in one of the measurements */
+  uint32_t kind; /* the proof that the word was released; arch/ has what may stand in it */
+  uint8_t owed;  /* 1: a wake is owed there, or was in one of the measurements */
 };
 
-/* `window` is the table's entry for the bytes around ip, NULL if it has none. */
+/* `window` is the table's entry for the bytes around ip, NULL if it has none. Where its proof is
+ * about the word, too, the caller asks deadbolt_exchange_was_of() when it has read list_op_pending:
+ * if that says no, nothing is repaired. */
 static inline enum deadbolt_repair
 deadbolt_window_rule(const struct deadbolt_window* window,
                      const struct deadbolt_thread_state* thread) {
   if (!window || !deadbolt_runs_64_bit_code(thread)) return DEADBOLT_REPAIR_NONE;
-  if (!deadbolt_word_was_released(window->kind, thread)) return DEADBOLT_REPAIR_NONE;
+  if (window->kind != DEADBOLT_CS_ALWAYS && !deadbolt_word_was_released(window->kind, thread))
+    return DEADBOLT_REPAIR_NONE;
   return window->owed ? DEADBOLT_REPAIR_CLEAR_IF_WORD_IS_MINE : DEADBOLT_REPAIR_CLEAR;
 }
 

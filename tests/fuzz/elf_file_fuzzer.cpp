@@ -24,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string interpreter = file.interpreter();
   require(interpreter.size() < size || size == 0);
   require(interpreter.find('\0') == std::string::npos);
-  if (file.is_x86_64_object()) require(size >= 64);
+  if (file.is_native_object()) require(size >= 64);
   // A symbol that is found for an offset must be a defined symbol.
   for (const std::uint64_t offset : {std::uint64_t{0}, std::uint64_t{0x1008}, ~std::uint64_t{0}}) {
     const std::string name = file.name_of(offset);

@@ -4,6 +4,7 @@
 
 #include <elf.h>
 #include <fstream>
+#include <libc_paths.hpp>
 #include <string>
 
 namespace {
@@ -30,7 +31,7 @@ object make_object() {
   made.header.e_ident[EI_CLASS] = ELFCLASS64;
   made.header.e_ident[EI_DATA] = ELFDATA2LSB;
   made.header.e_type = ET_DYN;
-  made.header.e_machine = EM_X86_64;
+  made.header.e_machine = deadbolt::guard::libc_machine;
   made.header.e_phoff = place(made.segments);
   made.header.e_phentsize = sizeof(Elf64_Phdr);
   made.header.e_phnum = 2;
@@ -73,7 +74,7 @@ int main(int argc, char** argv) {
   const std::string bytes(reinterpret_cast<const char*>(&whole), sizeof whole);
   // The seed must be readable before the fuzzer damages it.
   const deadbolt::guard::elf_file file{bytes};
-  if (!file.is_x86_64_object() || file.build_id().size() != 40 ||
+  if (!file.is_native_object() || file.build_id().size() != 40 ||
       file.interpreter() != "/lib64/ld-linux-x86-64.so.2" || file.name_of(0x1008) != "lock+0x8")
     return 1;
   std::ofstream out{std::string(argv[1]) + "/seed", std::ios::binary};

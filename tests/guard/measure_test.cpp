@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <libc_paths.hpp>
 #include <link.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -26,7 +27,11 @@ namespace {
 using namespace deadbolt::guard;
 namespace fs = std::filesystem;
 
-constexpr const char* musl = "/lib/ld-musl-x86_64.so.1";
+std::string path_of_musl() {
+  for (const char* const path : libc_paths)
+    if (std::string(path).find("musl") != std::string::npos) return path;
+  return {};
+}
 
 // The path of the libc that this test runs with.
 std::string own_libc() {
@@ -95,6 +100,7 @@ TEST(measure, finds_the_same_twice) {
 }
 
 TEST(measure, finds_the_windows_of_musl) {
+  const std::string musl = path_of_musl();
   if (!fs::exists(musl)) GTEST_SKIP() << "no " << musl << " (package musl)";
   std::string error;
   const auto found = measure_windows(musl, error);
@@ -207,7 +213,7 @@ TEST(cache, is_not_believed_when_others_could_have_written_it) {
   const scratch directory;
   const std::string id = small_table().build_id;
   ASSERT_TRUE(store_window_table(directory.path(), small_table()));
-  const std::string file = directory / (id + ".windows").c_str();
+  const std::string file = directory / window_table_file(id).c_str();
   ASSERT_TRUE(load_window_table(directory.path(), id));
 
   ASSERT_EQ(::chmod(file.c_str(), 0666), 0);
@@ -234,7 +240,8 @@ TEST(cache, of_another_libc_is_not_taken_for_it) {
   const scratch directory;
   window_table table = small_table();
   ASSERT_TRUE(store_window_table(directory.path(), table));
-  fs::rename(directory / "0011223344556677.windows", directory / "8899aabbccddeeff.windows");
+  fs::rename(directory / window_table_file("0011223344556677").c_str(),
+             directory / window_table_file("8899aabbccddeeff").c_str());
   EXPECT_FALSE(load_window_table(directory.path(), "8899aabbccddeeff"));
 }
 

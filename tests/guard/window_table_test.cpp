@@ -4,12 +4,14 @@
 
 #include <gtest/gtest.h>
 #include <string>
+#include <window_samples.hpp>
 
 namespace {
 
 using namespace deadbolt::guard;
+using deadbolt::testing::sample_kind;
 
-libc_window window_at(std::uint64_t offset, std::uint8_t kind, std::uint8_t owed) {
+libc_window window_at(std::uint64_t offset, std::uint32_t kind, std::uint8_t owed) {
   libc_window window{.offset = offset, .code = {}, .what = {kind, owed}, .name = "unlock+0x1"};
   for (std::size_t i = 0; i < window.code.size(); ++i)
     window.code[i] = static_cast<std::uint8_t>(offset + 7 * i);
@@ -18,8 +20,7 @@ libc_window window_at(std::uint64_t offset, std::uint8_t kind, std::uint8_t owed
 
 window_table sample_table() {
   return {.build_id = "0123456789abcdef",
-          .windows = {window_at(0x8a2f4, DEADBOLT_CS_ALWAYS, 1),
-                      window_at(0x8a2f6, DEADBOLT_CS_ZF, 0),
+          .windows = {window_at(0x8a2f4, DEADBOLT_CS_ALWAYS, 1), window_at(0x8a2f6, sample_kind, 0),
                       window_at(0x8b000, DEADBOLT_CS_UNLOCK_PI, 0),
                       window_at(0xffffffffffffffff, DEADBOLT_WINDOW_NO_ERROR, 1)}};
 }
@@ -78,7 +79,6 @@ TEST(window_table, refuses_what_is_not_quite_the_format) {
       with(" owed ", " owing "),
       with(" owed ", " owed  "),
       with(" always ", " never "),
-      with(" zf ", " ZF "),
       with("unlock+0x1", ""),
       with("unlock+0x1", "unlock 1"),
       with("unlock+0x1", "unlock\t1"),
@@ -96,6 +96,14 @@ TEST(window_table, refuses_what_is_not_quite_the_format) {
     std::string error;
     EXPECT_FALSE(parse_window_table(text, error)) << text;
     EXPECT_TRUE(error.starts_with("line ")) << error;
+  }
+}
+
+TEST(window_table, refuses_what_is_no_proof) {
+  const std::string good = std::string(" ") + deadbolt::testing::sample_name + " ";
+  for (const char* const bad : deadbolt::testing::no_proofs) {
+    std::string error;
+    EXPECT_FALSE(parse_window_table(with(good, std::string(" ") + bad + " "), error)) << bad;
   }
 }
 
@@ -122,7 +130,7 @@ TEST(window_set, finds_by_code_and_place_in_the_page) {
   EXPECT_EQ(set.size(), 4u);
   deadbolt_window_key key = key_of(window_at(0x8a2f6, 0, 0));
   ASSERT_NE(set.find(key), nullptr);
-  EXPECT_EQ(set.find(key)->kind, DEADBOLT_CS_ZF);
+  EXPECT_EQ(set.find(key)->kind, sample_kind);
   key.page_offset += 1;
   EXPECT_EQ(set.find(key), nullptr);
   key.page_offset -= 1;
@@ -134,7 +142,7 @@ TEST(window_set, finds_by_code_and_place_in_the_page) {
 }
 
 // The same code in two libcs.
-deadbolt_window both(std::uint8_t kind, std::uint8_t owed, std::uint8_t other_kind,
+deadbolt_window both(std::uint32_t kind, std::uint8_t owed, std::uint32_t other_kind,
                      std::uint8_t other_owed) {
   window_set set;
   libc_window window = window_at(0x1000, kind, owed);
@@ -148,12 +156,11 @@ deadbolt_window both(std::uint8_t kind, std::uint8_t owed, std::uint8_t other_ki
 TEST(window_set, keeps_the_more_careful_of_two_meanings) {
   EXPECT_EQ(both(DEADBOLT_CS_ALWAYS, 0, DEADBOLT_CS_ALWAYS, 1).owed, 1);
   EXPECT_EQ(both(DEADBOLT_CS_ALWAYS, 1, DEADBOLT_CS_ALWAYS, 0).owed, 1);
-  EXPECT_EQ(both(DEADBOLT_CS_ALWAYS, 0, DEADBOLT_CS_ZF, 0).kind, DEADBOLT_CS_ZF);
-  EXPECT_EQ(both(DEADBOLT_CS_ZF, 0, DEADBOLT_CS_ALWAYS, 0).kind, DEADBOLT_CS_ZF);
-  const deadbolt_window at_odds = both(DEADBOLT_CS_ZF, 0, DEADBOLT_CS_UNLOCK_PI, 0);
-  const deadbolt_thread_state state{
-      .ip = 0x1000, .rax = 0, .flags = DEADBOLT_FLAGS_ZF, .cs = DEADBOLT_USER_CS_64};
-  EXPECT_EQ(deadbolt_window_rule(&at_odds, &state), DEADBOLT_REPAIR_NONE);
+  EXPECT_EQ(both(DEADBOLT_CS_ALWAYS, 0, sample_kind, 0).kind, sample_kind);
+  EXPECT_EQ(both(sample_kind, 0, DEADBOLT_CS_ALWAYS, 0).kind, sample_kind);
+  const deadbolt_window at_odds = both(sample_kind, 0, DEADBOLT_CS_UNLOCK_PI, 0);
+  EXPECT_EQ(deadbolt_window_rule(&at_odds, &deadbolt::testing::convincing_state),
+            DEADBOLT_REPAIR_NONE);
 }
 
 } // namespace

@@ -29,26 +29,32 @@ int robust_head(pid_t tid, trace::address& head) noexcept {
   return 0;
 }
 
-deadbolt_repair ask_about_libcs(trace::traced_thread thread, const deadbolt_thread_state& state,
-                                const window_set& libcs) noexcept {
-  if (libcs.size() == 0) return DEADBOLT_REPAIR_NONE;
+// What the rule says of a thread before its list_op_pending is read.
+struct answer {
+  deadbolt_repair repair = DEADBOLT_REPAIR_NONE;
+  const deadbolt_window* window = nullptr; // of a libc, which asks for the repair
+};
+
+answer ask_about_libcs(trace::traced_thread thread, const deadbolt_thread_state& state,
+                       const window_set& libcs) noexcept {
+  if (libcs.size() == 0) return {};
   deadbolt_window_key key{};
   const trace::address from(state.ip - DEADBOLT_WINDOW_CODE_BEFORE);
-  if (thread.read(from, key.code, sizeof key.code) != 0) return DEADBOLT_REPAIR_NONE;
+  if (thread.read(from, key.code, sizeof key.code) != 0) return {};
   key.page_offset = static_cast<std::uint32_t>(state.ip & DEADBOLT_PAGE_OFFSET_MASK);
-  return deadbolt_window_rule(libcs.find(key), &state);
+  const deadbolt_window* const window = libcs.find(key);
+  return {deadbolt_window_rule(window, &state), window};
 }
 
-deadbolt_repair ask_the_rule(trace::traced_thread thread, const trace::registers& regs,
-                             const window_set& libcs) noexcept {
-  const deadbolt_thread_state state = state_of(regs);
+answer ask_the_rule(trace::traced_thread thread, const deadbolt_thread_state& state,
+                    const window_set& libcs) noexcept {
   // Unreadable: there is no block. The thread jumped to an unmapped page and dies of it.
   deadbolt_critical_section block;
   const trace::address at(deadbolt_block_address(state.ip));
-  if (!deadbolt_runs_64_bit_code(&state) || thread.read(at, &block, sizeof block) != 0)
-    return DEADBOLT_REPAIR_NONE;
+  if (!deadbolt_runs_64_bit_code(&state) || thread.read(at, &block, sizeof block) != 0) return {};
   const deadbolt_repair repair = deadbolt_repair_rule(&block, &state);
-  return repair != DEADBOLT_REPAIR_NONE ? repair : ask_about_libcs(thread, state, libcs);
+  return repair != DEADBOLT_REPAIR_NONE ? answer{repair, nullptr}
+                                        : ask_about_libcs(thread, state, libcs);
 }
 
 // Whether the exit walk would write to the word: the test that the kernel makes.
@@ -96,7 +102,8 @@ repair_report repair_thread(trace::traced_thread thread, const window_set& libcs
   if (const int error = thread.get_registers(regs)) return failed(report, error);
   report.ip = regs.ip();
 
-  const deadbolt_repair repair = ask_the_rule(thread, regs, libcs);
+  const deadbolt_thread_state state = state_of(regs);
+  const auto [repair, window] = ask_the_rule(thread, state, libcs);
   if (repair == DEADBOLT_REPAIR_NONE) return report;
 
   trace::address head;
@@ -117,6 +124,10 @@ repair_report repair_thread(trace::traced_thread thread, const window_set& libcs
     return report;
   }
   report.word = trace::address(deadbolt_entry_word(report.entry, futex_offset));
+  if (window != nullptr && deadbolt_proof_is_about_the_word(window->kind) != 0 &&
+      deadbolt_exchange_was_of(window->kind, &state, report.word.value(),
+                               static_cast<std::uint32_t>(namespace_tid(thread.tid()))) == 0)
+    return report;
 
   if (repair == DEADBOLT_REPAIR_CLEAR_IF_WORD_IS_MINE && !walk_would_mark(thread, report.word)) {
     report.outcome = repair_outcome::left_to_kernel;

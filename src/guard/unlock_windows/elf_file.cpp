@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <elf.h>
 #include <fcntl.h>
+#include <libc_paths.hpp>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,11 +41,11 @@ std::string_view elf_file::text_at(std::string_view strings, std::uint64_t offse
   return end == std::string_view::npos ? std::string_view() : strings.substr(0, end);
 }
 
-bool elf_file::is_x86_64_object() const noexcept {
+bool elf_file::is_native_object() const noexcept {
   const auto header = at<Elf64_Ehdr>(0);
   return header && std::memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 &&
          header->e_ident[EI_CLASS] == ELFCLASS64 && header->e_ident[EI_DATA] == ELFDATA2LSB &&
-         header->e_machine == EM_X86_64 && header->e_type == ET_DYN;
+         header->e_machine == libc_machine && header->e_type == ET_DYN;
 }
 
 std::vector<std::string_view> elf_file::segments(std::uint32_t type) const {

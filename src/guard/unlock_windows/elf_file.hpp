@@ -19,8 +19,8 @@ public:
   // The bytes of a file.
   explicit elf_file(std::string bytes) : bytes_(std::move(bytes)) {}
 
-  // A shared object (or position-independent program) for x86-64.
-  [[nodiscard]] bool is_x86_64_object() const noexcept;
+  // A shared object (or position-independent program) for this architecture.
+  [[nodiscard]] bool is_native_object() const noexcept;
   // From the note NT_GNU_BUILD_ID, in lower-case hexadecimal digits; empty if there is none.
   [[nodiscard]] std::string build_id() const;
   // The path of its loader. glibc's libc.so.6 names one; musl's libc is a loader itself: empty.

@@ -40,10 +40,6 @@ void make_directory(const std::string& path) {
   ::mkdir(path.c_str(), 0755);
 }
 
-std::string file_name(const std::string& build_id) {
-  return build_id + ".windows";
-}
-
 known_windows::libc know(const std::string& path, window_set& set) {
   known_windows::libc known{.path = path, .build_id = {}, .error = {}};
   const std::optional<std::string> bytes =
@@ -89,11 +85,15 @@ std::string window_cache_directory() {
   return {};
 }
 
+std::string window_table_file(const std::string& build_id) {
+  return build_id + processor_variant() + ".windows";
+}
+
 std::optional<window_table> load_window_table(const std::string& directory,
                                               const std::string& build_id) {
   const base::descriptor at = open_directory(directory);
   if (!at) return std::nullopt;
-  const base::descriptor file(::openat(at.get(), file_name(build_id).c_str(),
+  const base::descriptor file(::openat(at.get(), window_table_file(build_id).c_str(),
                                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct stat about {};
   if (!file || ::fstat(file.get(), &about) != 0 || !S_ISREG(about.st_mode) || !is_trusted(about) ||
@@ -117,7 +117,7 @@ bool store_window_table(const std::string& directory, const window_table& table)
   const base::descriptor at = open_directory(directory);
   if (!at) return false;
   // Renamed into place when it is complete.
-  const std::string name = file_name(table.build_id);
+  const std::string name = window_table_file(table.build_id);
   const std::string unfinished = name + '.' + std::to_string(::getpid());
   const std::string text = format_window_table(table);
   {

@@ -20,6 +20,8 @@ namespace deadbolt::guard {
 
 // Empty if there is none (no home directory).
 [[nodiscard]] std::string window_cache_directory();
+// The name of a table's file in it.
+[[nodiscard]] std::string window_table_file(const std::string& build_id);
 [[nodiscard]] std::optional<window_table> load_window_table(const std::string& directory,
                                                             const std::string& build_id);
 // False, with errno, when it could not be written.

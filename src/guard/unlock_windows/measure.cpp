@@ -14,6 +14,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
+#include <libc_paths.hpp>
 #include <poll.h>
 #include <string_view>
 #include <sys/mman.h>
@@ -80,8 +81,8 @@ std::optional<copies> make_copies(const std::string& path, const elf_file& libc,
     std::optional<std::string> bytes = read_whole_file(loader_path, most_libc_bytes, error);
     if (!bytes) return std::nullopt;
     const elf_file loader(std::move(*bytes));
-    if (!loader.is_x86_64_object()) {
-      error = loader_path + ": not a loader for x86-64";
+    if (!loader.is_native_object()) {
+      error = loader_path + ": not a loader for " + architecture_name;
       return std::nullopt;
     }
     made.loader = copy_to_memory("deadbolt-loader", loader.bytes());
@@ -155,7 +156,8 @@ std::optional<measurement> measure_windows(const std::string& path, std::string&
     error = path + ": " + why;
     return std::nullopt;
   };
-  if (!libc.is_x86_64_object()) return refuse("not a shared object for x86-64");
+  if (!libc.is_native_object())
+    return refuse((std::string("not a shared object for ") + architecture_name).c_str());
   if (!is_build_id(libc.build_id())) return refuse("it has no build-id");
   if (!libc.defines_function("pthread_mutex_unlock"))
     return refuse("no libc with pthread_mutex_unlock (glibc has it from 2.34 on)");

@@ -16,10 +16,10 @@ struct measurement {
   std::vector<std::string> notes;
 };
 
-// path: of glibc's libc.so.6 (2.34 or newer) or of musl's, for x86-64. The libc runs in a sandbox,
-// without privilege even if the caller is root, from copies in memory that no other process can
-// change. Takes some tenths of a second. Nothing, and the reason in `error`, if it cannot be
-// measured.
+// path: of glibc's libc.so.6 (2.34 or newer) or of musl's, for this architecture. The libc runs in
+// a sandbox, without privilege even if the caller is root, from copies in memory that no other
+// process can change. Takes some tenths of a second. Nothing, and the reason in `error`, if it
+// cannot be measured.
 [[nodiscard]] std::optional<measurement> measure_windows(const std::string& path,
                                                          std::string& error);
 

@@ -2,6 +2,7 @@
 // The program that `deadbolt windows` steps. The libc that is to be measured loads it, glibc or
 // musl, so that it can use no libc's headers. The functions that it calls have the same meaning in
 // both. Their objects are opaque here, and larger than those of either.
+#include "probe_processor.h"
 #include "probe_protocol.h"
 
 typedef struct {
@@ -46,28 +47,12 @@ enum {
   map_shared_anonymous = 0x21,
   set_death_signal = 1,
   sigkill = 9,
-  get_robust_list = 274,
 };
 
 struct shared {
   opaque mutex;
   opaque condition;
 };
-
-static long robust_list_head(void) {
-  long head = 0;
-  long size = 0;
-  long result;
-  __asm__ volatile("syscall"
-                   : "=a"(result)
-                   : "0"((long)get_robust_list), "D"(0L), "S"(&head), "d"(&size)
-                   : "rcx", "r11", "memory");
-  return result == 0 ? head : 0;
-}
-
-static void stop(long what, long head, long waiter) {
-  __asm__ volatile("int3" : : "a"(what), "D"(head), "S"(waiter) : "memory");
-}
 
 static int make_mutex(struct shared* at, const char* const* how) {
   opaque attributes;
@@ -160,13 +145,4 @@ __attribute__((used)) static void begin(long* stack, void (*loader_fini)(void)) 
   _exit(7);
 }
 
-__asm__(".globl _start\n"
-        ".type _start, @function\n"
-        "_start:\n"
-        "  xorl %ebp, %ebp\n"
-        "  movq %rsp, %rdi\n"
-        "  movq %rdx, %rsi\n"
-        "  andq $-16, %rsp\n"
-        "  call begin\n"
-        "  hlt\n"
-        ".size _start, . - _start\n");
+__asm__(PROBE_START);

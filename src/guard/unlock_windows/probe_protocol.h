@@ -16,10 +16,10 @@
  *              t  the same by pthread_mutex_timedlock
  *              y  pthread_cond_timedwait after the owner has died: its unlock leaves the mutex not
  *                 recoverable, and its way back is the second release
- * It stops itself twice, by int3: before the operation, where rax is
- * DEADBOLT_PROBE_READY, rdi the address of the thread's robust list head and rsi
- * the waiter's process id (0: none), and after it, where rax is
- * DEADBOLT_PROBE_DONE.
+ * It stops itself twice, by a breakpoint instruction: before the operation, where the
+ * register of a system call's number (rax, x8) is DEADBOLT_PROBE_READY, that of its first
+ * argument the address of the thread's robust list head, and that of its second the
+ * waiter's process id (0: none); and after it, where the first is DEADBOLT_PROBE_DONE.
  * Without a robust list it exits with DEADBOLT_PROBE_NO_LIST: such a mutex has no
  * window. Any other exit status is a failure.
  */

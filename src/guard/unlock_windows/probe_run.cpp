@@ -3,6 +3,7 @@
 
 #include "guard/repair_rule.h"
 #include "guard/unlock_windows/probe_protocol.h"
+#include "guard/unlock_windows/release_sample.hpp"
 #include "guard/unlock_windows/sandbox.hpp"
 #include "trace/process.hpp"
 #include "trace/stepper.hpp"
@@ -18,6 +19,7 @@
 #include <fstream>
 #include <linux/futex.h>
 #include <map>
+#include <release_evidence.hpp>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -38,20 +40,14 @@ struct probe_scenario {
   unsigned releases = 1; // the steps end with the last one's window
 };
 
-// What came before the instruction at which a sample was taken.
-enum class came_from : std::uint8_t { elsewhere, compare_exchange, unlock_pi };
-
 // One instruction, before it is executed, with list_op_pending set.
 struct probe_sample {
   std::uint64_t offset; // from where the libc is mapped
   std::array<std::uint8_t, DEADBOLT_WINDOW_CODE_SIZE> code;
   bool has_code; // false: its page has no 16 readable bytes before or behind
-  bool released;
   bool owed;
-  bool zero_flag;
-  bool zero_result;  // rax is 0
-  bool error_result; // rax is what a system call that failed returns
-  came_from after;   // the release, when it was the step before
+  int depth; // of calls
+  release_sample registers;
 };
 
 struct probe_result {
@@ -151,8 +147,8 @@ private:
     if (probe_.thread().set_options(PTRACE_O_EXITKILL) != 0) return fail("PTRACE_SETOPTIONS");
     if (probe_.thread().resume() != 0) return fail("the probe was lost");
     if (!await_trap()) return false;
-    if (probe_.look() != 0) return fail("the probe was lost");
-    if (probe_.at().result() != DEADBOLT_PROBE_READY)
+    if (probe_.look_behind_breakpoint() != 0) return fail("the probe was lost");
+    if (probe_.at().call_number() != DEADBOLT_PROBE_READY)
       return fail("the probe stopped where it should not");
     head_ = trace::address(probe_.at().argument_1());
     waiter_ = static_cast<pid_t>(probe_.at().argument_2());
@@ -213,22 +209,32 @@ private:
   }
 
   void take_sample(bool released, came_from after) {
-    probe_sample sample{};
     const std::uint64_t ip = probe_.at().ip().value();
     if (ip < libc_begin_ || ip >= libc_end_) {
       if (released) ++result_.outside;
       return;
     }
+    probe_sample sample{};
     sample.offset = ip - libc_begin_;
     sample.has_code = probe_.thread().read(trace::address(ip - code_before), sample.code.data(),
                                            sample.code.size()) == 0;
-    sample.released = released;
     sample.owed = released && (has_waiter() || may_owe()) && !woken_;
-    sample.zero_flag = (probe_.at().flags() & DEADBOLT_FLAGS_ZF) != 0;
-    sample.zero_result = probe_.at().result() == 0;
-    sample.error_result = probe_.at().result() >= std::uint64_t{0} - DEADBOLT_LAST_ERROR;
-    sample.after = after;
+    sample.depth = depth_.value();
+    sample.registers = {.at = probe_.at(),
+                        .word = word_.value(),
+                        .tid = static_cast<std::uint32_t>(pid_),
+                        .released = released,
+                        .after = after,
+                        .last = last_exchange_};
     result_.samples.push_back(sample);
+  }
+
+  // list_op_pending was cleared. Functions that have returned by then may be others' too.
+  void mark_callees() {
+    for (; marked_ < result_.samples.size(); ++marked_) {
+      probe_sample& sample = result_.samples[marked_];
+      sample.registers.in_callee = sample.registers.released && sample.depth > depth_.value();
+    }
   }
 
   void step_to_the_clear() {
@@ -244,6 +250,7 @@ private:
         return;
       }
       if (pending == 0 && released) {
+        mark_callees();
         if (++releases_ == scenario_.releases) return;
         released = owned_ = woken_ = false;
       }
@@ -261,8 +268,8 @@ private:
         released = owned_ && !mine;
         // A release by the kernel hands the lock on by itself.
         if (just_now && before == came_from::unlock_pi) woken_ = true;
-        if (just_now) released_at_ = probe_.at().stack_pointer();
-        if (may_owe() && released && probe_.at().stack_pointer().value() < released_at_.value())
+        if (just_now) depth_.at_release(probe_.at());
+        if (may_owe() && released && depth_.is_called(probe_.at()))
           ++result_.called;
         else
           take_sample(released, just_now ? before : came_from::elsewhere);
@@ -270,12 +277,15 @@ private:
       const bool wakes =
           calls_futex(FUTEX_WAKE) || calls_futex(FUTEX_WAKE_BITSET) || calls_futex(FUTEX_WAKE_OP);
       const bool is_call = trace::is_system_call(code);
-      before = is_call && calls_futex(FUTEX_UNLOCK_PI)   ? came_from::unlock_pi
-               : trace::is_locked_compare_exchange(code) ? came_from::compare_exchange
-                                                         : came_from::elsewhere;
+      const bool unlocks_pi = is_call && calls_futex(FUTEX_UNLOCK_PI);
+      const exchange next = find_exchange(probe_.at(), [this](std::uint64_t from) {
+        std::uint64_t bytes = 0;
+        return probe_.thread().read(trace::address(from), &bytes, sizeof bytes) == 0 ? bytes : 0;
+      });
       if (scenario_.late_waiter && pending != 0 && !released &&
-          before == came_from::compare_exchange && !set_waiters(value))
+          may_fail_at(next, probe_.at(), word_) && !set_waiters(value))
         return;
+      const trace::address from = probe_.at().ip();
       switch (probe_.step()) {
       case trace::stepper::result::trapped:
         break;
@@ -287,6 +297,13 @@ private:
         return;
       }
       ++result_.steps;
+      depth_.after_step(code, from != probe_.at().ip());
+      if (next.is_one) last_exchange_ = next;
+      const bool exchanged =
+          next.is_one && (next.behind == 0 || next.behind == probe_.at().ip().value());
+      before = unlocks_pi  ? came_from::unlock_pi
+               : exchanged ? came_from::exchange
+                           : came_from::elsewhere;
       if (is_call && wakes && (may_owe() || static_cast<std::int64_t>(probe_.at().result()) > 0))
         woken_ = true;
     }
@@ -306,14 +323,16 @@ private:
   trace::stepper probe_;
   trace::address head_;
   trace::address word_;
-  trace::address released_at_; // the stack pointer then
+  call_depth depth_;
+  exchange last_exchange_;
   std::uint64_t futex_offset_ = 0;
   std::uint64_t libc_begin_ = 0;
   std::uint64_t libc_end_ = 0;
   pid_t waiter_ = 0;
   bool owned_ = false;
   bool woken_ = false;
-  unsigned releases_ = 0; // that are over
+  unsigned releases_ = 0;  // that are over
+  std::size_t marked_ = 0; // of the samples, by mark_callees()
   probe_result result_;
 };
 
@@ -372,36 +391,14 @@ struct place {
   bool has_code = false;
   bool in_window = false;
   bool owed = false;
-  bool after_compare_exchange = false;
-  bool after_unlock_pi = false;
-  // Whether the register differs between the samples with the word released and the others.
-  bool zf_proves = true;
-  bool rax_proves = true;
-  bool no_error_proves = true;
-  bool seen_unreleased = false;
+  release_evidence evidence;
 
   void add(const probe_sample& sample) {
     code = sample.code;
     has_code = sample.has_code;
-    in_window = in_window || sample.released;
+    in_window = in_window || sample.registers.released;
     owed = owed || sample.owed;
-    seen_unreleased = seen_unreleased || !sample.released;
-    after_compare_exchange =
-        after_compare_exchange || (sample.released && sample.after == came_from::compare_exchange);
-    after_unlock_pi = after_unlock_pi || (sample.released && sample.after == came_from::unlock_pi);
-    zf_proves = zf_proves && sample.zero_flag == sample.released;
-    rax_proves = rax_proves && sample.zero_result == sample.released;
-    no_error_proves = no_error_proves && sample.error_result != sample.released;
-  }
-
-  // DEADBOLT_CS_*; 0: the registers do not show whether the word was released.
-  [[nodiscard]] std::uint8_t proof() const {
-    // After an instruction that may fail, a proof is needed even if no measurement saw it fail.
-    if (after_compare_exchange) return zf_proves ? DEADBOLT_CS_ZF : 0;
-    if (!after_unlock_pi && !seen_unreleased) return DEADBOLT_CS_ALWAYS;
-    if (rax_proves) return DEADBOLT_CS_UNLOCK_PI;
-    if (!after_unlock_pi && zf_proves) return DEADBOLT_CS_ZF;
-    return no_error_proves ? DEADBOLT_WINDOW_NO_ERROR : 0;
+    evidence.add(sample.registers);
   }
 };
 
@@ -410,7 +407,7 @@ std::string count_of(const probe_scenario& scenario, const probe_result& result)
   std::size_t in_window = 0;
   std::size_t owed = 0;
   for (const probe_sample& sample : result.samples) {
-    if (sample.released) ++in_window;
+    if (sample.registers.released) ++in_window;
     if (sample.owed) ++owed;
   }
   std::string text = std::string(scenario.name) + ": " + std::to_string(in_window) + " of " +
@@ -444,7 +441,8 @@ stepped step_through_libc(const probe_files& files, const elf_file& libc) {
     std::string name = libc.name_of(offset).substr(0, max_name_bytes);
     std::ranges::replace_if(
         name, [](char c) { return c <= ' ' || c >= '\x7f'; }, '?');
-    if (place.proof() == 0 || !place.has_code) {
+    const std::uint32_t proof = place.evidence.proof();
+    if (proof == 0 || !place.has_code) {
       out.notes.push_back(name + " is left out: " +
                           (place.has_code ? "the registers do not say whether the word was released"
                                           : "its surroundings cannot be read"));
@@ -453,7 +451,7 @@ stepped step_through_libc(const probe_files& files, const elf_file& libc) {
     out.table.windows.push_back(
         {offset,
          place.code,
-         {.kind = place.proof(), .owed = static_cast<std::uint8_t>(place.owed ? 1 : 0)},
+         {.kind = proof, .owed = static_cast<std::uint8_t>(place.owed ? 1 : 0)},
          std::move(name)});
   }
   if (out.table.windows.empty()) out.error = "no window was found";

@@ -4,21 +4,13 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <window_proofs.hpp>
 
 namespace deadbolt::guard {
 namespace {
 
 constexpr std::string_view first_line = "deadbolt windows 2";
 constexpr std::string_view digits = "0123456789abcdef";
-
-struct proof {
-  std::uint8_t kind;
-  std::string_view name;
-};
-constexpr std::array<proof, 4> proofs{{{DEADBOLT_CS_ALWAYS, "always"},
-                                       {DEADBOLT_CS_ZF, "zf"},
-                                       {DEADBOLT_CS_UNLOCK_PI, "rax"},
-                                       {DEADBOLT_WINDOW_NO_ERROR, "no-error"}}};
 
 std::string_view take_line(std::string_view& text) noexcept {
   const std::size_t end = std::min(text.find('\n'), text.size());
@@ -52,13 +44,14 @@ bool take_code(std::string_view word,
   return true;
 }
 
-bool take_kind(std::string_view word, std::uint8_t& out) noexcept {
-  for (const proof& each : proofs) {
+bool take_kind(std::string_view word, std::uint32_t& out) {
+  for (const auto& each : plain_proofs) {
     if (each.name != word) continue;
     out = each.kind;
     return true;
   }
-  return false;
+  out = exchange_of_name(word);
+  return out != 0;
 }
 
 // Parses the rest of a line that begins with "window ".
@@ -94,10 +87,11 @@ deadbolt_window_key key_of(const libc_window& window) noexcept {
   return key;
 }
 
-std::string_view proof_name(std::uint8_t kind) noexcept {
-  for (const proof& each : proofs)
-    if (each.kind == kind) return each.name;
-  return "?";
+std::string proof_name(std::uint32_t kind) {
+  for (const auto& each : plain_proofs)
+    if (each.kind == kind) return std::string(each.name);
+  const std::string name = name_of_exchange(kind);
+  return name.empty() ? "?" : name;
 }
 
 bool is_build_id(std::string_view text) noexcept {

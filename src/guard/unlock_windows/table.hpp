@@ -11,10 +11,14 @@
 //   end 13
 //
 // A window line holds the instruction's offset from where the libc is mapped; whether a wake is
-// owed there ("owed" or "free"); the proof that the word was released ("always", "zf", "rax": a
-// result of 0, or "no-error": a result that is not an error); the 16 bytes before the instruction
-// and the 16 from it on; and a name for people. The last line counts the windows: a file without it
-// was truncated. Lines that start with # are comments.
+// owed there ("owed" or "free"); the proof that the word was released; the 16 bytes before the
+// instruction and the 16 from it on; and a name for people. The last line counts the windows: a
+// file without it was truncated. Lines that start with # are comments.
+//
+// Proofs are "always" and "no-error": a result that is not an error; on x86-64 "zf" and "rax": a
+// result of 0; on aarch64 "x0": a result of 0, and lists of registers such as "x1=word,w17=0",
+// which must all have that value: the address of the word that list_op_pending names, 0, or the
+// thread's id ("w0=tid").
 #ifndef DEADBOLT_GUARD_UNLOCK_WINDOWS_TABLE_HPP
 #define DEADBOLT_GUARD_UNLOCK_WINDOWS_TABLE_HPP
 
@@ -48,7 +52,7 @@ inline constexpr std::size_t max_windows = 512;
 inline constexpr std::size_t max_table_bytes = std::size_t{128} * 1024;
 inline constexpr std::size_t max_name_bytes = 128;
 
-[[nodiscard]] std::string_view proof_name(std::uint8_t kind) noexcept;
+[[nodiscard]] std::string proof_name(std::uint32_t kind);
 [[nodiscard]] bool is_build_id(std::string_view text) noexcept;
 
 // The text is not trusted: nothing if it deviates from the format above in any way, and `error`
