@@ -9,11 +9,13 @@
 # time-out in it.
 #
 # DEADBOLT_CACHE   where packages and logs are kept (default ~/.cache/deadbolt)
-# ARM64_GUESTS     words of the form KERNEL:CPU:PLAN[,PLAN...] (default: those of the file guests).
+# ARM64_GUESTS     words of the form KERNEL:CPU:PLAN[,PLAN...][:LIBC] (default: those of the file
+#                  guests).
 #                  KERNEL is 6.12, 7.2, or 7.2-16k, which has pages of 16 KiB; or 7.3-VARIANT, which
 #                  kernel/qemu/build-kernel.sh builds: patched, or a mutant that the plan of its
 #                  name must catch. cortex-a53 has no LSE instructions, neoverse-n1 has them; the
-#                  PLANs are files of plans/
+#                  PLANs are files of plans/. The LIBC is glibc of another Debian release, by the
+#                  release's name, instead of the cross compiler's; or musl, beside that
 # ARM64_SECONDS    the longest that one guest can take (default 3600)
 # ARM64_NICE       QEMU's niceness (default 10)
 set -eu
@@ -78,6 +80,24 @@ programs_of() {
   done | sort -u
 }
 
+# A guest's LIBC, as it lies in the guest below DIRECTORY.
+pack_libc() {
+  local of=$1 directory=$2 root name
+  rm -rf "$directory"
+  mkdir -p "$directory/lib"
+  case $of in
+  '') ;;
+  musl)
+    root=$("$unpack" bookworm arm64 musl)
+    cp -L "$root/lib/ld-musl-aarch64.so.1" "$directory/lib/" ;;
+  *)
+    root=$("$unpack" "$of" arm64 libc6)
+    for name in libc.so.6 libm.so.6 ld-linux-aarch64.so.1; do
+      cp -L "$(find "$root" -path "*/aarch64-linux-gnu/$name" | head -n 1)" "$directory/lib/$name"
+    done ;;
+  esac
+}
+
 compiler=$("$here/../../scripts/cross_compiler.sh" arm64)
 libraries=$("$here/../../scripts/cross_libraries.sh" arm64)
 busybox=$("$unpack" bookworm arm64 busybox-static)/bin/busybox
@@ -87,13 +107,15 @@ trap 'exit 1' INT TERM
 
 bad=0
 for guest in $ARM64_GUESTS; do
-  IFS=: read -r version cpu plans <<<"$guest"
+  IFS=: read -r version cpu plans libc <<<"$guest"
   plan=$(for name in ${plans//,/ }; do grep -v '^#' "$here/plans/$name"; done)
   find_kernel "$version"
   list=$(programs_of <<<"$plan")
   mapfile -t programs <<<"$list"
+  pack_libc "$libc" "$work/libc"
   # All that decides what happens in the guest, and how it is judged.
   key=$({ cat "$here"/{init,initramfs.sh,check.sh} "$busybox" "${programs[@]}" "$kernel"
+    find "$work/libc" -type f -exec cat {} +
     echo "$plan" "$guest" "${machine[@]}"
     qemu-system-aarch64 --version; } | sha256sum | cut -c1-16)
   logs=$DEADBOLT_CACHE/arm64-logs/$key
@@ -108,7 +130,8 @@ for guest in $ARM64_GUESTS; do
   (cd "$work/plan" && echo plan | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$work/plan.gz"
   "$here/initramfs.sh" "$work/programs.gz" "$busybox" "$compiler" "$libraries" "${programs[@]}"
   # The kernel unpacks one archive after the other.
-  cat "$work/programs.gz" "$work/plan.gz" >"$work/initramfs.gz"
+  (cd "$work/libc" && find . | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$work/libc.gz"
+  cat "$work/programs.gz" "$work/plan.gz" "$work/libc.gz" >"$work/initramfs.gz"
   say "booting $guest: $logs/console"
   start=$SECONDS
   timeout -k 5 "$ARM64_SECONDS" nice -n "$ARM64_NICE" qemu-system-aarch64 -cpu "$cpu" \
