@@ -20,6 +20,11 @@ foreach(language IN ITEMS C CXX ASM)
   set(CMAKE_${language}_FLAGS_INIT -B/usr/aarch64-linux-gnu/bin) # the assembler and the linker
 endforeach()
 set(CMAKE_FIND_ROOT_PATH $ENV{DEADBOLT_ARM64_LIBRARIES})
+# What libbpf is linked with.
+foreach(directory IN ITEMS usr/lib lib)
+  string(APPEND CMAKE_EXE_LINKER_FLAGS_INIT
+    " -Wl,-rpath-link,$ENV{DEADBOLT_ARM64_LIBRARIES}/${directory}/aarch64-linux-gnu")
+endforeach()
 set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)

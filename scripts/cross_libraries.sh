@@ -14,7 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
 case $1 in
 riscv64) set -- "$(dpkg --print-architecture)" googletest ;;
-*) set -- "$1" libgtest-dev ;;
+*) set -- "$1" libgtest-dev libbpf-dev 'libbpf[0-9]*' libelf1 zlib1g ;;
 esac
 exec "$here/debian_unpack.sh" "$suite" "$@" \
   libfmt-dev 'libfmt[0-9]*' libcli11-dev nlohmann-json3-dev

@@ -24,7 +24,8 @@ needed_by() {
 add_libraries() {
   for name in $(needed_by "$1"); do
     [ ! -e "$root/lib/$name" ] || continue
-    for directory in "$of_compiler" "$libraries/usr/lib/$TRIPLET" "$libraries/lib"; do
+    for directory in "$of_compiler" "$libraries/usr/lib/$TRIPLET" "$libraries/lib/$TRIPLET" \
+      "$libraries/lib"; do
       [ ! -e "$directory/$name" ] || { cp -L "$directory/$name" "$root/lib/$name"; break; }
     done
     [ -e "$root/lib/$name" ] || { echo "initramfs: no $name for $1" >&2; exit 1; }

@@ -17,18 +17,11 @@
 
 #include "guard/bpf/shared.h"
 #include "guard/repair_rule.h"
+#include <bpf_registers.h> // arch/<architecture>, by build path
 
 // The fields of the kernel that this program reads. The offsets here are replaced: libbpf puts in
 // those of the running kernel (CO-RE).
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-
-// 16 bits where the kernel supports FRED; the bits beside them are another field.
-struct pt_regs {
-  unsigned long ax;
-  unsigned long ip;
-  unsigned short cs;
-  unsigned long flags;
-};
 
 struct upid {
   int nr;
@@ -80,17 +73,6 @@ static __always_inline void count(uint32_t which) {
   uint64_t* const counter = bpf_map_lookup_elem(&counters, &which);
   // The counter is this CPU's, but another signal's count may interrupt this one.
   if (counter) __sync_fetch_and_add(counter, 1);
-}
-
-static __always_inline struct deadbolt_thread_state thread_state(struct task_struct* task) {
-  struct pt_regs* const registers = (struct pt_regs*)bpf_task_pt_regs(task);
-  struct deadbolt_thread_state state = {
-      .ip = BPF_CORE_READ(registers, ip),
-      .rax = BPF_CORE_READ(registers, ax),
-      .flags = BPF_CORE_READ(registers, flags),
-      .cs = BPF_CORE_READ(registers, cs),
-  };
-  return state;
 }
 
 // A thread may have two lists: one registered by 64-bit code and one by 32-bit code. The kind of
@@ -167,8 +149,11 @@ static __always_inline bool find_compat_pending(uint64_t head, struct pending_en
   return true;
 }
 
-static __always_inline void repair(struct task_struct* task, enum deadbolt_repair what,
-                                   bool is_compat, uint32_t counter) {
+// window: of a libc, if the repair is for its code.
+static __always_inline void repair(struct task_struct* task,
+                                   const struct deadbolt_thread_state* state,
+                                   enum deadbolt_repair what, bool is_compat,
+                                   const struct deadbolt_window* window) {
   const uint64_t head = is_compat ? compat_robust_list_of(task) : robust_list_of(task);
   const uint64_t zero = 0;
   struct pending_entry pending;
@@ -182,6 +167,9 @@ static __always_inline void repair(struct task_struct* task, enum deadbolt_repai
     return;
   }
   if (pending.entry == 0) return;
+  if (window && deadbolt_proof_is_about_the_word(window->kind) &&
+      !deadbolt_exchange_was_of(window->kind, state, pending.word, own_tid(task)))
+    return;
   if (what == DEADBOLT_REPAIR_CLEAR_IF_WORD_IS_MINE && !walk_would_mark(task, pending.word)) {
     count(DEADBOLT_BPF_LEFT_TO_KERNEL);
     return;
@@ -192,36 +180,34 @@ static __always_inline void repair(struct task_struct* task, enum deadbolt_repai
     refused = bpf_probe_write_user((void*)pending.slot, &zero, sizeof(uint32_t));
   else
     refused = bpf_probe_write_user((void*)pending.slot, &zero, sizeof zero);
-  count(refused ? DEADBOLT_BPF_REFUSED_WRITES : counter);
-}
-
-// Makes the state of 32-bit code fit the rule for 64-bit code: results of system calls are as wide
-// as the registers, and are sign-extended.
-static __always_inline void widen(struct deadbolt_thread_state* state) {
-  state->ip = (uint32_t)state->ip;
-  state->rax = (uint64_t)(int64_t)(int32_t)(uint32_t)state->rax;
-  state->cs = DEADBOLT_USER_CS_64;
+  if (refused)
+    count(DEADBOLT_BPF_REFUSED_WRITES);
+  else
+    count(window ? DEADBOLT_BPF_LIBC_CLEARS : DEADBOLT_BPF_BLOCK_CLEARS);
 }
 
 SEC("raw_tp/signal_deliver")
 int deadbolt_guard(void* context) {
   struct task_struct* const task = (struct task_struct*)bpf_get_current_task_btf();
-  struct deadbolt_thread_state state = thread_state(task);
-  const bool is_compat = state.cs == DEADBOLT_USER_CS_32;
+  struct deadbolt_thread_state state;
   struct deadbolt_critical_section block;
   struct deadbolt_window_key key = {};
+  const struct deadbolt_window* window;
+  bool is_compat;
   enum deadbolt_repair what = DEADBOLT_REPAIR_NONE;
   (void)context;
 
+  read_thread_state((struct pt_regs*)bpf_task_pt_regs(task), &state);
+  is_compat = is_compat_code(&state);
   count(DEADBOLT_BPF_SIGNALS);
   if (is_compat) widen(&state);
-  if (state.cs != DEADBOLT_USER_CS_64) return 0;
+  if (!deadbolt_runs_64_bit_code(&state)) return 0;
   if (bpf_probe_read_user(&block, sizeof block, (const void*)deadbolt_block_address(state.ip)) == 0)
     what = deadbolt_repair_rule(&block, &state);
   else
     count(DEADBOLT_BPF_UNREAD_CODE);
   if (what != DEADBOLT_REPAIR_NONE) {
-    repair(task, what, is_compat, DEADBOLT_BPF_BLOCK_CLEARS);
+    repair(task, &state, what, is_compat, NULL);
     return 0;
   }
   if (is_compat) return 0; // no table is about 32-bit code
@@ -229,7 +215,8 @@ int deadbolt_guard(void* context) {
                           (const void*)(state.ip - DEADBOLT_WINDOW_CODE_BEFORE)) != 0)
     return 0;
   key.page_offset = (uint32_t)(state.ip & DEADBOLT_PAGE_OFFSET_MASK);
-  what = deadbolt_window_rule(bpf_map_lookup_elem(&libc_windows, &key), &state);
-  if (what != DEADBOLT_REPAIR_NONE) repair(task, what, false, DEADBOLT_BPF_LIBC_CLEARS);
+  window = bpf_map_lookup_elem(&libc_windows, &key);
+  what = deadbolt_window_rule(window, &state);
+  if (what != DEADBOLT_REPAIR_NONE) repair(task, &state, what, false, window);
   return 0;
 }
