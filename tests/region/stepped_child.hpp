@@ -254,6 +254,7 @@ std::uint32_t kill_at_every_instruction(Prepare&& prepare, Operation&& operation
     for (std::uint32_t inner = 1; inner <= hidden; ++inner) {
       if (!stop_after(child, known, count, prepare, operation)) break;
       if (!child->step_inside(inner)) break;
+      at(*child);
       child->kill();
       if (!after(count)) return count;
     }
