@@ -42,11 +42,12 @@ static inline uint64_t deadbolt_system_call_result(const struct deadbolt_thread_
  * A proof that only tables of a libc's windows use: what the registers of an exchange must show.
  * The numbers of the registers stand in the kind, above its lowest byte; 31 is none.
  *
- *   address   holds the address of the word that list_op_pending names. A libc makes its exchanges
- *             in functions that every lock's code calls. The instruction pointer does not show
- * which word such a function changed. status    is 0: the store exclusive has stored seen      is
- * the thread's TID: the compare-exchange found what it expected. A libc releases by a
- * compare-exchange only from its own TID; other values are the kernel's business.
+ * - `address` holds the address of the word that list_op_pending names. A libc makes its exchanges
+ *   in functions that every lock's code calls, so that the instruction pointer does not show which
+ *   word such a function changed.
+ * - `status` is 0: the store exclusive has stored.
+ * - `seen` is the thread's TID: the compare-exchange found what it expected. A libc releases by a
+ *   compare-exchange only from its own TID; other values are the kernel's business.
  */
 #define DEADBOLT_WINDOW_EXCHANGE 6
 #define DEADBOLT_NO_REGISTER 31
