@@ -5,10 +5,6 @@
 # plans there. Exits 0 when all of it passed, now or earlier with the very same programs, kernel and
 # CPU.
 #
-# The guest has one processor whose clock counts its instructions, so that a busy host changes no
-# time-out in it.
-#
-# DEADBOLT_CACHE   where packages and logs are kept (default ~/.cache/deadbolt)
 # ARM64_GUESTS     words of the form KERNEL:CPU:PLAN[,PLAN...][:LIBC] (default: those of the file
 #                  guests).
 #                  KERNEL is 6.12, 7.2, or 7.2-16k, which has pages of 16 KiB; or 7.3-VARIANT, which
@@ -16,23 +12,15 @@
 #                  name must catch. cortex-a53 has no LSE instructions, neoverse-n1 has them; the
 #                  PLANs are files of plans/. The LIBC is glibc of another Debian release, by the
 #                  release's name, instead of the cross compiler's; or musl, beside that
-# ARM64_SECONDS    the longest that one guest can take (default 3600)
-# ARM64_NICE       QEMU's niceness (default 10)
+# More variables: tests/emulator/plans.sh.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd)
-: "${DEADBOLT_CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/deadbolt}"
 : "${ARM64_GUESTS:=$(grep -v '^#' "$here/guests")}"
-: "${ARM64_SECONDS:=3600}"
-: "${ARM64_NICE:=10}"
-unpack=$here/../../scripts/debian_unpack.sh
-qemu=$here/../../kernel/qemu
-
-machine=(-machine virt -accel tcg -icount "shift=0,sleep=off" -smp 1 -m 2048 -nodefaults
-  -no-user-config -display none -no-reboot -nic none -monitor none
-  -append "console=ttyAMA0 quiet panic=-1 oops=panic")
-
-say() { echo "test-arm64: $*" >&2; }
+# shellcheck source=tests/emulator/plans.sh
+. "$here/../emulator/plans.sh"
+unpack=$scripts/debian_unpack.sh
+kernel_scripts=$here/../../kernel/qemu
 
 # SUITE PACKAGE of a kernel.
 kernel_package() {
@@ -50,8 +38,8 @@ find_kernel() {
   ksft=
   case $1 in
   7.3-*)
-    image=$("$qemu/install-missing.sh" arm64 >&2 &&
-      "$qemu/in-7.3.sh" "$qemu/build-kernel.sh" "${1#7.3-}" arm64)
+    image=$("$kernel_scripts/install-missing.sh" arm64 >&2 &&
+      "$kernel_scripts/in-7.3.sh" "$kernel_scripts/build-kernel.sh" "${1#7.3-}" arm64)
     kernel=$image/bzImage ksft=$image/ksft ;;
   *)
     # shellcheck disable=SC2046
@@ -98,12 +86,7 @@ pack_libc() {
   esac
 }
 
-compiler=$("$here/../../scripts/cross_compiler.sh" arm64)
-libraries=$("$here/../../scripts/cross_libraries.sh" arm64)
-busybox=$("$unpack" bookworm arm64 busybox-static)/bin/busybox
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' INT TERM
+start_plans arm64 bookworm ttyAMA0 qemu-system-aarch64 -machine virt
 
 bad=0
 for guest in $ARM64_GUESTS; do
@@ -112,39 +95,7 @@ for guest in $ARM64_GUESTS; do
   find_kernel "$version"
   list=$(programs_of <<<"$plan")
   mapfile -t programs <<<"$list"
-  pack_libc "$libc" "$work/libc"
-  # All that decides what happens in the guest, and how it is judged.
-  key=$({ cat "$here"/{init,initramfs.sh,check.sh} "$busybox" "${programs[@]}" "$kernel"
-    find "$work/libc" -type f -exec cat {} +
-    echo "$plan" "$guest" "${machine[@]}"
-    qemu-system-aarch64 --version; } | sha256sum | cut -c1-16)
-  logs=$DEADBOLT_CACHE/arm64-logs/$key
-  mkdir -p "$logs"
-  if [ -s "$logs/passed" ]; then
-    cat "$logs/passed"
-    continue
-  fi
-  rm -rf "$work/plan"
-  mkdir "$work/plan"
-  printf '%s\n' "$plan" >"$work/plan/plan"
-  (cd "$work/plan" && echo plan | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$work/plan.gz"
-  "$here/initramfs.sh" "$work/programs.gz" "$busybox" "$compiler" "$libraries" "${programs[@]}"
-  # The kernel unpacks one archive after the other.
-  (cd "$work/libc" && find . | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$work/libc.gz"
-  cat "$work/programs.gz" "$work/plan.gz" "$work/libc.gz" >"$work/initramfs.gz"
-  say "booting $guest: $logs/console"
-  start=$SECONDS
-  timeout -k 5 "$ARM64_SECONDS" nice -n "$ARM64_NICE" qemu-system-aarch64 -cpu "$cpu" \
-    "${machine[@]}" -serial "file:$logs/console" -kernel "$kernel" \
-    -initrd "$work/initramfs.gz" </dev/null ||
-    { say "$guest: QEMU exited with $?"; bad=1; }
-  if "$here/check.sh" "$logs/console" "$plan" >"$logs/summary"; then
-    echo "PASS $guest, $((SECONDS - start)) s: $(tail -n 1 "$logs/summary")" >"$logs/passed"
-    cat "$logs/passed"
-  else
-    cat "$logs/summary"
-    echo "FAIL $guest, $((SECONDS - start)) s: $logs/console"
-    bad=1
-  fi
+  pack_libc "$libc" "$work/extra"
+  run_plan "$guest" "$kernel" "$plan" "$work/extra" "${programs[@]}" -- -cpu "$cpu" || bad=1
 done
 exit $bad

@@ -103,8 +103,7 @@ std::vector<sock_filter> make_filter() {
   };
   for (const long number : plain_calls) permit(number);
   for (const long number : architecture_calls) permit(number);
-  for (const opening_call& call : opening_calls)
-    permit_without({call.number, call.flags, write_flags});
+  for (const auto& [number, flags] : opening_calls) permit_without({number, flags, write_flags});
   for (const masked_call& call : masked_calls) permit_without(call);
   // ENOSYS makes a libc use an older call instead, of clone3 for example.
   code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));

@@ -6,16 +6,14 @@
 #include <linux/audit.h>
 #include <sys/syscall.h>
 
+#include <utility>
+
 namespace deadbolt::guard {
 
 inline constexpr unsigned sandbox_architecture = AUDIT_ARCH_AARCH64;
 inline constexpr long architecture_calls[] = {SYS_faccessat};
 // Calls that open a file, and which of their arguments are the flags.
-struct opening_call {
-  long number;
-  unsigned flags;
-};
-inline constexpr opening_call opening_calls[] = {{SYS_openat, 2}};
+inline constexpr std::pair<long, unsigned> opening_calls[] = {{SYS_openat, 2}};
 
 } // namespace deadbolt::guard
 #endif

@@ -6,17 +6,15 @@
 #include <linux/audit.h>
 #include <sys/syscall.h>
 
+#include <utility>
+
 namespace deadbolt::guard {
 
 inline constexpr unsigned sandbox_architecture = AUDIT_ARCH_X86_64;
 inline constexpr long architecture_calls[] = {SYS_stat, SYS_access, SYS_readlink, SYS_arch_prctl,
                                               SYS_fork, SYS_vfork,  SYS_pause};
 // Calls that open a file, and which of their arguments are the flags.
-struct opening_call {
-  long number;
-  unsigned flags;
-};
-inline constexpr opening_call opening_calls[] = {{SYS_open, 1}, {SYS_openat, 2}};
+inline constexpr std::pair<long, unsigned> opening_calls[] = {{SYS_open, 1}, {SYS_openat, 2}};
 
 } // namespace deadbolt::guard
 #endif

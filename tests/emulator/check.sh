@@ -17,7 +17,7 @@ printf '%s\n' "$text" | grep '^\[  FAILED  \].*ms)$' && bad=1
 printf '%s\n' "$text" | grep -A1 ': Skipped$' | grep -v -e ': Skipped$' -e '^--$' |
   sort | uniq -c | sed 's/^ */skipped /' || true
 # crash-test's rows.
-printf '%s\n' "$text" | grep -E ' (clean\*?|NOT CLEAN|unprotected|for comparison)$' || true
+printf '%s\n' "$text" | grep -E ' (clean(\*| \(kernel limit\)|, not ours)?|NOT CLEAN|unprotected|for comparison)$' || true
 printf '%s\n' "$text" | grep -q '^# guest done$' || { echo "the guest did not come to its end"; bad=1; }
 printf '%s\n' "$text" | grep -qi 'kernel panic\|Oops' && { echo "the kernel failed"; bad=1; }
 echo "$(printf '%s\n' "$plan" | wc -l) programs," \
