@@ -145,7 +145,8 @@ public:
 
   // The same, and the sleep ends with `interrupted` when `stop` (nullptr: none) is set or when a
   // signal handler that was installed without SA_RESTART has run during it. The thread has then
-  // locked the mutex again, which nothing interrupts. With a predicate: only if that is false.
+  // locked the mutex again, which nothing interrupts. A call with a predicate returns `interrupted`
+  // only if the predicate is false.
   template <detail::bare_lock Lock>
   wait_result wait_interruptible(Lock & lock, const stop_flag* stop) {
     return {wait_once(lock, interruptible(stop)), &lock};

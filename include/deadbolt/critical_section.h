@@ -63,8 +63,9 @@
  * FUTEX_WAKE_OP on one address, as a release: the results that mean that the kernel
  * wrote the word. 0 and 1 count the woken waiters. -EINVAL comes after the write, when
  * the first waiter turns out to be a PI waiter; misalignment also gives -EINVAL, but
- * the library checks that before. After every other result (-EFAULT, -EPERM and
- * -ENOSYS from a filter, 202 from a filter that skips the call) the word is unchanged.
+ * the library checks that before. After every other result the word is unchanged: -EFAULT;
+ * -EPERM and -ENOSYS from a seccomp filter; 202, which is the number of the call, when a seccomp
+ * tracer on x86-64 skips it and leaves the register as it is.
  * Measured by tests/unit/futex_wake_op_test.cpp.
  */
 #define DEADBOLT_CS_WAKE_OP_MAX_WOKEN 1

@@ -36,11 +36,11 @@ struct mutex_words {
 // would act as its parent.
 //
 // Waiters notice an owner's death at once: the kernel wakes one of them, and that one wakes the
-// others. There are three exceptions. The woken waiter dies, too, before it has woken the others.
-// Or the owner was itself a waiter until the last unlock woke it: the other waiters still watch the
-// owner before it. Or the kernel could not mark the death, because the OOM killer reaped the
-// owner's memory first or a thread other than the main one called execve. A waiter then notices the
-// death at the end of its current sleep. Its first sleep lasts 100 ms at most, each further one at
+// others. There are exceptions. The woken waiter may die, too, before it has woken the others. Or
+// the owner was itself a waiter until the last unlock woke it, and the other waiters still watch the
+// owner before it. Or the kernel did not mark the death, for example because the OOM killer reaped
+// the owner's memory first or a thread other than the main one called execve (docs/region.md has all
+// cases). A waiter then notices the death at the end of its current sleep. Its first sleep lasts 100 ms at most, each further one at
 // most twice as long as the one before, and none longer than region::longest_sleep(): by default
 // 1 s, or 100 ms in a process that can have no membership lock. While the kernel writes the owner's
 // core dump, the owner is alive.

@@ -9,7 +9,10 @@
 DEADBOLT_BEGIN_C
 
 enum deadbolt_protection_kind {
-  DEADBOLT_PROTECTION_NONE,  /* death inside an unlock window can write into reused memory */
+  /* If a thread dies after it has released a robust lock and before it has cleared list_op_pending,
+   * the kernel may write into reused memory, unless the BPF guard (`deadbolt guard`) prevents it,
+   * which deadbolt_protection() does not see. */
+  DEADBOLT_PROTECTION_NONE,
   DEADBOLT_PROTECTION_GUARD, /* a ptrace guard watches the calling thread now */
   DEADBOLT_PROTECTION_KERNEL /* the kernel knows the unlock code */
 };

@@ -12,8 +12,9 @@
 namespace deadbolt::inline DEADBOLT_ABI {
 
 enum class protection_kind : std::uint32_t {
-  none,   // after a death inside an unlock window the kernel may write into reused memory, unless
-          // the BPF guard (`deadbolt guard`) prevents it, which protection() does not see
+  none,   // if a thread dies after it has released a robust lock and before it has cleared
+          // list_op_pending, the kernel may write into reused memory, unless the BPF guard
+          // (`deadbolt guard`) prevents it, which protection() does not see
   guard,  // a ptrace guard (`deadbolt run`) watches the calling thread now
   kernel, // the kernel recognises the unlock code
 };

@@ -26,7 +26,7 @@ extern "C" {
 #else
 #define DEADBOLT_MUST_CHECK
 #endif
-/* As in C++: a 32-bit ABI aligns 64-bit numbers to 4 bytes by itself. */
+/* To 8 bytes, as the C++ types are: by itself a 32-bit ABI aligns 64-bit numbers to 4 bytes only. */
 #ifdef __cplusplus
 #define DEADBOLT_ALIGNED alignas(8)
 #else
@@ -109,7 +109,7 @@ enum deadbolt_grow_status {
   DEADBOLT_GROW_SYSTEM_ERROR /* errno says which */
 };
 
-/* The names as deadbolt's messages write them: "owner_died". */
+/* The names as deadbolt's messages write them, for example "table_full". */
 const char* deadbolt_region_status_name(enum deadbolt_region_status status);
 const char* deadbolt_attach_status_name(enum deadbolt_attach_status status);
 const char* deadbolt_construct_status_name(enum deadbolt_construct_status status);
@@ -162,7 +162,8 @@ deadbolt_region_open_descriptor_with(struct deadbolt_region* region, int descrip
 /* False when another thread was still in an unlock after a second: the memory stays mapped. */
 bool deadbolt_region_close(struct deadbolt_region* region);
 
-/* The data, zero at first and aligned to a page; NULL, 0, 0 and -1 when closed. */
+/* The data, zero at first and aligned to a page; NULL when the region is closed. The three functions
+ * after this one then return 0. */
 void* deadbolt_region_data(const struct deadbolt_region* region);
 size_t deadbolt_region_size(const struct deadbolt_region* region);
 size_t deadbolt_region_largest_size(const struct deadbolt_region* region);
@@ -170,6 +171,7 @@ uint32_t deadbolt_region_members(const struct deadbolt_region* region);
 /* Makes the data at least this large for all processes. No address changes. */
 enum deadbolt_grow_status deadbolt_region_grow(const struct deadbolt_region* region,
                                                size_t size) DEADBOLT_MUST_CHECK;
+/* Of the region's file; the region keeps it. -1 when the region is closed. */
 int deadbolt_region_descriptor(const struct deadbolt_region* region);
 /* A descriptor of a new open file description, which the caller hands to another process and
  * closes; negative: -errno. */

@@ -66,7 +66,7 @@ int robust_pi_futex_try_unlock(uint32_t* uaddr, uint32_t* expected, struct robus
  *   "vdso"           __vdso_robust_futex_unlock (the March 2026 proposal)
  *   "vdso_mainline"  __vdso_futex_robust_list64_try_unlock (Linux 7.2)
  *   "syscall"        FUTEX_WAKE | FUTEX_ROBUST_UNLOCK for every unlock
- *   "local"          the critical sections of this library (needs a guard)
+ *   "local"          the unlock code of this library, <deadbolt/critical_section.h> (needs a guard)
  * The library takes the first of these that the kernel offers. The environment variable
  * DEADBOLT_ENGINE can name one instead; if the kernel does not offer it, the process
  * writes a message to stderr and exits with status 127. Set-user-ID programs ignore it.

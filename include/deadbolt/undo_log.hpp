@@ -33,8 +33,8 @@ namespace deadbolt::inline DEADBOLT_ABI {
 // an empty log. Each edit() takes the object's size and 16 bytes of `Bytes` until the section
 // commits.
 //
-// death order (what must be in memory if the thread is killed right here: docs/protocol.md): a
-// killed thread leaves in memory every store before the instruction at which it was killed, and
+// death order: (a comment with these words says what is in memory if the thread is killed at that
+// line; docs/protocol.md) a killed thread leaves in memory every store before the instruction at which it was killed, and
 // none after. The stores are in order if the compiler keeps them so, for which signal fences are
 // enough. The next owner sees them, because it acquires the lock after the kernel marked the death.
 //

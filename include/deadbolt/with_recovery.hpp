@@ -22,7 +22,7 @@ namespace deadbolt::inline DEADBOLT_ABI {
 // `recover` runs with the lock held and returns whether the data is whole again. If it returns
 // false or throws, the view releases the lock without marking it consistent: the lock is not
 // recoverable from then on. Where the lock cannot be acquired the view throws std::system_error:
-// ENOTRECOVERABLE, EDEADLK when the caller holds the lock already, or EAGAIN for too_many_holds and
+// ENOTRECOVERABLE, EDEADLK when the caller would wait for itself, or EAGAIN for too_many_holds and
 // cannot_attach. With deadbolt::undo_log the recovery is one line.
 template <class Lock, class Recover>
 class DEADBOLT_CAPABILITY("mutex") with_recovery {
@@ -89,7 +89,8 @@ private:
     }
     case lock_status::deadlock:
       throw std::system_error{std::make_error_code(std::errc::resource_deadlock_would_occur),
-                              "deadbolt: the calling thread holds this lock already"};
+                              "deadbolt: the calling thread holds this lock already, or "
+                              "its owner waits for a lock that the calling thread holds"};
     case lock_status::too_many_holds:
       throw std::system_error{std::make_error_code(std::errc::resource_unavailable_try_again),
                               "deadbolt: the calling thread has as many shared holds as it may"};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* For the headers of the robust locks and of what is about them alone. */
+/* Included by the headers of robust_mutex and robust_pi_mutex, and of protection and quiescence,
+ * which concern these locks only. */
 #ifndef DEADBOLT_DETAIL_NEEDS_ROBUST_LOCKS_H
 #define DEADBOLT_DETAIL_NEEDS_ROBUST_LOCKS_H
 
