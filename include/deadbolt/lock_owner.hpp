@@ -21,8 +21,8 @@ enum class owner_state : std::uint32_t {
 [[nodiscard, gnu::visibility("default")]] const char* to_string(owner_state state) noexcept;
 
 // As it was at one instant during the call; the lock may have passed on since. A thread that is
-// alive and has not detached is never reported dead. A thread that has died may be reported alive for as long as
-// waiters do not notice its death either (<deadbolt/mutex.hpp>).
+// alive and has not detached is never reported dead. A thread that has died may be reported alive
+// for as long as waiters do not notice its death either (<deadbolt/mutex.hpp>).
 struct lock_owner {
   owner_state state;
   pid_t pid; // 0 unless the state is alive

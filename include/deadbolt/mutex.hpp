@@ -37,13 +37,13 @@ struct mutex_words {
 //
 // Waiters notice an owner's death at once: the kernel wakes one of them, and that one wakes the
 // others. There are exceptions. The woken waiter may die, too, before it has woken the others. Or
-// the owner was itself a waiter until the last unlock woke it, and the other waiters still watch the
-// owner before it. Or the kernel did not mark the death, for example because the OOM killer reaped
-// the owner's memory first or a thread other than the main one called execve (docs/region.md has all
-// cases). A waiter then notices the death at the end of its current sleep. Its first sleep lasts 100 ms at most, each further one at
-// most twice as long as the one before, and none longer than region::longest_sleep(): by default
-// 1 s, or 100 ms in a process that can have no membership lock. While the kernel writes the owner's
-// core dump, the owner is alive.
+// the owner was itself a waiter until the last unlock woke it, and the other waiters still watch
+// the owner before it. Or the kernel did not mark the death, for example because the OOM killer
+// reaped the owner's memory first or a thread other than the main one called execve (docs/region.md
+// has all cases). A waiter then notices the death at the end of its current sleep. Its first sleep
+// lasts 100 ms at most, each further one at most twice as long as the one before, and none longer
+// than region::longest_sleep(): by default 1 s, or 100 ms in a process that can have no membership
+// lock. While the kernel writes the owner's core dump, the owner is alive.
 //
 // Where the kernel lacks futex_waitv (before 5.16), every sleep lasts 100 ms at most, and a death
 // is noticed at its end only.

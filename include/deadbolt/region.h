@@ -26,7 +26,7 @@ extern "C" {
 #else
 #define DEADBOLT_MUST_CHECK
 #endif
-/* To 8 bytes, as the C++ types are: by itself a 32-bit ABI aligns 64-bit numbers to 4 bytes only. */
+/* To 8 bytes, as the C++ types are: a 32-bit ABI aligns 64-bit numbers to 4 bytes only. */
 #ifdef __cplusplus
 #define DEADBOLT_ALIGNED alignas(8)
 #else
@@ -162,8 +162,8 @@ deadbolt_region_open_descriptor_with(struct deadbolt_region* region, int descrip
 /* False when another thread was still in an unlock after a second: the memory stays mapped. */
 bool deadbolt_region_close(struct deadbolt_region* region);
 
-/* The data, zero at first and aligned to a page; NULL when the region is closed. The three functions
- * after this one then return 0. */
+/* The data, zero at first and aligned to a page; NULL when the region is closed. The three
+ * functions after this one then return 0. */
 void* deadbolt_region_data(const struct deadbolt_region* region);
 size_t deadbolt_region_size(const struct deadbolt_region* region);
 size_t deadbolt_region_largest_size(const struct deadbolt_region* region);

@@ -42,13 +42,13 @@ enum class attach_status : std::uint32_t {
   table_full,       // every slot belongs to a live thread
   interrupted_libc, // called in a signal handler, in the middle of the thread's operation on a
                     // robust mutex. A handler must not attach at all: not every case is noticed
-  descriptor_lost,  // the program closed the region's descriptor, without which a kernel before 5.14
-                    // cannot give memory to a slot that is used for the first time
-  no_robust_list,   // the thread has no robust list, by which the kernel would mark its death; or
-                    // another library has registered one with a futex_offset of its own
-  not_open,         // the region is closed
-  system_error,     // errno says which: ENOMEM, or ENOSPC: the file system is full
-  read_only,        // the lock is in a read_only_region
+  descriptor_lost, // the program closed the region's descriptor, without which a kernel before 5.14
+                   // cannot give memory to a slot that is used for the first time
+  no_robust_list,  // the thread has no robust list, by which the kernel would mark its death; or
+                   // another library has registered one with a futex_offset of its own
+  not_open,        // the region is closed
+  system_error,    // errno says which: ENOMEM, or ENOSPC: the file system is full
+  read_only,       // the lock is in a read_only_region
 };
 [[nodiscard, gnu::visibility("default")]] const char* to_string(attach_status status) noexcept;
 
@@ -188,8 +188,9 @@ public:
   static region open(const char* path) noexcept;
   static region open_or_create(const char* path, const region_options& options) noexcept;
   // As open_or_create(), but replaces a file with which open() would return damaged, truncated,
-  // unknown_version (of 4 or more) or wrong_page_size by a new region. Returns in_use instead while a process uses the old one. If several
-  // processes replace it at the same time, one does, and the others open the new region.
+  // unknown_version (of 4 or more) or wrong_page_size by a new region. Returns in_use instead while
+  // a process uses the old one. If several processes replace it at the same time, one does, and the
+  // others open the new region.
   static region open_or_replace(const char* path, const region_options& options) noexcept;
   // A memfd, sealed against shrinking; hand a descriptor of it to other processes.
   static region create_anonymous(const char* name, const region_options& options) noexcept;
@@ -259,10 +260,10 @@ public:
   // Makes the calling thread a member ahead of its first lock. Blocks signals for its duration.
   [[nodiscard]] attach_status attach() const noexcept;
   // Ends the calling thread's membership. Locks that the thread still holds pass on as owner_died.
-  // False if the thread was no member. Also false if it stays a member: because the call came from a
-  // signal handler, which must not detach, or because another thread was stopped (SIGSTOP, a
-  // debugger) while it examined the caller's slot. Then call it again later; the membership also ends
-  // with the thread.
+  // False if the thread was no member. Also false if it stays a member: because the call came from
+  // a signal handler, which must not detach, or because another thread was stopped (SIGSTOP, a
+  // debugger) while it examined the caller's slot. Then call it again later; the membership also
+  // ends with the thread.
   bool detach() const noexcept;
 
   // A T at this offset of the data, or nullptr if it would not fit or is misaligned.

@@ -25,7 +25,8 @@ namespace deadbolt::inline DEADBOLT_ABI {
 // While the kernel finds no thread with the owner's TID, lock() does not wait and returns
 // not_recoverable. There are two causes. The owner called execve in a thread other than the group
 // leader: then the mutex stays locked for ever. Or the owner is in another PID namespace, across
-// which a robust mutex must not be shared: then it may still unlock, and a later lock() can succeed.
+// which a robust mutex must not be shared: then it may still unlock, and a later lock() can
+// succeed.
 //
 // Before FUTEX_LOCK_PI2 (Linux 5.14) the kernel sleeps by CLOCK_REALTIME only: a jump of
 // that clock during the sleep moves a monotonic deadline by as much.

@@ -22,10 +22,10 @@ enum class shared_mutex_policy : std::uint8_t {
   // New readers enter while a writer waits for readers that are inside, until the writer has waited
   // for 10 ms.
   readers_first = 1,
-  // As writers_first, but a thread that comes does not pass one that sleeps. This is not the order of
-  // arrival: a thread that was woken and must sleep again becomes the last (docs/region.md has
-  // figures). The lock stays unused from an unlock until the thread that it woke runs; under the other
-  // policies a thread that is running takes it meanwhile.
+  // As writers_first, but a thread that comes does not pass one that sleeps. This is not the order
+  // of arrival: a thread that was woken and must sleep again becomes the last (docs/region.md has
+  // figures). The lock stays unused from an unlock until the thread that it woke runs; under the
+  // other policies a thread that is running takes it meanwhile.
   fair = 2,
 };
 

@@ -34,9 +34,10 @@ namespace deadbolt::inline DEADBOLT_ABI {
 // commits.
 //
 // death order: (a comment with these words says what is in memory if the thread is killed at that
-// line; docs/protocol.md) a killed thread leaves in memory every store before the instruction at which it was killed, and
-// none after. The stores are in order if the compiler keeps them so, for which signal fences are
-// enough. The next owner sees them, because it acquires the lock after the kernel marked the death.
+// line; docs/protocol.md) a killed thread leaves in memory every store before the instruction at
+// which it was killed, and none after. The stores are in order if the compiler keeps them so, for
+// which signal fences are enough. The next owner sees them, because it acquires the lock after the
+// kernel marked the death.
 //
 //                 first                  then                     killed in between
 //   edit()        the record is whole    used_ includes it        the object is unchanged

@@ -2,6 +2,7 @@
 """The package as it is installed: types, documentation, example."""
 
 import ast
+import itertools
 import subprocess
 import sys
 import sysconfig
@@ -61,3 +62,20 @@ def test_example_runs():
     done = subprocess.run([sys.executable, example], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "150000 numbers counted, 2 of 4 workers killed\n"
+
+
+def test_readmes_first_example_runs(path):
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    example = readme[readme.index("    import deadbolt\n") :]
+    program = "\n".join(
+        line[4:] for line in itertools.takewhile(lambda l: l[:4].isspace() or not l, example.split("\n"))
+    )
+    assert "/dev/shm/bank" in program
+    for _ in range(2):
+        subprocess.run(
+            [sys.executable, "-c", program.replace("/dev/shm/bank", str(path))],
+            check=True,
+            timeout=100,
+        )
+    region = deadbolt.Region(path)
+    assert region.memory("balance", 8, create=False).cast("q")[0] == 200
