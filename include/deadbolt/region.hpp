@@ -16,17 +16,17 @@
 namespace deadbolt::inline DEADBOLT_ABI {
 
 enum class region_status : std::uint32_t {
-  open,               // usable
-  closed,             // default-constructed, moved from or closed
-  exists,             // create: there is a file of that name
-  not_found,          // open: there is none
-  not_a_region,       // another kind of file, or an empty one
-  unknown_version,    // made by a newer or older format
-  damaged,            // the header contradicts itself
-  truncated,          // shorter than its header says
-  former_boot,        // last used on another boot, and a member without a membership lock is left
-                      // in its table: see open()
-  copied,             // a copy of another file, and such a member is left in its table
+  open,            // usable
+  closed,          // default-constructed, moved from or closed
+  exists,          // create: there is a file of that name
+  not_found,       // open: there is none
+  not_a_region,    // another kind of file, or an empty one
+  unknown_version, // made by a newer or older format
+  damaged,         // the header contradicts itself
+  truncated,       // shorter than its header says
+  former_boot,     // last used on another boot, and its table has a member of which nobody can tell
+                   // whether it is dead, because it had no membership lock: see open()
+  copied,          // a copy of another file, and its table has such a member
   network_filesystem, // members on other machines could not be seen
   too_many,           // more than region::most_open regions in this process
   invalid_options,    // a size of 0 or too large, or members out of range
@@ -39,7 +39,7 @@ enum class region_status : std::uint32_t {
 
 enum class attach_status : std::uint32_t {
   attached,         // the calling thread is a member, now or already
-  table_full,       // every slot belongs to a live thread
+  table_full,       // as many threads are members as the region can have (region_options::members)
   interrupted_libc, // called in a signal handler, in the middle of the thread's operation on a
                     // robust mutex. A handler must not attach at all: not every case is noticed
   descriptor_lost, // the program closed the region's descriptor, without which a kernel before 5.14

@@ -14,7 +14,8 @@
 namespace deadbolt::inline DEADBOLT_ABI {
 
 // Who comes first. Under writers_first and readers_first a thread that has waited for 10 ms comes
-// before those that have waited for less, so that none starves.
+// before those that have waited for less, so that none starves; but while such a thread wakes up,
+// readers that come may still enter before it.
 enum class shared_mutex_policy : std::uint8_t {
   // While a writer waits for the readers that are inside, new readers wait. When a writer unlocks,
   // the readers and the writers that wait for it have equal chances.

@@ -13,7 +13,7 @@
 //     return false;
 //   ...
 //
-// The two functions do nothing else.
+// assume_held() says the opposite. Neither function does anything at run time.
 #ifndef DEADBOLT_THREAD_SAFETY_HPP
 #define DEADBOLT_THREAD_SAFETY_HPP
 

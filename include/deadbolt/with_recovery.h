@@ -7,12 +7,12 @@
  *   status = deadbolt_mutex_with_recovery(mutex, deadbolt_mutex_lock(mutex), repair, data);
  *   if (status != DEADBOLT_ACQUIRED) ...
  *
- * `status` is what a lock function of the mutex has just returned, in any form: lock, try_lock
- * or lock_until. After DEADBOLT_OWNER_DIED the function calls recover(context) with the lock
- * held. If that returns true, the data is whole again: the function marks the lock consistent
- * and returns DEADBOLT_ACQUIRED. If it returns false, the function releases the lock, which is
- * not recoverable from then on, and returns DEADBOLT_NOT_RECOVERABLE. Every other status is
- * returned as it is: the caller holds the lock after DEADBOLT_ACQUIRED alone.
+ * `status` is what a lock function of the mutex has just returned: any of them, also a timed,
+ * interruptible or shared one. After DEADBOLT_OWNER_DIED the function calls recover(context) with
+ * the lock held. If that returns true, the data is whole again: the function marks the lock
+ * consistent and returns DEADBOLT_ACQUIRED. If it returns false, the function releases the lock,
+ * which is not recoverable from then on, and returns DEADBOLT_NOT_RECOVERABLE. Every other status
+ * is returned as it is: the caller holds the lock after DEADBOLT_ACQUIRED alone.
  */
 #ifndef DEADBOLT_WITH_RECOVERY_H
 #define DEADBOLT_WITH_RECOVERY_H

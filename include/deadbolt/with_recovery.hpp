@@ -102,7 +102,9 @@ private:
       break;
     }
     throw std::system_error{std::make_error_code(std::errc::state_not_recoverable),
-                            "deadbolt: a former owner died and the data was not repaired"};
+                            "deadbolt: the lock is not recoverable: a former owner died and the "
+                            "data was not repaired, or the kernel does not find the owner of a "
+                            "robust_pi_mutex"};
   }
 
   Lock& lock_;

@@ -2,11 +2,11 @@
 /*
  * The bytes of robust_mutex and robust_pi_mutex, for C and C++.
  *
- * A thread's robust list belongs to its libc, so a node looks like the libc's own mutex at
- * the offsets that the libc and the kernel use. Size and the two links are the same in both
- * layouts. `layout` tells them apart: it lies where a program of the other libc expects the
- * lock word. Its value is not a thread's TID, so that such a program finds the mutex held, and
- * waits instead of corrupting it.
+ * A thread's robust list belongs to its libc, glibc or musl, so a node looks like that libc's own
+ * mutex at the offsets that the libc and the kernel use. So there are two layouts, with the same
+ * size and the same two links. The member `layout` says which of them it is: it lies where a
+ * program of the other libc expects the lock word. Its value is not a thread's TID, so that such a
+ * program finds the mutex held, and waits instead of corrupting it.
  *
  * word: bits 0-29 owner TID (set by the locker, cleared by unlock and by the kernel), bit 30
  * FUTEX_OWNER_DIED (set by the kernel, cleared by the next owner), bit 31 FUTEX_WAITERS (set
