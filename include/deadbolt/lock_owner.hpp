@@ -14,7 +14,8 @@ enum class owner_state : std::uint32_t {
   not_held,
   alive,     // pid and tid are the owner's
   elsewhere, // alive, in a PID namespace that is not the caller's: it has no PID here
-  dead,      // or detached with the lock held: the next owner will be told owner_died
+  dead,      // or detached with the lock held: the next owner will be told owner_died, unless the
+             // thread still waited for the readers of a shared_mutex
   not_recoverable,
   unknown, // the lock is in no region that this process has open
 };

@@ -182,9 +182,10 @@ public:
   static region create(const char* path, const region_options& options) noexcept;
   // A file from before a reboot, or a copy, keeps its data. If no process has the membership locks
   // of its former members, they are dead, and every lock that they held passes on as owner_died. A
-  // member without a membership lock may be alive: if one is left in the table, the file is refused
-  // (former_boot, copied). Another boot id, device or inode is no proof of its death, because
-  // containers that run at the same time can show different ones.
+  // member without a membership lock may be alive: if one is left in the table, and no process that
+  // has such a lock uses the file, the file is refused (former_boot, copied). Another boot id,
+  // device or inode is no proof of its death, because containers that run at the same time can show
+  // different ones.
   static region open(const char* path) noexcept;
   static region open_or_create(const char* path, const region_options& options) noexcept;
   // As open_or_create(), but replaces a file with which open() would return damaged, truncated,
