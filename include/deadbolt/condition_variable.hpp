@@ -22,8 +22,8 @@ enum class wait_status : std::uint32_t {
   awake,      // the mutex is held: notified, or a spurious wakeup; with a predicate: it is true
   timed_out,  // the mutex is held: the deadline passed first; with a predicate: it is false
   owner_died, // the mutex is held; its last owner died and the data may be half-written
-  not_recoverable, // the mutex is not held, and no thread can lock it any more; for a
-                   // robust_pi_mutex see <deadbolt/robust_pi_mutex.hpp>
+  not_recoverable, // the mutex is not held, and no thread can lock it any more; or it is a
+                   // robust_pi_mutex, whose lock() returned deadlock or not_recoverable: see there
   not_owner,       // nothing was done: the caller did not hold the mutex
   interrupted,     // the mutex is held: a stop_flag or a signal handler ended the wait
 };
