@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Blocks every signal for a while, the libc's internal ones too.
+// What must not interrupt a thread for a while: signals, and pthread_cancel().
 #ifndef DEADBOLT_BASE_SIGNALS_HPP
 #define DEADBOLT_BASE_SIGNALS_HPP
 
 #include <cstdint>
+#include <pthread.h>
 #include <raw_syscall.hpp>
 #include <signal.h>
 #include <sys/syscall.h>
 
 namespace deadbolt::base {
 
+// The libc's internal signals too.
 class signals_blocked {
 public:
   signals_blocked() noexcept {
@@ -24,6 +26,20 @@ public:
 
 private:
   std::uint64_t before_ = 0;
+};
+
+// A cancellation that comes or is pending acts later. In front of the libc's functions that are
+// cancellation points: these would leave the library's functions without running destructors, with
+// locks held and signals blocked.
+class cancellation_deferred {
+public:
+  cancellation_deferred() noexcept { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+  cancellation_deferred(const cancellation_deferred&) = delete;
+  cancellation_deferred& operator=(const cancellation_deferred&) = delete;
+  ~cancellation_deferred() { pthread_setcancelstate(before_, nullptr); }
+
+private:
+  int before_ = 0;
 };
 
 } // namespace deadbolt::base

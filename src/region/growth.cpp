@@ -48,6 +48,7 @@ grow_status region::grow(std::size_t size) const noexcept {
   detail::open_region& mapping = *mapping_;
   if (size > mapping.largest_data_bytes) return grow_status::too_large;
   if (size <= mapping.data_bytes()) return grow_status::grown;
+  const base::cancellation_deferred deferred;
   const int before = errno;
   regions::directory_lock lock{mapping};
   switch (lock.status()) {

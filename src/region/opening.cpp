@@ -316,24 +316,29 @@ region replace_unusable(const char* name, const region_options& options) noexcep
 } // namespace regions
 
 region region::create(const char* path, const region_options& options) noexcept {
+  const base::cancellation_deferred deferred;
   regions::fixed_header header;
   return regions::finish(regions::create_file(path, options, false, header), path, header);
 }
 
 region region::create_anonymous(const char* name, const region_options& options) noexcept {
+  const base::cancellation_deferred deferred;
   regions::fixed_header header;
   return regions::finish(regions::create_memfd(name, options, header), nullptr, header);
 }
 
 region region::open(const char* path) noexcept {
+  const base::cancellation_deferred deferred;
   return regions::open_path(path, false);
 }
 
 region region::open_or_create(const char* path, const region_options& options) noexcept {
+  const base::cancellation_deferred deferred;
   return regions::open_or_create(path, options);
 }
 
 region region::open_or_replace(const char* path, const region_options& options) noexcept {
+  const base::cancellation_deferred deferred;
   for (int starts = regions::most_starts;;) {
     region opened = regions::open_or_create(path, options);
     switch (opened.status()) {
@@ -355,6 +360,7 @@ region region::open_or_replace(const char* path, const region_options& options) 
 }
 
 region region::open_descriptor(int descriptor, int own_description) noexcept {
+  const base::cancellation_deferred deferred;
   base::descriptor own{base::above_standard(own_description)};
   if (descriptor < 0) return regions::refused(region_status::system_error, EBADF);
   // A query does not report locks of its own open file description. If other processes made theirs
@@ -369,10 +375,12 @@ region region::open_descriptor(int descriptor, int own_description) noexcept {
 }
 
 read_only_region read_only_region::open(const char* path) noexcept {
+  const base::cancellation_deferred deferred;
   return read_only_region{regions::open_path(path, false, true)};
 }
 
 read_only_region read_only_region::open_descriptor(int descriptor) noexcept {
+  const base::cancellation_deferred deferred;
   if (descriptor < 0) {
     return read_only_region{regions::refused(region_status::system_error, EBADF)};
   }

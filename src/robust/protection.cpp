@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include <deadbolt/protection.hpp>
 
+#include <base/file.hpp>
 #include <deadbolt/critical_section.h>
-#include <fcntl.h>
 #include <robust/engine.hpp>
 #include <string.h>
-#include <sys/types.h>
-#include <unistd.h>
 
 namespace deadbolt {
 namespace {
 
 // Reads a small file of /proc; the number of bytes, 0 when it cannot be read.
 std::size_t read_file(const char* path, char* buffer, std::size_t size) noexcept {
-  const int file = open(path, O_RDONLY | O_CLOEXEC);
-  if (file < 0) return 0;
-  const ssize_t count = read(file, buffer, size - 1);
-  close(file);
+  const base::descriptor file{base::open_file(path, O_RDONLY)};
+  if (!file) return 0;
+  const long count = arch::raw_syscall(SYS_read, file.get(), buffer, size - 1);
   const std::size_t length = count > 0 ? static_cast<std::size_t>(count) : 0;
   buffer[length] = '\0';
   return length;

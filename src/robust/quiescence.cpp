@@ -2,6 +2,7 @@
 #include <robust/quiescence.hpp>
 
 #include <base/clock.hpp>
+#include <base/file.hpp>
 #include <base/message.hpp>
 #include <base/robust_list.hpp>
 #include <cstddef>
@@ -142,14 +143,14 @@ void wait_for_threads(int directory, std::uintptr_t first, std::size_t length,
 quiescence_result DEADBOLT_ABI::wait_for_unlocks(const void* address, std::size_t length,
                                                  std::chrono::nanoseconds timeout) noexcept {
   quiescence_result result{};
-  const int directory = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory < 0) {
+  const base::descriptor directory{base::open_file("/proc/self/task", O_RDONLY | O_DIRECTORY)};
+  if (!directory) {
     result.status = quiescence_status::unavailable;
-    result.error = errno;
+    result.error = -directory.get();
     return result;
   }
-  wait_for_threads(directory, reinterpret_cast<std::uintptr_t>(address), length, timeout, result);
-  close(directory);
+  wait_for_threads(directory.get(), reinterpret_cast<std::uintptr_t>(address), length, timeout,
+                   result);
   return result;
 }
 

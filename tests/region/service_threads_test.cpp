@@ -151,6 +151,52 @@ TEST_F(region_service, attach_costs_the_same_with_two_thousand_members) {
   EXPECT_EQ(live_members(shared), 0U);
 }
 
+// A cancellation that is pending would act in the calls that give memory to a file, and end the
+// process there, because the library's functions are noexcept.
+TEST_F(region_service, pending_cancellation_waits_until_the_library_has_returned) {
+  const auto use_all_calls = [this] {
+    region shared = create({.size = 4096, .members = 16, .largest = 1 << 20});
+    // The first eight slots have memory.
+    gate end;
+    std::vector<std::thread> members;
+    for (int i = 0; i < 8; ++i) {
+      gate attached;
+      members.emplace_back([&] {
+        CHILD_EXPECT(name(shared.attach()) == "attached");
+        attached.open();
+        end.pass("the end");
+      });
+      attached.pass("the attach");
+    }
+    void* (*const cancelled)(void*) = [](void* argument) -> void* {
+      region& in = *static_cast<region*>(argument);
+      const std::string file = "/proc/self/fd/" + std::to_string(in.descriptor());
+      pthread_cancel(pthread_self());
+      CHILD_EXPECT(name(in.attach()) == "attached");
+      for (int i = 0; i < 80; ++i) { // the header has room for 63 names
+        const std::string lock = "lock" + std::to_string(i);
+        CHILD_EXPECT(in.find_or_construct<deadbolt::mutex>(lock.c_str()) != nullptr);
+      }
+      CHILD_EXPECT(in.grow(1 << 20) == grow_status::grown);
+      CHILD_EXPECT(static_cast<bool>(region::open(file.c_str())));
+      CHILD_EXPECT(static_cast<bool>(region::open_descriptor(in.descriptor())));
+      CHILD_EXPECT(static_cast<bool>(read_only_region::open(file.c_str())));
+      CHILD_EXPECT(static_cast<bool>(read_only_region::open_descriptor(in.descriptor())));
+      CHILD_EXPECT(static_cast<bool>(region::create_anonymous("deadbolt-test", small)));
+      CHILD_EXPECT(in.detach());
+      pthread_testcancel();
+      return nullptr;
+    };
+    pthread_t thread;
+    void* result = nullptr;
+    CHILD_EXPECT(pthread_create(&thread, nullptr, cancelled, &shared) == 0);
+    CHILD_EXPECT(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
+    end.open();
+    for (std::thread& member : members) member.join();
+  };
+  EXPECT_EQ(run_in_child(use_all_calls), exited(0));
+}
+
 deadbolt::mutex* locked_by_fork_handlers = nullptr;
 
 TEST_F(region_service, fork_handlers_of_the_program_may_lock) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // wait_for_unlocks() waits for the unlocks of other threads on this memory and for no others, and
 // never returns "quiescent" if it could not examine all threads.
+#include <deadbolt/protection.hpp>
 #include <deadbolt/quiescence.hpp>
 
 #include <child_process.hpp>
@@ -130,6 +131,30 @@ TEST_F(quiescence, caller_does_not_wait_for_itself) {
   const quiescence_result result = wait(std::chrono::seconds{10});
   head->list_op_pending = nullptr;
   EXPECT_EQ(result.status, quiescence_status::quiescent);
+}
+
+TEST_F(quiescence, pending_cancellation_does_not_interrupt_the_look) {
+  struct looks {
+    quiescence_result at_memory;
+    protection_kind protection;
+    bool returned = false;
+  } seen{};
+  pthread_t thread;
+  void* result = nullptr;
+  void* (*const look)(void*) = [](void* argument) -> void* {
+    looks& told = *static_cast<looks*>(argument);
+    pthread_cancel(pthread_self());
+    told.at_memory = wait_for_unlocks(&told, sizeof told);
+    told.protection = protection();
+    told.returned = true;
+    pthread_testcancel();
+    return nullptr;
+  };
+  ASSERT_EQ(pthread_create(&thread, nullptr, look, &seen), 0);
+  ASSERT_EQ(pthread_join(thread, &result), 0);
+  EXPECT_EQ(result, PTHREAD_CANCELED);
+  EXPECT_TRUE(seen.returned);
+  EXPECT_EQ(seen.at_memory.status, quiescence_status::quiescent);
 }
 
 TEST_F(quiescence, pending_entries_elsewhere_do_not_matter) {
