@@ -24,7 +24,7 @@ enum class wait_status : std::uint32_t {
   owner_died, // the mutex is held; its last owner died and the data may be half-written
   not_recoverable, // the mutex is not held, and no thread can lock it any more; or it is a
                    // robust_pi_mutex, whose lock() returned deadlock or not_recoverable: see there
-  not_owner,       // nothing was done: the caller did not hold the mutex
+  not_owner,       // the caller did not hold the mutex, and did not sleep
   interrupted,     // the mutex is held: a stop_flag or a signal handler ended the wait
 };
 [[nodiscard, gnu::visibility("default")]] const char* to_string(wait_status status) noexcept;

@@ -54,7 +54,8 @@ public:
       4; // detail::object_kind, for region::find_or_construct
 
   constexpr counting_semaphore() noexcept = default;
-  // Makes `permits` of the permits available (more than LeastMax: LeastMax; 0 or less: none, ever).
+  // Makes `permits` of the permits available (more than LeastMax: LeastMax; 0 or less: none, ever,
+  // and acquire() returns deadlock).
   explicit counting_semaphore(std::ptrdiff_t permits) noexcept {
     detail::withhold_permits(words_, static_cast<std::size_t>(LeastMax),
                              permits < 0 ? 0 : static_cast<std::size_t>(permits));
@@ -65,7 +66,8 @@ public:
 
   [[nodiscard]] static constexpr std::ptrdiff_t max() noexcept { return LeastMax; }
 
-  // Results: acquired; deadlock (the caller itself holds every permit); cannot_attach.
+  // Results: acquired; deadlock (the caller itself holds every permit that there is);
+  // cannot_attach.
   lock_result acquire() noexcept {
     return acquired(
         detail::acquire_permit(words_, static_cast<std::size_t>(LeastMax), detail::no_limits));

@@ -163,7 +163,7 @@ deadbolt_region_open_descriptor_with(struct deadbolt_region* region, int descrip
 bool deadbolt_region_close(struct deadbolt_region* region);
 
 /* The data, zero at first and aligned to a page; NULL when the region is closed. The three
- * functions after this one then return 0. */
+ * functions after this one then return 0. members: the most threads that can be members. */
 void* deadbolt_region_data(const struct deadbolt_region* region);
 size_t deadbolt_region_size(const struct deadbolt_region* region);
 size_t deadbolt_region_largest_size(const struct deadbolt_region* region);

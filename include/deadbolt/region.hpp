@@ -239,6 +239,7 @@ public:
   // data never gets smaller. Attaches the thread. If the process is killed during the call, the
   // data has the old size or the new one, and the region stays usable.
   [[nodiscard]] grow_status grow(std::size_t size) const noexcept;
+  // The most threads that can be members: region_options::members of the region's maker.
   [[nodiscard]] std::uint32_t members() const noexcept;
   // The region's own descriptor; to hand over, use new_descriptor().
   [[nodiscard]] int descriptor() const noexcept;

@@ -2,7 +2,8 @@
 /*
  * For C under ThreadSanitizer: wrappers of the lock functions of region.h that tell the
  * sanitizer what each lock orders, as <deadbolt/detail/thread_sanitizer.hpp> does for C++.
- * region.h includes this file. A pointer to a lock function is still the plain function.
+ * region.h includes this file. A file that is compiled without the sanitizer calls the plain
+ * functions.
  */
 #ifndef DEADBOLT_REGION_THREAD_SANITIZER_H
 #define DEADBOLT_REGION_THREAD_SANITIZER_H

@@ -78,7 +78,7 @@ public:
 
   // In pause instructions, as in spinner: shorter than a sleep and a wake.
   static constexpr std::uint32_t most_pauses = 512;
-  // Of the next wait, unless that doubles them first. For tests.
+  // The pauses of the last wait that made any; each wait changes this number first. For tests.
   [[nodiscard]] std::uint32_t pauses() const noexcept { return pauses_; }
 
 private:

@@ -83,8 +83,8 @@ void add_doctor(CLI::App& app, int& status) {
   CLI::App* sub = app.add_subcommand("doctor", doctor_description);
   sub->add_flag("--json", *as_json, "Print the findings as JSON");
   sub->add_option("--region", *region,
-                  "Look at this region's live members instead: would the kernel find each one's "
-                  "liveness word if it died now?")
+                  "Look at the threads that use this region's locks instead: would the kernel "
+                  "mark each one's death if it died now?")
       ->type_name("FILE");
   sub->add_option("--pid", *pid,
                   "Look at this process instead: does it have libdeadbolt-pthread.so, and what "

@@ -80,13 +80,24 @@ std::string closing_line(std::span<const row> rows) {
   return fmt::format("{} of {} protected rows of ours are NOT CLEAN.\n", unclean, clean + unclean);
 }
 
-// The kernel limit that excuses what was lost or stranded; empty if no row shows it.
+// Whether a kernel limit excuses what this row lost or left stranded.
+bool shows_limit(const row& row) {
+  return is_limited(*row.attack, *row.target) &&
+         row.count(outcome::lost) + row.count(outcome::stranded) != 0;
+}
+
+// The kernel limits that the rows show, each scenario's once; empty if there is none.
 std::string limit_text(std::span<const row> rows) {
-  const auto found = std::find_if(rows.begin(), rows.end(), [](const row& row) {
-    return is_limited(*row.attack, *row.target);
-  });
-  if (found == rows.end()) return {};
-  return fmt::format("kernel limit, {}: {}.", found->attack->name(), found->attack->kernel_limit());
+  std::vector<const scenario*> told;
+  std::string text;
+  for (const row& row : rows) {
+    if (!shows_limit(row) || std::find(told.begin(), told.end(), row.attack) != told.end())
+      continue;
+    told.push_back(row.attack);
+    fmt::format_to(std::back_inserter(text), "{}kernel limit, {}: {}.", text.empty() ? "" : " ",
+                   row.attack->name(), row.attack->kernel_limit());
+  }
+  return text;
 }
 
 // What protects a row's lock from the unlock window.
@@ -133,8 +144,7 @@ std::vector<totals> add_up(std::span<const row> rows) {
     for (std::size_t i = 0; i < outcomes; ++i) to.counts[i] += row.counts[i];
     to.is_clean = to.is_clean && row.judge() != standing::unclean;
     to.decides = to.decides || row.judge() != standing::comparison;
-    to.has_limit = to.has_limit || (is_limited(*row.attack, *row.target) &&
-                                    row.count(outcome::lost) + row.count(outcome::stranded) != 0);
+    to.has_limit = to.has_limit || shows_limit(row);
   }
   return all;
 }

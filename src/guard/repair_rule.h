@@ -56,7 +56,8 @@ enum deadbolt_repair {
   DEADBOLT_REPAIR_CLEAR_IF_WORD_IS_MINE = 2,
 };
 
-/* The one proof that only tables use; the others are those of blocks (DEADBOLT_CS_*). After the
+/* A proof that only tables use, beside those of blocks (DEADBOLT_CS_*); aarch64 has one more,
+ * DEADBOLT_WINDOW_EXCHANGE in its thread_state.h. After the
  * point where the path of a successful compare-exchange and that of a system call meet, the word
  * was released if the result is not an error. */
 #define DEADBOLT_WINDOW_NO_ERROR 5

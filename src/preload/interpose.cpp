@@ -172,7 +172,7 @@ void choose_shareable_engine(const char* wanted) noexcept {
   robust::choose_engine("local");
 }
 
-// First of all the constructors (initfirst), in the order of these two numbers.
+// The first of the program's constructors: the library is linked with -z initfirst.
 [[gnu::constructor(101)]] void start(int, char**, char** environment) noexcept {
   // ThreadSanitizer's mutex functions come before the libc's, and do not work before this call.
   if (&__tsan_init != nullptr) __tsan_init();

@@ -18,7 +18,7 @@ consteval beginning make_beginning(const char (&bytes)[Size]) {
   return {bytes, Size - 1};
 }
 
-// kind = [rdi+16]; edx = kind & 0x17f; kind & 0x7c ?            glibc 2.31
+// kind = [rdi+16]; edx = kind & 0x17f; kind & 0x7c ?            glibc 2.31; 2.36, 2.41: lock
 constexpr beginning masks_both = make_beginning("\x8b\x47\x10\x89\xc2\x81\xe2\x7f\x01\x00\x00\x83"
                                                 "\xe0\x7c");
 // the same with a test that keeps eax                           2.36, 2.41: unlock

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Where glibc's own code turns to its robust mutexes.
 //
-// pthread_mutex_lock, pthread_mutex_unlock and the two internal functions by which
-// pthread_cond_wait releases and takes back its mutex begin alike: they look at the mutex's kind,
-// and for robust, priority-inheritance and priority-protect kinds alone take a conditional branch
-// to a jmp, which leads to a function of their own ("full"). To redirect that jmp is to take over
-// those kinds from wherever the libc's own code calls, and to leave all other mutexes alone.
+// pthread_mutex_lock, the internal function by which pthread_mutex_unlock and pthread_cond_wait
+// release a mutex, and the one by which pthread_cond_wait takes it back begin alike: they look at
+// the mutex's kind, and for robust, priority-inheritance and priority-protect kinds alone take a
+// conditional branch to a jmp, which leads to a function of their own ("full"). To redirect that
+// jmp is to take over those kinds from wherever the libc's own code calls, and to leave all other
+// mutexes alone.
 #ifndef DEADBOLT_PRELOAD_SHAPES_HPP
 #define DEADBOLT_PRELOAD_SHAPES_HPP
 

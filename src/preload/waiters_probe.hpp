@@ -10,7 +10,7 @@ namespace deadbolt::preload {
 enum class word_left : std::uint8_t {
   zero,    // stock glibc takes it
   waiters, // free with WAITERS: stock glibc sleeps on it for ever
-  unknown, // the two sleepers could not be started
+  unknown, // the trial could not be made, or the word had another value
 };
 
 // Lets two threads sleep on a word and has the kernel unlock it (FUTEX_ROBUST_UNLOCK). The

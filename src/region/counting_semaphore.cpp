@@ -28,7 +28,7 @@ std::size_t first_permit_of(const attachment& self, std::size_t count) noexcept 
   if (!self.covers(words)) [[unlikely]]
     return false;
   std::uint64_t expected = 0;
-  // order: as in mutex::lock.
+  // order: as in take_by_exchange() of mutex.cpp.
   return __atomic_compare_exchange_n(words + first_permit_of(self, count), &expected, self.id,
                                      false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
@@ -54,7 +54,7 @@ public:
       std::uint64_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
       while (can_be_had(seen, ask)) {
         const std::uint64_t mine = self_.id | (seen & word_waiters) | (slept_ ? word_waiters : 0);
-        // order: as in mutex::lock; taken from the dead, as in lock_slow.
+        // order: as in take_by_exchange() of mutex.cpp, also for a permit of a dead owner.
         if (__atomic_compare_exchange_n(word, &seen, mine, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_ACQUIRE)) {
           leave();
@@ -211,7 +211,7 @@ private:
     std::uint64_t* word = words + (index < count ? index : index - count);
     if (id_of(__atomic_load_n(word, __ATOMIC_RELAXED)) != self->id) continue;
     // order: release, pairs with the next owner's acquire.
-    // death order: as in mutex::unlock: nothing is read or written here after this.
+    // death order: nothing of the semaphore is read or written after this.
     const std::uint64_t old = __atomic_exchange_n(word, std::uint64_t{0}, __ATOMIC_RELEASE);
     if ((old & word_waiters) != 0) permits::wake_for(words, count, word);
     return unlock_status::released;

@@ -127,7 +127,8 @@ struct bias_announcement {
 inline constexpr std::uint32_t bias_entries = 8;
 
 // The last 4096 bytes of a page for each member. Only the member itself, or the thread that has the
-// slot's claim, writes here. The exceptions are the liveness word and the holds.
+// slot's claim, writes here. The exceptions are the liveness word, the holds, and `awaited` of a
+// bias announcement.
 struct member_slot {
   std::atomic<std::uint64_t> generation; // 43 bits; advanced before the slot can be reused
   std::atomic<std::uint32_t> kind;       // liveness_kind
@@ -201,9 +202,11 @@ inline hold_entry* find_hold(member_slot& slot, std::uint64_t name, std::uint64_
 }
 
 // The liveness word. Who sets what:
-//   0               free: set by the detacher alone, last
+//   0               free: set by a detacher, last, and by an attacher that has to give up
 //   TID | WAITERS   a live member: set by the attacher when its node is linked
-//   DIED | WAITERS  dead: set by the kernel's exit walk (musl's pthread_exit: DIED alone)
+//   DIED | WAITERS  dead: set by the kernel's exit walk (musl's pthread_exit: DIED alone); by a
+//                   process that finds a former member dead when it opens the file; by a detacher
+//                   whose slot must be kept for a biased mutex
 //   dead_elsewhen   dead: set by a process that opens a file of mixed age; the slot's next member
 //                   gets a generation far above this one's (skip_generations())
 //   claimed         being attached or detached by the holder of the slot's claim
@@ -247,7 +250,8 @@ inline std::atomic<std::uint32_t>* liveness_word(member_slot* slot, std::uint32_
 //   bits 59-62  of a biased word: how often the mutex's bias had been revoked
 //   bit 63      plain: the owner will release the word by a plain store. Mutexes only
 // A locker sets the owner by compare-exchange of a free word, or of a dead owner's word;
-// unlock exchanges the whole word, unless it is plain. Zeroed memory is an unlocked mutex.
+// unlock replaces the whole word by compare-exchange, or by a plain store if the owner is plain.
+// (A semaphore's permit is released by an exchange.) Zeroed memory is an unlocked mutex.
 //
 // A mutex's word is followed by 32 bits `waiting`. A waiter that is about to sleep on a plain
 // owner sets it to 1, a long waiter to 2, before its membarrier. An owner that is not plain sets it
@@ -314,7 +318,7 @@ inline constexpr std::uint32_t bias_tag(std::uint64_t word) noexcept {
   return static_cast<std::uint32_t>((word & word_bias_tag) >> bias_tag_shift);
 }
 // The entry and the name of a mutex at this offset in the region. A name has 32 bits, as a futex
-// has; a mutex beyond the reach of names is never biased.
+// has; a mutex beyond 16 GiB, which is well within their reach, is never biased.
 inline constexpr std::uint64_t most_biased_offset = std::uint64_t{1} << 34;
 inline constexpr std::uint32_t bias_entry(std::uint64_t offset) noexcept {
   return static_cast<std::uint32_t>(offset / 16 % bias_entries);

@@ -24,8 +24,8 @@ namespace {
 
 constinit const attachment no_attachment{};
 
-// The thread's robust list head. It is not in the attachments, because the kernel wipes their pages
-// in a child; the child's thread has the head at the same address.
+// The thread's robust list head. The attachments have it too, but the kernel wipes their pages in a
+// child, whose thread has the head at the same address.
 [[gnu::tls_model("initial-exec")]] constinit thread_local robust_list_head* known_head = nullptr;
 
 [[gnu::tls_model("initial-exec")]] constinit thread_local attach_failure failure{
@@ -364,8 +364,8 @@ bool detach_thread(open_region& region) noexcept {
 void forget_after_fork() noexcept {
   if (this_thread.first == nullptr || this_thread.first->current_region() != nullptr) return;
   drop_wiped_attachments();
-  // What is on the list is the parent's. glibc has emptied it; musl has not, and
-  // would write back links into liveness pages that are not mapped here.
+  // What is on the list is the parent's. glibc has emptied it; musl has not, and its next robust
+  // lock would link itself to a node whose page was wiped.
   known_head->list.next = &known_head->list;
 }
 

@@ -19,8 +19,8 @@ inline bool take_by_exchange(mutex_words& words) noexcept {
   const attachment& self = *regions::this_thread.current;
   if (!self.covers(&words)) [[unlikely]]
     return false;
-  // Plain while nobody waits, and a while after. A waiter on a plain owner calls membarrier; then
-  // an exchange costs less.
+  // Plain unless a thread waits or one has waited within the last takes (plain_after): a waiter on
+  // a plain owner must call membarrier, which costs more than the exchange that plain saves.
   const std::uint8_t plain_after = __atomic_load_n(&words.plain_after, __ATOMIC_RELAXED);
   const bool plain = __atomic_load_n(&words.waiting, __ATOMIC_RELAXED) == 0 && plain_after == 0;
   const std::uint64_t mine = plain ? self.plain_id : self.id;
@@ -69,7 +69,8 @@ inline bool take(mutex_words& words) noexcept {
     // order: release, pairs with the next owner's acquire; a thread of this process that
     // closes the region after it held the lock sees in_unlock. The load of `waiting` must come
     // after this store; the waiter that sets it enforces that by membarrier.
-    // death order: as below.
+    // death order: after this store nothing that the kernel reads for a dying thread names the
+    // lock, as in release_word().
     __atomic_store_n(&word, next, __ATOMIC_RELEASE);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     // The memory may be other data already: at worst that causes a wake that nobody needs.

@@ -36,7 +36,7 @@ struct process_state {
   std::uint32_t lock; // 0 free, 1 held, 2 held with waiters; private to the process
   // The TID of the thread that holds the lock over a fork; 0: none.
   std::uint32_t forking_thread;
-  // Every thread that is first to use a region stores these two, all the same values,
+  // Every thread that is first to use a region stores pid and pid_namespace, all the same values,
   // and needs no lock for it; so read them with the functions below.
   std::uint32_t pid;
   std::uint32_t attachment_count;

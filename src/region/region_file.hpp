@@ -66,8 +66,8 @@ region_status judge_file(int descriptor, fixed_header& header, int& error) noexc
 bool leads_to(const char* path, const base::file_identity& file) noexcept;
 base::file_identity identity_of(int descriptor) noexcept;
 
-// Whether anybody may write the file who is neither the caller nor the directory's owner nor
-// root, in a directory where everybody may make files (sticky, as /tmp and /dev/shm).
+// Whether the file's owner is neither the caller nor the directory's owner nor root, in a directory
+// where everybody may make files (sticky, as /tmp and /dev/shm).
 bool is_of_untrusted_owner(const char* path, int descriptor) noexcept;
 
 // Whether the file is where no process can have a membership lock, so that its users are not seen.

@@ -67,8 +67,8 @@ attach_status take_slot(open_region& region, slot_claim& claim, taken_slot& take
 
 // Gives memory to the 4096 bytes of the file at `offset`, which may have none: the file is sparse,
 // and a first touch would end the process (SIGBUS) on a full file system. `spare` is the offset of
-// a byte among them that is never used. 0 or an errno value; EBADF: the descriptor is lost, and the
-// kernel (before 5.14) cannot do it without.
+// a byte among them that nobody uses yet, so that a 0 may be written there. 0 or an errno value;
+// EBADF: the descriptor is lost, and the kernel (before 5.14) cannot do it without.
 int back_with_memory(const open_region& region, std::uint64_t offset, std::uint64_t spare) noexcept;
 
 // For a number that only grows.

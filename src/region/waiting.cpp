@@ -96,7 +96,8 @@ namespace {
 bool take_free(std::uint64_t* word, std::uint64_t& seen, const attachment& self,
                bool slept) noexcept {
   const std::uint64_t mine = self.id | (seen & word_waiters) | (slept ? word_waiters : 0);
-  // order: as in mutex::acquire(); a shared_mutex looks at its readers' holds after it.
+  // order: as in take_by_exchange() of mutex.cpp; a shared_mutex looks at its readers' holds after
+  // it.
   const bool reserved = is_reserved(seen);
   if (!__atomic_compare_exchange_n(word, &seen, mine, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE)) {
     return false;

@@ -25,8 +25,8 @@ int deadbolt_local_pi_futex_try_unlock(std::uint32_t* word, std::uint32_t* expec
 namespace deadbolt::robust {
 namespace {
 
-// The vDSO's functions. Those of the March 2026 proposal need no expected value; mainline's
-// take the TID and the address of list_op_pending.
+// The vDSO's functions. The March 2026 proposal's for a lock without PI releases whatever the word
+// holds; mainline's take the TID, which the word must hold, and the address of list_op_pending.
 using futex_unlock = std::uint32_t (*)(std::uint32_t* word, robust_list_head* head) noexcept;
 using pi_try_unlock = decltype(engine::pi_try_unlock);
 using list64_try_unlock = std::uint32_t (*)(std::uint32_t* lock, std::uint32_t tid,
@@ -88,9 +88,9 @@ std::uint32_t vdso_unlock(std::uint32_t* word, robust_list_head* head,
   const std::uint32_t old = vdso_futex_unlock(word, head);
   if (__builtin_expect((old & FUTEX_WAITERS) != 0, 0)) {
     // The word's memory may already be reused. list_op_pending tells the kernel that this wake
-    // is owed; the kernel clears it when the wake is done.
+    // is owed; the call clears it, unless a seccomp filter refused the call.
     base::futex_wake(word, 1);
-    // death order: the wake comes first, or a death in between would lose it.
+    // For that case. death order: after the wake, or a death in between would lose it.
     __atomic_store_n(&head->list_op_pending, nullptr, __ATOMIC_RELEASE);
   }
   return old & ~FUTEX_WAITERS;

@@ -6,8 +6,9 @@
 
 namespace deadbolt::robust {
 
-// For destructors: waits until no thread of this process is inside an unlock of the lock at
-// `address`. Aborts and names the threads if that takes longer than a second.
+// For destructors: waits until no thread of this process is inside a lock or unlock of the lock at
+// `address`. Aborts and names the threads if that takes longer than a second. Does not wait where
+// the threads cannot be examined (no /proc).
 void await_destruction(const char* what, const void* address, std::size_t size) noexcept;
 
 } // namespace deadbolt::robust

@@ -45,10 +45,9 @@ public:
   // Call this after `asleep`: waits for the end of the sleep. `trapped`: stopped after the system
   // call.
   [[nodiscard]] result await_wake(std::chrono::milliseconds patience);
-  // Runs to the instruction at `place`, by a breakpoint that is gone afterwards. The code has to be
-  // a private mapping. Stops elsewhere show as stopped, refused leaves the thread as it was. A
-  // thread that goes to sleep on its way is asleep with the breakpoint in place, and fit only to be
-  // killed.
+  // Runs to the instruction at `place`, by a breakpoint, which is gone after `trapped`. The code
+  // has to be a private mapping. Stops elsewhere show as stopped. After every result but `trapped`
+  // the breakpoint can be in place, and the thread is fit only to be killed.
   [[nodiscard]] result run_to(address place, std::chrono::milliseconds patience);
   // At the first instruction of a function: where the function returns to. 0: cannot be read.
   [[nodiscard]] address return_address() const noexcept;

@@ -2,8 +2,8 @@
 /*
  * For C under ThreadSanitizer: functions that call a lock function and tell the sanitizer what
  * it orders, as <deadbolt/detail/thread_sanitizer.hpp> does for C++. The headers that include
- * this one then define each lock function's name as a macro for its counterpart here; a
- * pointer to a lock function is still the plain function.
+ * this one then define each lock function's name as a macro for its counterpart here, so that
+ * pointers to it are pointers to the counterpart too.
  */
 #ifndef DEADBOLT_DETAIL_THREAD_SANITIZER_H
 #define DEADBOLT_DETAIL_THREAD_SANITIZER_H

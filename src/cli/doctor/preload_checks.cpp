@@ -31,6 +31,9 @@ std::string try_out(const std::string& library) {
   return found;
 }
 
+constexpr const char* remedy_for_none =
+    "every unlock is the libc's and keeps its unlock window: start programs under a guard, with "
+    "deadbolt run COMMAND";
 constexpr const char* remedy_for_no_hook =
     "pthread_cond_wait keeps the libc's unlock window: start programs that use it under a guard, "
     "with deadbolt run --preload COMMAND";
@@ -67,7 +70,7 @@ finding judge_preload(const preload_facts& facts) {
                       : "; protects robust pthread mutexes under a guard alone: deadbolt run "
                         "--preload COMMAND";
   } else {
-    found.what_to_do = remedy_for_no_hook;
+    found.what_to_do = facts.line.starts_with("level none") ? remedy_for_none : remedy_for_no_hook;
   }
   return found;
 }
@@ -95,7 +98,8 @@ std::vector<finding> examine_process(pid_t pid) {
     if (look.said.level == preload::level::hook) {
       found.severity = level::ok;
     } else {
-      found.what_to_do = remedy_for_no_hook;
+      found.what_to_do =
+          look.said.level == preload::level::none ? remedy_for_none : remedy_for_no_hook;
     }
     break;
   }

@@ -97,9 +97,10 @@ finding judge_liveness_word(const liveness_word_facts& facts) {
             : fmt::format("its liveness word is not among the {} entries that the kernel "
                           "looks at",
                           longest_walk);
-    found.what_to_do = "if this thread alone dies, and not its process, its locks are taken over "
-                       "up to 100 ms late, and in other PID namespaces not before the process "
-                       "ends: unlock newer robust mutexes, or attach after them";
+    found.what_to_do =
+        "if this thread alone dies, and not its process, its locks are taken over "
+        "late, by 100 ms to a second, and in other PID namespaces not before the process "
+        "ends: unlock newer robust mutexes, or attach after them";
   }
   return found;
 }

@@ -292,7 +292,8 @@ view region_file::look(const std::vector<std::uint64_t>& offsets) const {
             .objects = {},
             .locks = {},
             .whole_data_searched = data_bytes <= most_searched};
-  // Words before members: an owner that attached after its word was read cannot be missed.
+  // Words before members: a word names a member that attached before the word was read, so that
+  // member is among those that are read afterwards.
   const std::uint64_t searched = std::min(data_bytes, most_searched) / sizeof(std::uint64_t);
   std::vector<std::uint64_t> words(searched);
   if (searched != 0) read(words.data(), searched * sizeof(std::uint64_t), data_offset_);

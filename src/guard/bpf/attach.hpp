@@ -11,7 +11,7 @@ namespace deadbolt::guard {
 
 struct attach_result {
   std::string error; // empty: it is attached
-  // The kernel refused the program itself, not a step before or after loading it.
+  // The kernel refused to load or to attach the program; no other step failed.
   bool kernel_refused = false;
 };
 

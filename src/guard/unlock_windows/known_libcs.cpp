@@ -29,7 +29,10 @@ bool is_trusted(const struct stat& about) noexcept {
 base::descriptor open_directory(const std::string& path) {
   base::descriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   struct stat about {};
-  if (directory && (::fstat(directory.get(), &about) != 0 || !is_trusted(about))) directory.reset();
+  if (directory && (::fstat(directory.get(), &about) != 0 || !is_trusted(about))) {
+    directory.reset();
+    errno = EACCES;
+  }
   return directory;
 }
 
@@ -112,7 +115,10 @@ std::optional<window_table> load_window_table(const std::string& directory,
 }
 
 bool store_window_table(const std::string& directory, const window_table& table) {
-  if (directory.empty()) return false;
+  if (directory.empty()) {
+    errno = ENOENT;
+    return false;
+  }
   make_directory(directory);
   const base::descriptor at = open_directory(directory);
   if (!at) return false;
@@ -124,13 +130,18 @@ bool store_window_table(const std::string& directory, const window_table& table)
     const base::descriptor file(::openat(
         at.get(), unfinished.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
     if (!file) return false;
-    if (::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    const ssize_t written = ::write(file.get(), text.data(), text.size());
+    if (written != static_cast<ssize_t>(text.size())) {
+      const int error = written < 0 ? errno : ENOSPC;
       ::unlinkat(at.get(), unfinished.c_str(), 0);
+      errno = error;
       return false;
     }
   }
   if (::renameat(at.get(), unfinished.c_str(), at.get(), name.c_str()) == 0) return true;
+  const int error = errno;
   ::unlinkat(at.get(), unfinished.c_str(), 0);
+  errno = error;
   return false;
 }
 

@@ -3,7 +3,8 @@
 //
 // They are stored in /var/cache/deadbolt/windows if the caller is root, else in
 // $XDG_CACHE_HOME/deadbolt/windows or ~/.cache/deadbolt/windows, one BUILD-ID.windows
-// each. A file or directory that another user could have written is not used.
+// each; on aarch64 BUILD-ID.lse.windows or BUILD-ID.llsc.windows, by the processor. A file or
+// directory that another user could have written is not used.
 #ifndef DEADBOLT_GUARD_UNLOCK_WINDOWS_KNOWN_LIBCS_HPP
 #define DEADBOLT_GUARD_UNLOCK_WINDOWS_KNOWN_LIBCS_HPP
 

@@ -2,7 +2,7 @@
 /*
  * robust_futex_unlock() on a kernel that offers no help: the three steps of
  * x86_64/robust_futex_unlock.S, whose pseudo-code holds here; registers and proof of a release
- * differ (unlock_block.h). Those that release a word exist twice, with the atomic instructions of
+ * differ (unlock_block.h). Each exists twice, with the atomic instructions of
  * Armv8.1 (lse) and with load and store exclusive (llsc).
  *
  * On entry: x0 = uaddr, x1 = head, w2 = expected. Result: w0. unlock_block.h has the registers
