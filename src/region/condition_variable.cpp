@@ -47,16 +47,19 @@ wait_status condition_variable::sleep(std::uint32_t ticket,
   // this thread was given must not be taken for a stop.
   const base::watched_word words[] = {
       {limits.stop == nullptr ? nullptr : limits.stop->native_handle(), 0}, {&word_, ticket}};
+  const unsigned first = limits.stop == nullptr ? 1 : 0;
   long result = -ENOSYS;
-  if (limits.stop != nullptr) {
-    result = base::futex_wait_any(words, 2, until);
-    if (result == 0) return wait_status::interrupted;
+  // A handler that was installed with SA_RESTART ends a sleep by futex(2) that has an end, but none
+  // by futex_waitv(2).
+  if (limits.interruptible) {
+    result = base::futex_wait_any(words + first, 2 - first, until);
+    if (result == 0 && limits.stop != nullptr) return wait_status::interrupted;
   }
   const bool refused = result < 0 && result != -EAGAIN && result != -EINTR &&
                        result != -ETIMEDOUT && result != -EFAULT;
   if (refused) {
-    // There is no flag, or an old kernel or a sandbox refused futex_waitv. In the second case the
-    // flag is looked at after each short sleep.
+    // The wait is not interruptible, or an old kernel or a sandbox refused futex_waitv. In the
+    // second case a flag is looked at after each short sleep.
     const std::int64_t soon = limits.stop == nullptr ? until : base::now() + regions::first_sleep;
     result = base::futex_wait_until(&word_, ticket, {false, until < soon ? until : soon});
   }

@@ -133,6 +133,25 @@ TEST_P(region_interrupt, signal_handler_ends_the_wait) {
             "interrupted");
 }
 
+TEST_P(region_interrupt, handler_that_restarts_calls_does_not_end_the_wait) {
+  install_handler(SA_RESTART);
+  EXPECT_NE(result_of(nullptr,
+                      [this](pid_t tid, const std::atomic<bool>& done) {
+                        for (int i = 0; i < 50; ++i) {
+                          tgkill(getpid(), tid, SIGUSR1);
+                          std::this_thread::sleep_for(1ms);
+                        }
+                        EXPECT_FALSE(done);
+                        EXPECT_EQ(name(shared->lock.unlock()), "released");
+                        EXPECT_EQ(name(shared->shared_lock.unlock()), "released");
+                        EXPECT_EQ(name(shared->permit.release()), "released");
+                        EXPECT_EQ(name(shared->permits.release()), "released");
+                        shared->value = 1;
+                        shared->changed.notify_all();
+                      }),
+            "interrupted");
+}
+
 TEST_P(region_interrupt, stop_flag_ends_the_wait) {
   EXPECT_EQ(
       result_of(&shared->stop, [this](pid_t, const std::atomic<bool>&) { shared->stop.set(); }),
@@ -174,7 +193,6 @@ TEST(region_interrupt_free, lock_that_is_free_is_acquired_whatever_the_flag) {
   EXPECT_EQ(name(shared->lock.unlock()), "released");
 }
 
-// Handlers with SA_RESTART do not end a wait, and neither does a stop of the process.
 TEST(region_interrupt_free, plain_lock_is_not_ended_by_signals) {
   install_handler(0);
   region_of<board> shared;
