@@ -34,7 +34,7 @@ struct mutex_words {
 // handler may lock and unlock if its thread is a member; it must not attach, detach or close; if it
 // forks, the child must not return from the handler. Not recursive; not for a child of vfork, which
 // would act as its parent. No function of the library is a cancellation point: a pthread_cancel()
-// does not end a wait; a <deadbolt/stop_flag.hpp> does.
+// does not act in it, and does not end a wait; a <deadbolt/stop_flag.hpp> does.
 //
 // Waiters notice an owner's death at once: the kernel wakes one of them, and that one wakes the
 // others. There are exceptions. The woken waiter may die, too, before it has woken the others. Or

@@ -135,6 +135,16 @@ static inline void* deadbolt_told_region_find(const struct deadbolt_region* regi
   __tsan_acquire(region->mapping);
   return object;
 }
+static inline enum deadbolt_destroy_status
+deadbolt_told_region_destroy(const struct deadbolt_region* region, const char* name, size_t size,
+                             size_t alignment, enum deadbolt_object_kind kind) {
+  enum deadbolt_destroy_status status;
+  __tsan_release(region->mapping);
+  __tsan_ignore_thread_begin();
+  status = deadbolt_region_destroy(region, name, size, alignment, kind);
+  __tsan_ignore_thread_end();
+  return status;
+}
 
 #define deadbolt_mutex_lock deadbolt_told_mutex_lock
 #define deadbolt_mutex_try_lock deadbolt_told_mutex_try_lock
@@ -166,5 +176,6 @@ static inline void* deadbolt_told_region_find(const struct deadbolt_region* regi
 #define deadbolt_region_find_or_begin_construct deadbolt_told_region_find_or_begin_construct
 #define deadbolt_region_end_construct deadbolt_told_region_end_construct
 #define deadbolt_region_find deadbolt_told_region_find
+#define deadbolt_region_destroy deadbolt_told_region_destroy
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Files. Results are -errno; errno stays, and no function is a cancellation point, but for names()
-// and allocate(), which call the libc.
+// Files. Results are -errno. No function changes errno but names() and allocate(), which call the
+// libc; allocate() is a cancellation point, no other function is.
 #ifndef DEADBOLT_BASE_FILE_HPP
 #define DEADBOLT_BASE_FILE_HPP
 
@@ -45,7 +45,7 @@ private:
 bool names(int descriptor, const file_identity& file) noexcept;
 
 // Allocates the disk blocks of a range of the file. Keeps bytes that have been written. Goes on
-// after a signal. A cancellation point.
+// after a signal.
 long allocate(int descriptor, std::uint64_t offset, std::uint64_t length) noexcept;
 
 // Locks one byte exclusively for this open file description, or returns -EAGAIN. The kernel

@@ -28,9 +28,10 @@ private:
   std::uint64_t before_ = 0;
 };
 
-// A cancellation that comes or is pending acts later. In front of the libc's functions that are
-// cancellation points: these would leave the library's functions without running destructors, with
-// locks held and signals blocked.
+// A cancellation that comes or is pending acts later: the libc's functions that are cancellation
+// points would leave the library's functions without running destructors, with locks held and
+// signals blocked. Make it the first object of a function that calls such functions: when it is
+// gone a thread of the type PTHREAD_CANCEL_ASYNCHRONOUS may end at once.
 class cancellation_deferred {
 public:
   cancellation_deferred() noexcept { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }

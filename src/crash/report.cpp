@@ -14,10 +14,16 @@ namespace {
 constexpr const char* table_line =
     "{:<24} {:<16} {:<7} {:<14}{:>7}{:>12}{:>8}{:>11}{:>6}{:>10}  {}\n";
 
+// Whether a kernel limit excuses what this row, which counts as clean, lost or left stranded.
+bool shows_limit(const row& row) {
+  return row.judge() == standing::clean && is_limited(*row.attack, *row.target) &&
+         row.count(outcome::lost) + row.count(outcome::stranded) != 0;
+}
+
 std::string verdict_of(const row& row) {
   switch (row.judge()) {
   case standing::clean:
-    return !is_limited(*row.attack, *row.target) ? "clean" : "clean (kernel limit)";
+    return shows_limit(row) ? "clean (kernel limit)" : "clean";
   case standing::unclean:
     return "NOT CLEAN";
   case standing::comparison:
@@ -78,12 +84,6 @@ std::string closing_line(std::span<const row> rows) {
   if (clean + unclean == 0) return "No protected row of ours in this run.\n";
   if (unclean == 0) return fmt::format("All {} protected rows of ours are clean.\n", clean);
   return fmt::format("{} of {} protected rows of ours are NOT CLEAN.\n", unclean, clean + unclean);
-}
-
-// Whether a kernel limit excuses what this row lost or left stranded.
-bool shows_limit(const row& row) {
-  return is_limited(*row.attack, *row.target) &&
-         row.count(outcome::lost) + row.count(outcome::stranded) != 0;
 }
 
 // The kernel limits that the rows show, each scenario's once; empty if there is none.

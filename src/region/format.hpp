@@ -251,7 +251,7 @@ inline std::atomic<std::uint32_t>* liveness_word(member_slot* slot, std::uint32_
 //   bit 63      plain: the owner will release the word by a plain store. Mutexes only
 // A locker sets the owner by compare-exchange of a free word, or of a dead owner's word;
 // unlock replaces the whole word by compare-exchange, or by a plain store if the owner is plain.
-// (A semaphore's permit is released by an exchange.) Zeroed memory is an unlocked mutex.
+// (A semaphore's permit can also be released by an exchange.) Zeroed memory is an unlocked mutex.
 //
 // A mutex's word is followed by 32 bits `waiting`. A waiter that is about to sleep on a plain
 // owner sets it to 1, a long waiter to 2, before its membarrier. An owner that is not plain sets it

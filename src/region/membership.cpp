@@ -284,6 +284,7 @@ const attachment* find_or_attach(const void* address) noexcept {
 }
 
 attach_status attach_thread(open_region& region, int& error) noexcept {
+  const base::cancellation_deferred deferred;
   error = 0;
   robust_list_head* head = nullptr;
   process_state* process = this_process();

@@ -4,6 +4,7 @@
 // one store of `state` makes an object or ends it, and a death at any other instruction loses
 // nothing. What a dead maker or destroyer leaves is under construction: find_or_construct() makes
 // it anew, destroy() frees it.
+#include <base/signals.hpp>
 #include <deadbolt/mutex.hpp>
 #include <deadbolt/region.hpp>
 
@@ -299,6 +300,7 @@ bool is_in_use(const detail::open_region& region, const void* object, std::size_
 
 void* region::begin_construct(const char* name, std::size_t size, std::size_t alignment,
                               detail::object_kind kind, bool& fresh) const noexcept {
+  const base::cancellation_deferred deferred;
   fresh = false;
   if (mapping_ == nullptr) {
     last_status = construct_status::not_open;

@@ -6,7 +6,6 @@
 #include <base/clock.hpp>
 #include <base/file.hpp>
 #include <base/futex.hpp>
-#include <base/signals.hpp>
 #include <errno.h>
 #include <limits.h>
 #include <region/bias.hpp>
@@ -202,7 +201,6 @@ std::uint32_t next_shown_free(open_region& region, std::uint32_t number,
 
 int back_with_memory(const open_region& region, std::uint64_t offset,
                      std::uint64_t spare) noexcept {
-  const base::cancellation_deferred deferred;
   const bool has_descriptor = base::names(region.file.descriptor, region.file.identity);
   if (has_descriptor) {
     const long result = base::allocate(region.file.descriptor, offset, slot_bytes);

@@ -178,6 +178,14 @@ TEST_F(region_service, pending_cancellation_waits_until_the_library_has_returned
         CHILD_EXPECT(in.find_or_construct<deadbolt::mutex>(lock.c_str()) != nullptr);
       }
       CHILD_EXPECT(in.grow(1 << 20) == grow_status::grown);
+      // Files that this process has not mapped.
+      const std::string other = "/dev/shm/deadbolt-test-cancel-" + std::to_string(getpid());
+      CHILD_EXPECT(static_cast<bool>(region::create(other.c_str(), small)));
+      CHILD_EXPECT(static_cast<bool>(region::open(other.c_str())));
+      CHILD_EXPECT(static_cast<bool>(region::open_or_create(other.c_str(), small)));
+      CHILD_EXPECT(truncate(other.c_str(), 4096) == 0);
+      CHILD_EXPECT(static_cast<bool>(region::open_or_replace(other.c_str(), small)));
+      unlink(other.c_str());
       CHILD_EXPECT(static_cast<bool>(region::open(file.c_str())));
       CHILD_EXPECT(static_cast<bool>(region::open_descriptor(in.descriptor())));
       CHILD_EXPECT(static_cast<bool>(read_only_region::open(file.c_str())));

@@ -43,7 +43,7 @@ public:
 
   // Results: those of lock(), and timed_out. A time in the past tries once.
   // steady_clock is CLOCK_MONOTONIC and system_clock CLOCK_REALTIME: a jump of the latter
-  // is noticed. Other clocks are read again after each sleep.
+  // is noticed. Other clocks are read again when the time that was computed from them is over.
   template <class Clock, class Duration>
   try_lock_result try_lock_until(const std::chrono::time_point<Clock, Duration>& time)
       DEADBOLT_RETURNS_LOCK(*this) {

@@ -98,8 +98,10 @@ std::vector<finding> examine_process(pid_t pid) {
     if (look.said.level == preload::level::hook) {
       found.severity = level::ok;
     } else {
-      found.what_to_do =
-          look.said.level == preload::level::none ? remedy_for_none : remedy_for_no_hook;
+      found.what_to_do = look.said.level == preload::level::loading
+                             ? "it is just starting: ask again"
+                         : look.said.level == preload::level::none ? remedy_for_none
+                                                                   : remedy_for_no_hook;
     }
     break;
   }
