@@ -38,7 +38,7 @@ fixed_layout := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 .PHONY: help
 help:
 	@echo "make demo        build the release and run the crash test"
-	@echo "make test        build and run every user-space test"
+	@echo "make test        build and run the C and C++ tests"
 	@echo "make test-kernel build the patched kernel, boot it under QEMU and attack it"
 	@echo "make bench       run the benchmarks (QUICK=1: README's rows); bench-check: compare with docs/performance.tsv"
 	@echo "make models      check the models with Spin, and that their mutants fail"
