@@ -23,7 +23,7 @@ struct deadbolt_quiescence {
   uint32_t status; /* enum deadbolt_quiescence_status */
   int error;       /* an errno value, 0 unless unavailable */
   uint32_t in_flight_count;
-  pid_t in_flight[8]; /* the first of them, by TID */
+  pid_t in_flight[8]; /* the TIDs of up to 8 of them */
 };
 
 /* Waits at most `timeout` nanoseconds. A second is enough unless a thread is stopped inside an

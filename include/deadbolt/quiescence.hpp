@@ -31,7 +31,7 @@ struct [[nodiscard]] quiescence_result {
   quiescence_status status;
   int error;                     // an errno value, 0 unless unavailable: see below
   std::uint32_t in_flight_count; // threads that still had an operation pending at the end
-  pid_t in_flight[max_reported]; // the first of them, by TID
+  pid_t in_flight[max_reported]; // the TIDs of up to 8 of them
 };
 
 inline constexpr std::chrono::nanoseconds default_quiescence_timeout = std::chrono::seconds{1};

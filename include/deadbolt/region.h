@@ -3,7 +3,9 @@
  * Regions and their locks for C, and for languages that call C. Each function is the
  * member function of the same name in deadbolt/region.hpp, mutex.hpp,
  * shared_mutex.hpp, condition_variable.hpp and counting_semaphore.hpp, which say more; programs in
- * C and C++ share regions.
+ * C and C++ share regions. Other names: lock_until() is try_lock_until() there, lock_shared_until()
+ * try_lock_shared_until(), acquire_until() try_acquire_until(), get_policy() policy(); and an
+ * interruptible function with a time ends in _until() there.
  */
 #ifndef DEADBOLT_REGION_H
 #define DEADBOLT_REGION_H
