@@ -44,11 +44,13 @@ std::uint64_t word_after_release(const detail::mutex_words& mutex,
   // A signal handler of this thread may lock in between: `mutex` is none until all is set.
   own.mutex = nullptr;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  own.word = biased_word(self.id, revoked);
-  own.name = announced_name(offset);
+  const std::uint64_t biased = biased_word(self.id, revoked);
+  own.word = biased;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  // If a handler has stored another mutex's word meanwhile, the next lock() finds that the word is
+  // another, and takes this mutex by an atomic operation.
   own.mutex = &word;
-  return own.word;
+  return biased;
 }
 
 // ---- other threads ----
@@ -92,8 +94,12 @@ bias_state revoke_bias(const open_region& region, std::uint64_t* word, std::uint
   if (base::barrier_everywhere() != 0) {
     if (!may_sleep) return bias_state::held;
     // Without membarrier: a store leaves its CPU's store buffer long before this sleep is over.
-    const timespec time = base::to_timespec(first_sleep);
-    arch::raw_syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &time, nullptr);
+    // A signal ends a sleep, and a sandbox may refuse to sleep; the time must pass all the same.
+    const std::int64_t end = base::now() + first_sleep;
+    const timespec time = base::to_timespec(end);
+    do {
+      arch::raw_syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nullptr);
+    } while (base::now() < end);
   }
   return holds_by_bias(region, word, seen) ? bias_state::held : bias_state::free;
 }

@@ -28,6 +28,13 @@ inline bias_announcement& own_announcement(const std::uint64_t& word,
   return self.slot->biases[bias_entry(reinterpret_cast<std::uintptr_t>(&word))];
 }
 
+// The name of a mutex that the attachment covers. A signal handler may give this thread the bias of
+// another mutex at any time, and own_bias then tells of that one: so a name is made anew, of the
+// mutex's own address.
+inline std::uint32_t name_of(const std::uint64_t& word, const attachment& self) noexcept {
+  return announced_name(reinterpret_cast<std::uintptr_t>(&word) - self.begin);
+}
+
 // True: the mutex is held. False: it is not biased to this thread, or held by it already.
 inline bool take_biased(const std::uint64_t& word, const attachment& self) noexcept {
   own_bias& own = self.bias_of(&word);
@@ -36,7 +43,7 @@ inline bool take_biased(const std::uint64_t& word, const attachment& self) noexc
   if (announcement.lock.load(std::memory_order_relaxed) != 0) return false;
   // death order: a thread that dies from here on counts as the holder, if the word is still
   // assigned to it.
-  announcement.lock.store(own.name, std::memory_order_relaxed);
+  announcement.lock.store(name_of(word, self), std::memory_order_relaxed);
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   // order: after that store; the revoker enforces that by membarrier, between its write of the
   // word and its look at the announcement. Acquire, for what follows.
@@ -49,7 +56,7 @@ inline bool take_biased(const std::uint64_t& word, const attachment& self) noexc
 inline bool is_held_by_bias(const std::uint64_t& word, const attachment& self) noexcept {
   const own_bias& own = self.bias_of(&word);
   return own.mutex == &word &&
-         own_announcement(word, self).lock.load(std::memory_order_relaxed) == own.name;
+         own_announcement(word, self).lock.load(std::memory_order_relaxed) == name_of(word, self);
 }
 
 // The calling thread holds the mutex by its bias.

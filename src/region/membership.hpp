@@ -18,7 +18,6 @@ struct process_state;
 struct own_bias {
   const void* mutex;   // nullptr: none
   std::uint64_t word;  // what the mutex's word is while the bias holds
-  std::uint32_t name;  // announced_name() of the mutex
   std::uint32_t taken; // how often `candidate` was taken, less how often others were
   const void* candidate;
 };

@@ -4,6 +4,7 @@
 #include <region_support.hpp>
 #include <stepped_child.hpp>
 
+#include <algorithm>
 #include <base/membarrier.hpp>
 #include <csignal>
 #include <optional>
@@ -218,6 +219,38 @@ TEST_F(region_bias, signal_handlers_take_it_between_any_two_instructions) {
   for (int i = 0; i < 200'000; ++i) {
     ASSERT_EQ(name(shared->lock.lock()), "acquired");
     ASSERT_EQ(name(shared->lock.unlock()), "released");
+  }
+  stop = true;
+  sender.join();
+  EXPECT_GT(taken_by_handler, 0u);
+}
+
+// Two mutexes that share an entry: the handler gets the bias of its own between any two
+// instructions of the thread's lock and unlock.
+TEST_F(region_bias, signal_handlers_take_another_mutex_between_any_two_instructions) {
+  const auto entry_of = [](const deadbolt::mutex& lock) {
+    return regions::bias_entry(reinterpret_cast<std::uintptr_t>(&lock));
+  };
+  handled = std::find_if(std::begin(shared->others), std::end(shared->others),
+                         [&](auto& other) { return entry_of(other) == entry_of(shared->lock); });
+  struct sigaction action {};
+  action.sa_handler = handler;
+  sigaction(SIGUSR1, &action, nullptr);
+  const pthread_t self = pthread_self();
+  std::atomic<bool> stop{false};
+  std::thread sender{[&] {
+    while (!stop) {
+      pthread_kill(self, SIGUSR1);
+      std::this_thread::sleep_for(std::chrono::microseconds{20});
+    }
+  }};
+  taken_by_handler = 0;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{5};
+  while (std::chrono::steady_clock::now() < end && !HasFailure()) {
+    for (int i = 0; i < 1000 && !HasFailure(); ++i) {
+      EXPECT_EQ(name(shared->lock.lock()), "acquired");
+      EXPECT_EQ(name(shared->lock.unlock()), "released");
+    }
   }
   stop = true;
   sender.join();
