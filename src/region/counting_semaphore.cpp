@@ -172,10 +172,12 @@ private:
   if (member == nullptr) return lock_status::cannot_attach;
   permits all{words, count, *member};
   sleep_result last = sleep_result::woken;
+  evidence_clock evidence;
   std::uint32_t spins = 0; // not remembered: the semaphore has no room for it
   base::spinner spinner{spins};
   for (;;) {
-    const permits::outcome found = all.try_all(last == sleep_result::timed_out);
+    const permits::outcome found =
+        all.try_all(evidence.is_due(last, is_told_to_end(limits, last) || is_over(limits.until)));
     if (found == permits::outcome::acquired) return lock_status::acquired;
     if (found == permits::outcome::all_own) {
       all.leave();

@@ -58,6 +58,8 @@ std::uint32_t group_of(const attachment& self) noexcept {
   return std::uint32_t{1} << self.slot_number % slot_groups;
 }
 
+constexpr patience tries_once{false, {}};
+
 // ---- waiting for readers ----
 
 // Removes a hold that no live member has any more: its owner withdrew it or died. With the writer
@@ -85,6 +87,7 @@ lock_status wait_for_reader(open_region& region, member_slot& slot, std::uint64_
   const wait_limits& limits = patience.limits;
   sleep_result last = patience.waits ? sleep_result::woken : sleep_result::timed_out;
   sleep_length length{region};
+  evidence_clock evidence;
   std::uint32_t spins = 0; // not remembered: the lock has no room for it
   base::spinner spinner{spins};
   for (;;) {
@@ -97,8 +100,9 @@ lock_status wait_for_reader(open_region& region, member_slot& slot, std::uint64_
     const std::atomic<std::uint32_t>* life =
         liveness_word(&slot, slot.kind.load(std::memory_order_acquire));
     const std::uint32_t value = life == nullptr ? 0 : life->load(std::memory_order_acquire);
+    const bool leaves = patience.waits && (is_told_to_end(limits, last) || is_over(limits.until));
     if (!is_alive(value) ||
-        (last == sleep_result::timed_out && is_gone(region.file, slot, generation, *life, value))) {
+        (evidence.is_due(last, leaves) && is_gone(region.file, slot, generation, *life, value))) {
       if (scan == scan::look) return lock_status::acquired;
       drop_hold(*entry, seen);
       continue;
@@ -224,16 +228,29 @@ unlock_status release_exclusive(shared_mutex_words& words, std::uint64_t seen) n
       release_word(&words.writer, __atomic_load_n(&words.writer, __ATOMIC_RELAXED));
       return status;
     }
-    if (is_told_to_end(patience.limits, way.last)) return lock_status::interrupted;
-    if (is_over(patience.limits.until)) return lock_status::timed_out;
+    const bool told = is_told_to_end(patience.limits, way.last);
+    const bool leaves = told || is_over(patience.limits.until);
     const std::int64_t left = way.until - base::now();
-    const lock_status taken = take_writer_word(words, patience, left > 0 ? left : 0);
-    if (taken != lock_status::acquired) {
-      if (taken == lock_status::owner_died) {
-        __atomic_store_n(&words.state, state_writes, __ATOMIC_RELAXED);
-      }
+    const lock_status taken =
+        take_writer_word(words, leaves ? tries_once : patience, left > 0 ? left : 0);
+    if (taken == lock_status::owner_died) {
+      __atomic_store_n(&words.state, state_writes, __ATOMIC_RELAXED);
       return taken;
     }
+    if (leaves) {
+      // It takes the lock instead if that is free.
+      if (taken == lock_status::acquired) {
+        if (wait_for_readers(words, self, scan::drop, tries_once, nullptr) ==
+            lock_status::acquired) {
+          break;
+        }
+        release_word(&words.writer, __atomic_load_n(&words.writer, __ATOMIC_RELAXED));
+      } else if (taken != lock_status::busy) {
+        return taken;
+      }
+      return told ? lock_status::interrupted : lock_status::timed_out;
+    }
+    if (taken != lock_status::acquired) return taken;
   }
   // death order: before the data is touched.
   __atomic_store_n(&words.state, state_writes, __ATOMIC_RELAXED);
@@ -326,7 +343,6 @@ lock_shared_contended(shared_mutex_words& words, const patience& patience, bool 
 // locked instruction waits for these stores. Nor is a `patience` made for them.
 
 constexpr patience waits_for_ever{true, {}};
-constexpr patience tries_once{false, {}};
 
 lock_status lock_exclusive(shared_mutex_words& words, const patience& patience) noexcept {
   const attachment& self = *this_thread.current;

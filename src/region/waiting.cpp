@@ -194,6 +194,7 @@ lock_status wait_for_word(std::uint64_t* word, mutex_words* mutex, std::uint16_t
   std::int64_t long_from = INT64_MAX; // when this thread becomes a long waiter
   sleep_result last = sleep_result::woken;
   sleep_length length{*self.region};
+  evidence_clock evidence;
   base::spinner spinner{spins};
   std::uint64_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
   for (;;) {
@@ -227,8 +228,8 @@ lock_status wait_for_word(std::uint64_t* word, mutex_words* mutex, std::uint16_t
       continue;
     }
     owner_view owner = look_at_owner(*self.region, seen);
-    // Nobody woke this thread for the whole of a sleep.
-    if (!owner.dead && last == sleep_result::timed_out) {
+    if (!owner.dead &&
+        evidence.is_due(last, is_told_to_end(limits, last) || is_over(limits.until))) {
       owner.dead = is_gone_unmarked(*self.region, owner, seen);
     }
     if (owner.dead) {

@@ -90,6 +90,22 @@ enum class sleep_result : std::uint8_t {
   interrupted, // by a signal handler
 };
 
+// When a waiter asks for the evidence of a death that the kernel did not mark: after a sleep for
+// the whole of which no thread woke it, and, because signals or short time-outs may end each sleep,
+// when it has slept for `first_sleep` without having asked, and before it leaves.
+class evidence_clock {
+public:
+  [[nodiscard]] bool is_due(sleep_result last, bool leaves) noexcept {
+    const std::int64_t now = base::now();
+    if (last != sleep_result::timed_out && !leaves && now - asked_ < first_sleep) return false;
+    asked_ = now;
+    return true;
+  }
+
+private:
+  std::int64_t asked_ = base::now();
+};
+
 // Whether a wait whose last sleep ended so has been told to end.
 inline bool is_told_to_end(const wait_limits& limits, sleep_result last) noexcept {
   return (limits.interruptible && last == sleep_result::interrupted) ||

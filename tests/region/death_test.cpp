@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Owners that die with many locks, with many waiters, and in ways that the kernel does not
 // mark.
+#include <deadbolt/counting_semaphore.hpp>
+#include <deadbolt/shared_mutex.hpp>
 #include <region_support.hpp>
 
 #include <futex_thread.hpp>
@@ -175,6 +177,60 @@ TEST(region_death, execve_by_another_thread_is_found_out_within_the_bound) {
   }
   await("a full table", [&] { return shared->attached == shared.handle().members(); });
   EXPECT_EQ(name(shared.handle().attach()), "table_full");
+}
+
+// Every sleep ends before it shows that no thread wakes the waiter: by a short deadline, or by
+// signals.
+TEST(region_death, death_without_a_mark_is_found_out_by_short_and_by_interrupted_sleeps) {
+  struct three_locks {
+    deadbolt::mutex lock;
+    deadbolt::shared_mutex shared;
+    deadbolt::counting_semaphore<1> permit;
+    gate held;
+  };
+  for (const bool by_signals : {false, true}) {
+    region_of<three_locks> in;
+    child_process holder{[&] {
+      std::thread{[&] {
+        CHILD_EXPECT(name(in->lock.lock()) == "acquired");
+        CHILD_EXPECT(name(in->shared.lock_shared()) == "acquired");
+        CHILD_EXPECT(name(in->permit.acquire()) == "acquired");
+        in->held.open();
+        run_sleep();
+      }}.join();
+    }};
+    in->held.pass("the holder");
+    struct sigaction action {};
+    action.sa_handler = [](int) {};
+    ASSERT_EQ(sigaction(SIGUSR1, &action, nullptr), 0);
+    const pthread_t self = pthread_self();
+    std::atomic<bool> stop{false};
+    std::thread sender{[&] {
+      while (by_signals && !stop) {
+        pthread_kill(self, SIGUSR1);
+        std::this_thread::sleep_for(10ms);
+      }
+    }};
+    const auto time = by_signals ? std::chrono::milliseconds{1h} : 5ms;
+    std::string result;
+    await("the owner's death", [&] {
+      result = name(in->lock.try_lock_for(time));
+      return result != "timed_out";
+    });
+    EXPECT_EQ(result, "owner_died");
+    await("the reader's death", [&] {
+      result = name(in->shared.try_lock_for(time));
+      return result != "timed_out";
+    });
+    EXPECT_EQ(result, "acquired");
+    await("the holder's death", [&] {
+      result = name(in->permit.try_acquire_for(time));
+      return result != "timed_out";
+    });
+    EXPECT_EQ(result, "acquired");
+    stop = true;
+    sender.join();
+  }
 }
 
 TEST(region_death, kernel_marks_the_life_word_beside_pthread_robust_mutexes) {

@@ -224,6 +224,24 @@ TEST_F(region_shared_policy, limits_end_a_wait_that_gives_way) {
   EXPECT_EQ(reading.wait(), exited(0));
 }
 
+TEST_F(region_shared_policy, writer_that_gives_way_takes_a_free_lock_when_its_wait_ends) {
+  make(readers_first);
+  for (int i = 0; i < 20; ++i) {
+    stop_flag stop;
+    ASSERT_EQ(name(shared->lock.lock_shared()), "acquired");
+    std::string result;
+    std::thread writer{[&] {
+      result = name(shared->lock.lock_interruptible(&stop));
+      if (result == "acquired") static_cast<void>(shared->lock.unlock());
+    }};
+    await_waiting_writer();
+    ASSERT_EQ(name(shared->lock.unlock_shared()), "released");
+    stop.set();
+    writer.join();
+    EXPECT_EQ(result, "acquired");
+  }
+}
+
 TEST_F(region_shared_policy, fair_waiter_asks_for_the_lock_before_it_sleeps) {
   make(fair);
   ASSERT_EQ(name(shared->lock.lock()), "acquired");
