@@ -139,8 +139,8 @@ struct deadbolt_region {
 #define DEADBOLT_REGION_INIT                                                                       \
   { NULL, DEADBOLT_REGION_CLOSED, 0 }
 
-/* Each first closes the region that the handle has open, and also stores the status in the
- * handle. */
+/* Each opens the region and then closes the one that the handle had open until then; it also stores
+ * the status in the handle. */
 enum deadbolt_region_status
 deadbolt_region_create(struct deadbolt_region* region, const char* path,
                        const struct deadbolt_region_options* options) DEADBOLT_MUST_CHECK;

@@ -254,8 +254,8 @@ public:
   // again. A death that does not wake the thread (<deadbolt/mutex.hpp>,
   // <deadbolt/condition_variable.hpp>) is noticed this late at most. A longer time saves wake-ups
   // of idle waiters. Default: 1 s, or 100 ms in a process that can have no membership lock
-  // (docs/region.md). Applies to all handles of this process on the region, from the next sleep on.
-  // Returns false, and changes nothing, unless the time is from 1 ms to 1 h.
+  // (docs/region.md). Applies to all handles of this process on the region, for waits that begin
+  // later. Returns false, and changes nothing, unless the time is from 1 ms to 1 h.
   bool set_longest_sleep(std::chrono::nanoseconds time) noexcept;
   [[nodiscard]] std::chrono::nanoseconds longest_sleep() const noexcept;
 
@@ -344,9 +344,10 @@ public:
     }();
     if (place == nullptr) return status;
     detail::thread_sanitizer_acquires(place);
+    destruction ending{*this, name};
     std::launder(static_cast<T*>(place))->~T();
+    ending.is_over = true;
     detail::thread_sanitizer_unlocks(mapping_);
-    end_destroy(name);
     return status;
   }
 
@@ -401,6 +402,14 @@ private:
     const char* name;
     bool made = false;
     ~construction() { in.end_construct(name, made); }
+  };
+
+  // Ends a destruction. If T's destructor throws, the object stays incomplete: see destroy().
+  struct destruction {
+    const region& in;
+    const char* name;
+    bool is_over = false;
+    ~destruction() { is_over ? in.end_destroy(name) : in.end_construct(name, false); }
   };
 
   template <class T, class Argument>

@@ -2,6 +2,7 @@
 #include <base/futex.hpp>
 
 #include <errno.h>
+#include <stdint.h>
 
 namespace deadbolt::base {
 namespace {
@@ -12,8 +13,12 @@ constexpr int lock_pi2 = 13;
 // FUTEX_LOCK_PI takes an absolute time of CLOCK_REALTIME only.
 long lock_pi_by_realtime(std::uint32_t* word, const absolute_time* until) noexcept {
   if (until == nullptr) return arch::raw_syscall(SYS_futex, word, FUTEX_LOCK_PI);
-  const std::int64_t realtime =
-      until->realtime ? until->nanoseconds : now(true) + (until->nanoseconds - now());
+  std::int64_t realtime = until->nanoseconds;
+  // A time too far away for CLOCK_REALTIME's numbers is the farthest that there is.
+  if (!until->realtime &&
+      __builtin_add_overflow(now(true), until->nanoseconds - now(), &realtime)) {
+    realtime = INT64_MAX;
+  }
   const timespec time = to_timespec(realtime > 0 ? realtime : 0);
   return arch::raw_syscall(SYS_futex, word, FUTEX_LOCK_PI, 0, &time);
 }

@@ -52,6 +52,20 @@ TEST(region_names_destroy, destroyed_object_gives_its_name_and_its_bytes_back) {
   EXPECT_EQ(shared.find<counted>("third"), third);
 }
 
+struct thrower {
+  std::uint64_t value = 1;
+  ~thrower() noexcept(false) { throw 1; }
+};
+
+TEST(region_names_destroy, destructor_that_throws_leaves_no_object_and_no_lock) {
+  region shared = make({.size = 4096, .members = 4});
+  ASSERT_NE(shared.find_or_construct<thrower>("it"), nullptr);
+  EXPECT_THROW(static_cast<void>(shared.destroy<thrower>("it")), int);
+  EXPECT_EQ(shared.find<thrower>("it"), nullptr);
+  EXPECT_NE(shared.find_or_construct<counted>("another"), nullptr);
+  EXPECT_STREQ(to_string(shared.destroy<thrower>("it")), "destroyed");
+}
+
 TEST(region_names_destroy, lock_that_is_in_use_is_not_destroyed) {
   region shared = make({.size = 4096, .members = 8});
   auto* lock = shared.find_or_construct<deadbolt::mutex>("mutex");
