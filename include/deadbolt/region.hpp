@@ -145,8 +145,9 @@ struct region_options {
   // The most threads that can be members at a time, 1 to 16,382. The table takes a page of memory
   // for each slot that was ever used (slots are reused), and 8 pages at least.
   std::uint32_t members = 1024;
-  // Permission bits of a new file, whatever the umask. A process that may write the file can
-  // break its locks and, unless it is a memfd, truncate it.
+  // Permission bits of a new file, whatever the umask. (The kernel gives a memfd 0777: a process
+  // that is given a descriptor of it, also one to read, can open it for writing.) A process that
+  // may write the file can break its locks and, unless it is a memfd, truncate it.
   unsigned mode = 0600;
   // open_or_create, open_or_replace: accept a file of another user in a directory where
   // everybody may create files (sticky, as /tmp and /dev/shm). Files of root and of the
@@ -237,7 +238,8 @@ public:
   [[nodiscard]] std::size_t largest_size() const noexcept;
   // Makes the data at least this large, with zeros, for all processes. No address changes, and the
   // data never gets smaller. Attaches the thread. If the process is killed during the call, the
-  // data has the old size or the new one, and the region stays usable.
+  // data has the old size or the new one, and the region stays usable. If the file system is full,
+  // the file keeps what it has got until then, and the next grow() uses that.
   [[nodiscard]] grow_status grow(std::size_t size) const noexcept;
   // The most threads that can be members: region_options::members of the region's maker.
   [[nodiscard]] std::uint32_t members() const noexcept;
@@ -347,7 +349,6 @@ public:
     destruction ending{*this, name};
     std::launder(static_cast<T*>(place))->~T();
     ending.is_over = true;
-    detail::thread_sanitizer_unlocks(mapping_);
     return status;
   }
 
@@ -409,7 +410,10 @@ private:
     const region& in;
     const char* name;
     bool is_over = false;
-    ~destruction() { is_over ? in.end_destroy(name) : in.end_construct(name, false); }
+    ~destruction() {
+      detail::thread_sanitizer_unlocks(in.mapping_);
+      is_over ? in.end_destroy(name) : in.end_construct(name, false);
+    }
   };
 
   template <class T, class Argument>

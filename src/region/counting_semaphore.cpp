@@ -176,17 +176,21 @@ private:
   std::uint32_t spins = 0; // not remembered: the semaphore has no room for it
   base::spinner spinner{spins};
   for (;;) {
-    const permits::outcome found =
-        all.try_all(evidence.is_due(last, is_told_to_end(limits, last) || is_over(limits.until)));
+    permits::outcome found = all.try_all(false);
     if (found == permits::outcome::acquired) return lock_status::acquired;
+    if (found == permits::outcome::none && spinner.again()) continue;
+    const bool told = is_told_to_end(limits, last);
+    const bool leaves = told || is_over(limits.until);
+    if (found == permits::outcome::none && evidence.is_due(last, leaves)) {
+      found = all.try_all(true);
+      if (found == permits::outcome::acquired) return lock_status::acquired;
+    }
     if (found == permits::outcome::all_own) {
       all.leave();
       return lock_status::deadlock;
     }
-    if (spinner.again()) continue;
     if (!all.ask_for_wakes()) continue;
-    const bool told = is_told_to_end(limits, last);
-    if (told || is_over(limits.until)) {
+    if (leaves) {
       all.leave();
       return told ? lock_status::interrupted : lock_status::timed_out;
     }

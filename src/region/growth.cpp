@@ -8,7 +8,6 @@
 #include <base/file.hpp>
 #include <base/signals.hpp>
 #include <errno.h>
-#include <fcntl.h>
 #include <region/directory_lock.hpp>
 #include <region/membership.hpp>
 #include <region/open_region.hpp>
@@ -75,18 +74,10 @@ grow_status region::grow(std::size_t size) const noexcept {
   if (end > begin) {
     // See fill() in region_file.cpp.
     base::signals_blocked blocked;
-    const std::uint64_t length = regions::length_of(descriptor);
     error = base::allocate(descriptor, begin, end - begin);
     if (error == -EOPNOTSUPP) {
       error =
           -posix_fallocate(descriptor, static_cast<off_t>(begin), static_cast<off_t>(end - begin));
-    }
-    // What was allocated would stay allocated, and fill the file system. A memfd is sealed: it
-    // cannot get shorter, but it can have holes.
-    if (error != 0 && ftruncate(descriptor, static_cast<off_t>(length)) != 0) {
-      constexpr int punch_hole = 0x1 | 0x2; // FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
-      static_cast<void>(fallocate(descriptor, punch_hole, static_cast<off_t>(begin),
-                                  static_cast<off_t>(end - begin)));
     }
     // On a disk the length must not be younger than the header that tells of it. Elsewhere this
     // does nothing.

@@ -372,9 +372,6 @@ file_outcome create_memfd(const char* name, const region_options& options,
   base::descriptor file{base::above_standard(static_cast<int>(
       arch::raw_syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING)))};
   if (file.get() < 0) return failed(-file.get());
-  // The kernel makes it with mode 0777, so that each process that was given a descriptor, also one
-  // to read, could open it for writing.
-  if (fchmod(file.get(), options.mode & 0777) != 0) return failed(errno);
   if (const int error = fill(file.get(), header); error != 0) return failed(error);
   constexpr int add_seals = 1033; // F_ADD_SEALS
   const int grows = header.largest_data_bytes > header.data_bytes ? 0 : 0x4;

@@ -100,17 +100,20 @@ lock_status wait_for_reader(open_region& region, member_slot& slot, std::uint64_
     const std::atomic<std::uint32_t>* life =
         liveness_word(&slot, slot.kind.load(std::memory_order_acquire));
     const std::uint32_t value = life == nullptr ? 0 : life->load(std::memory_order_acquire);
-    const bool leaves = patience.waits && (is_told_to_end(limits, last) || is_over(limits.until));
-    if (!is_alive(value) ||
-        (evidence.is_due(last, leaves) && is_gone(region.file, slot, generation, *life, value))) {
+    bool dead = !is_alive(value);
+    if (!dead && patience.waits && spinner.again()) continue;
+    const bool told = is_told_to_end(limits, last);
+    const bool leaves = patience.waits && (told || is_over(limits.until));
+    if (!dead && evidence.is_due(last, leaves)) {
+      dead = is_gone(region.file, slot, generation, *life, value);
+    }
+    if (dead) {
       if (scan == scan::look) return lock_status::acquired;
       drop_hold(*entry, seen);
       continue;
     }
     if (!patience.waits) return lock_status::busy;
-    if (spinner.again()) continue;
-    if (is_told_to_end(limits, last)) return lock_status::interrupted;
-    if (is_over(limits.until)) return lock_status::timed_out;
+    if (leaves) return told ? lock_status::interrupted : lock_status::timed_out;
     if ((seen & hold_awaited) == 0) {
       if (!entry->compare_exchange_strong(seen, seen | hold_awaited, std::memory_order_acq_rel)) {
         continue;

@@ -228,8 +228,9 @@ lock_status wait_for_word(std::uint64_t* word, mutex_words* mutex, std::uint16_t
       continue;
     }
     owner_view owner = look_at_owner(*self.region, seen);
-    if (!owner.dead &&
-        evidence.is_due(last, is_told_to_end(limits, last) || is_over(limits.until))) {
+    const bool told = is_told_to_end(limits, last);
+    const bool over = is_over(limits.until);
+    if (!owner.dead && evidence.is_due(last, told || over)) {
       owner.dead = is_gone_unmarked(*self.region, owner, seen);
     }
     if (owner.dead) {
@@ -264,8 +265,8 @@ lock_status wait_for_word(std::uint64_t* word, mutex_words* mutex, std::uint16_t
                announced_name(reinterpret_cast<std::uintptr_t>(word) - self.begin)};
     } else if (plain) {
       // A thread that has not slept has been given no wake, and can leave without the barrier.
-      if (!slept && is_told_to_end(limits, last)) return lock_status::interrupted;
-      if (!slept && is_over(limits.until)) return lock_status::timed_out;
+      if (!slept && told) return lock_status::interrupted;
+      if (!slept && over) return lock_status::timed_out;
       std::uint32_t before = 0;
       if (is_long) {
         __atomic_store_n(&mutex->waiting, some_wait_long, __ATOMIC_SEQ_CST);
@@ -294,8 +295,8 @@ lock_status wait_for_word(std::uint64_t* word, mutex_words* mutex, std::uint16_t
         seen = asked;
       }
     }
-    if (is_told_to_end(limits, last)) return lock_status::interrupted;
-    if (is_over(limits.until)) return lock_status::timed_out;
+    if (told) return lock_status::interrupted;
+    if (over) return lock_status::timed_out;
     std::int64_t longest = unsure ? length.next_unsure() : length.next(id_of(seen));
     // Wakes in time to ask as a long waiter. Such a sleep is too short to say that nobody wakes it.
     const bool is_cut = !is_long && longest > long_from - now;

@@ -339,9 +339,6 @@ TEST_F(region_file, anonymous_region_is_sealed_and_opens_by_descriptor) {
   ASSERT_TRUE(made);
   EXPECT_EQ(ftruncate(made.descriptor(), 4096), -1);
   EXPECT_EQ(errno, EPERM);
-  struct stat about {};
-  ASSERT_EQ(fstat(made.descriptor(), &about), 0);
-  EXPECT_EQ(about.st_mode & 07777, 0600U) << "whoever is given a descriptor to read cannot write";
   const int inherited = dup(made.descriptor());
   std::byte* data = made.data();
   EXPECT_EQ(region::open_descriptor(inherited).data(), data);

@@ -13,7 +13,6 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <thread>
 #include <vector>
 
@@ -145,27 +144,6 @@ TEST_F(region_growth, full_file_system_is_an_error_and_not_a_signal) {
               CHILD_EXPECT(shared.size() == 100);
               CHILD_EXPECT(grow(shared, megabyte / 2) == "grown");
               std::memset(shared.data(), 1, megabyte / 2);
-            }),
-            exited(0));
-}
-
-// As much as a part of the growth takes was free.
-TEST_F(region_growth, growth_that_fails_gives_its_memory_back) {
-  if (geteuid() != 0) GTEST_SKIP() << "a file system of its own needs root";
-  EXPECT_EQ(run_in_child([&] {
-              CHILD_EXPECT(unshare(CLONE_NEWNS) == 0);
-              CHILD_EXPECT(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
-              CHILD_EXPECT(mount("none", directory.c_str(), "tmpfs", 0, "size=64m") == 0);
-              region shared = region::create(path.c_str(), {.size = 100, .largest = 1U << 30});
-              CHILD_EXPECT(static_cast<bool>(shared) && shared.attach() == attach_status::attached);
-              struct statfs before {};
-              struct statfs after {};
-              CHILD_EXPECT(statfs(path.c_str(), &before) == 0);
-              const std::uint64_t length = file_size(shared);
-              CHILD_EXPECT(grow(shared, 512 * megabyte) == "system_error" && errno == ENOSPC);
-              CHILD_EXPECT(statfs(path.c_str(), &after) == 0);
-              CHILD_EXPECT(after.f_bfree == before.f_bfree && file_size(shared) == length);
-              CHILD_EXPECT(grow(shared, megabyte) == "grown");
             }),
             exited(0));
 }
