@@ -218,16 +218,19 @@ TEST(region_death, death_without_a_mark_is_found_out_by_short_and_by_interrupted
       return result != "timed_out";
     });
     EXPECT_EQ(result, "owner_died");
+    EXPECT_EQ(name(in->lock.unlock()), "released");
     await("the reader's death", [&] {
       result = name(in->shared.try_lock_for(time));
       return result != "timed_out";
     });
     EXPECT_EQ(result, "acquired");
+    EXPECT_EQ(name(in->shared.unlock()), "released");
     await("the holder's death", [&] {
       result = name(in->permit.try_acquire_for(time));
       return result != "timed_out";
     });
     EXPECT_EQ(result, "acquired");
+    EXPECT_EQ(name(in->permit.release()), "released");
     stop = true;
     sender.join();
   }
