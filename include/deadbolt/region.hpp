@@ -16,17 +16,17 @@
 namespace deadbolt::inline DEADBOLT_ABI {
 
 enum class region_status : std::uint32_t {
-  open,            // usable
-  closed,          // default-constructed, moved from or closed
-  exists,          // create: there is a file of that name
-  not_found,       // open: there is none
-  not_a_region,    // another kind of file, or an empty one
-  unknown_version, // made by a newer or older format
-  damaged,         // the header contradicts itself
-  truncated,       // shorter than its header says
-  former_boot,     // last used on another boot, and its table has a member of which nobody can tell
-                   // whether it is dead, because it had no membership lock: see open()
-  copied,          // a copy of another file, and its table has such a member
+  open,               // usable
+  closed,             // default-constructed, moved from or closed
+  exists,             // create: there is a file of that name
+  not_found,          // open: there is none
+  not_a_region,       // another kind of file, or an empty one
+  unknown_version,    // made by a newer or older format
+  damaged,            // the header contradicts itself
+  truncated,          // shorter than its header says
+  former_boot,        // last used on another boot, and its table has a member without a membership
+                      // lock, of which nobody can tell whether it is dead: see open()
+  copied,             // a copy of another file, and its table has such a member
   network_filesystem, // members on other machines could not be seen
   too_many,           // more than region::most_open regions in this process
   invalid_options,    // a size of 0 or too large, or members out of range
@@ -42,13 +42,13 @@ enum class attach_status : std::uint32_t {
   table_full,       // as many threads are members as the region can have (region_options::members)
   interrupted_libc, // called in a signal handler, in the middle of the thread's operation on a
                     // robust mutex. A handler must not attach at all: not every case is noticed
-  descriptor_lost, // the program closed the region's descriptor, without which a kernel before 5.14
-                   // cannot give memory to a slot that is used for the first time
-  no_robust_list,  // the thread has no robust list, by which the kernel would mark its death; or
-                   // another library has registered one with a futex_offset of its own
-  not_open,        // the region is closed
-  system_error,    // errno says which: ENOMEM, or ENOSPC: the file system is full
-  read_only,       // the lock is in a read_only_region
+  descriptor_lost,  // the program closed the region's descriptor; without it a kernel before 5.14
+                    // cannot give memory to a slot that is used for the first time
+  no_robust_list,   // the thread has no robust list, by which the kernel would mark its death; or
+                    // another library has registered one with a futex_offset of its own
+  not_open,         // the region is closed
+  system_error,     // errno says which: ENOMEM, or ENOSPC: the file system is full
+  read_only,        // the lock is in a read_only_region
 };
 [[nodiscard, gnu::visibility("default")]] const char* to_string(attach_status status) noexcept;
 

@@ -22,6 +22,8 @@ struct patience {
   bool waits;
   wait_limits limits;
 };
+constexpr patience waits_for_ever{true, {}};
+constexpr patience tries_once{false, {}};
 
 // ---- the caller's own holds ----
 
@@ -57,8 +59,6 @@ bool withdraw_only_hold(const attachment& self, std::uint64_t name) noexcept {
 std::uint32_t group_of(const attachment& self) noexcept {
   return std::uint32_t{1} << self.slot_number % slot_groups;
 }
-
-constexpr patience tries_once{false, {}};
 
 // ---- waiting for readers ----
 
@@ -217,6 +217,8 @@ unlock_status release_exclusive(shared_mutex_words& words, std::uint64_t seen) n
   return unlock_status::released;
 }
 
+lock_status lock_exclusive_contended(shared_mutex_words& words, const patience& patience) noexcept;
+
 // Call this with the writer word: acquires the lock, or has released the word when it returns.
 [[gnu::noinline]] lock_status settle_exclusive(shared_mutex_words& words, const attachment& self,
                                                const patience& patience) noexcept {
@@ -232,28 +234,20 @@ unlock_status release_exclusive(shared_mutex_words& words, std::uint64_t seen) n
       return status;
     }
     const bool told = is_told_to_end(patience.limits, way.last);
-    const bool leaves = told || is_over(patience.limits.until);
-    const std::int64_t left = way.until - base::now();
-    const lock_status taken =
-        take_writer_word(words, leaves ? tries_once : patience, left > 0 ? left : 0);
-    if (taken == lock_status::owner_died) {
-      __atomic_store_n(&words.state, state_writes, __ATOMIC_RELAXED);
-      return taken;
-    }
-    if (leaves) {
-      // It takes the lock instead if that is free.
-      if (taken == lock_status::acquired) {
-        if (wait_for_readers(words, self, scan::drop, tries_once, nullptr) ==
-            lock_status::acquired) {
-          break;
-        }
-        release_word(&words.writer, __atomic_load_n(&words.writer, __ATOMIC_RELAXED));
-      } else if (taken != lock_status::busy) {
-        return taken;
-      }
+    if (told || is_over(patience.limits.until)) {
+      // A thread that leaves takes the lock instead if it is free.
+      const lock_status tried = lock_exclusive_contended(words, tries_once);
+      if (tried != lock_status::busy) return tried;
       return told ? lock_status::interrupted : lock_status::timed_out;
     }
-    if (taken != lock_status::acquired) return taken;
+    const std::int64_t left = way.until - base::now();
+    const lock_status taken = take_writer_word(words, patience, left > 0 ? left : 0);
+    if (taken != lock_status::acquired) {
+      if (taken == lock_status::owner_died) {
+        __atomic_store_n(&words.state, state_writes, __ATOMIC_RELAXED);
+      }
+      return taken;
+    }
   }
   // death order: before the data is touched.
   __atomic_store_n(&words.state, state_writes, __ATOMIC_RELAXED);
@@ -344,8 +338,6 @@ lock_shared_contended(shared_mutex_words& words, const patience& patience, bool 
 //
 // The functions above that wait are not inlined into these, which would then save registers: a
 // locked instruction waits for these stores. Nor is a `patience` made for them.
-
-constexpr patience waits_for_ever{true, {}};
 
 lock_status lock_exclusive(shared_mutex_words& words, const patience& patience) noexcept {
   const attachment& self = *this_thread.current;

@@ -261,8 +261,7 @@ lock_status wait_for_word(std::uint64_t* word, mutex_words* mutex, std::uint16_t
         continue;
       }
       bias_announcement& announcement = announcement_of(*self.region, *owner.slot, word);
-      third = {reinterpret_cast<const std::uint32_t*>(&announcement.lock),
-               announced_name(reinterpret_cast<std::uintptr_t>(word) - self.begin)};
+      third = {reinterpret_cast<const std::uint32_t*>(&announcement.lock), name_of(*word, self)};
     } else if (plain) {
       // A thread that has not slept has been given no wake, and can leave without the barrier.
       if (!slept && told) return lock_status::interrupted;

@@ -69,7 +69,8 @@ run_plan() {
   start=$SECONDS
   local failed=
   timeout -k 5 "$limit" nice -n "$niceness" "${qemu[@]}" "$@" -serial "file:$logs/console" \
-    -kernel "$kernel" -initrd "$work/initramfs.gz" </dev/null || { say "$guest: QEMU exited with $?"; failed=yes; }
+    -kernel "$kernel" -initrd "$work/initramfs.gz" </dev/null ||
+    { say "$guest: QEMU exited with $?"; failed=yes; }
   "$emulator/check.sh" "$logs/console" "$plan" >"$logs/summary" || failed=yes
   if [ "$failed" ]; then
     cat "$logs/summary"

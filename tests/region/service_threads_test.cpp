@@ -151,8 +151,8 @@ TEST_F(region_service, attach_costs_the_same_with_two_thousand_members) {
   EXPECT_EQ(live_members(shared), 0U);
 }
 
-// A cancellation that is pending would act in the calls that give memory to a file, and end the
-// process there, because the library's functions are noexcept.
+// A cancellation that is pending would act in the calls that give memory to a file, and take the
+// thread out of the library's functions with locks held and signals blocked.
 TEST_F(region_service, pending_cancellation_waits_until_the_library_has_returned) {
   const auto use_all_calls = [this] {
     region shared = create({.size = 4096, .members = 16, .largest = 1 << 20});

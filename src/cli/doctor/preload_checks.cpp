@@ -31,12 +31,21 @@ std::string try_out(const std::string& library) {
   return found;
 }
 
-constexpr const char* remedy_for_none =
-    "every unlock is the libc's and keeps its unlock window: start programs under a guard, with "
-    "deadbolt run COMMAND";
-constexpr const char* remedy_for_no_hook =
-    "pthread_cond_wait keeps the libc's unlock window: start programs that use it under a guard, "
-    "with deadbolt run --preload COMMAND";
+const char* remedy_at(preload::level reached) noexcept {
+  switch (reached) {
+  case preload::level::loading:
+    return "it is just starting: ask again";
+  case preload::level::none:
+    return "every unlock is the libc's and keeps its unlock window: start programs under a guard, "
+           "with deadbolt run COMMAND";
+  case preload::level::interpose:
+    return "pthread_cond_wait keeps the libc's unlock window: start programs that use it under a "
+           "guard, with deadbolt run --preload COMMAND";
+  case preload::level::hook:
+    break;
+  }
+  return "";
+}
 
 } // namespace
 
@@ -70,7 +79,8 @@ finding judge_preload(const preload_facts& facts) {
                       : "; protects robust pthread mutexes under a guard alone: deadbolt run "
                         "--preload COMMAND";
   } else {
-    found.what_to_do = facts.line.starts_with("level none") ? remedy_for_none : remedy_for_no_hook;
+    found.what_to_do = remedy_at(facts.line.starts_with("level none") ? preload::level::none
+                                                                      : preload::level::interpose);
   }
   return found;
 }
@@ -95,14 +105,8 @@ std::vector<finding> examine_process(pid_t pid) {
         look.said.protected_by_kernel != 0 ? "protected by the kernel" : "needs a guard",
         look.said.libc_version);
     if (look.said.reason[0] != '\0') found.what += fmt::format(": {}", look.said.reason);
-    if (look.said.level == preload::level::hook) {
-      found.severity = level::ok;
-    } else {
-      found.what_to_do = look.said.level == preload::level::loading
-                             ? "it is just starting: ask again"
-                         : look.said.level == preload::level::none ? remedy_for_none
-                                                                   : remedy_for_no_hook;
-    }
+    if (look.said.level == preload::level::hook) found.severity = level::ok;
+    found.what_to_do = remedy_at(look.said.level);
     break;
   }
   return {found};

@@ -126,23 +126,20 @@ bool store_window_table(const std::string& directory, const window_table& table)
   const std::string name = window_table_file(table.build_id);
   const std::string unfinished = name + '.' + std::to_string(::getpid());
   const std::string text = format_window_table(table);
+  const auto give_up = [&](int error) {
+    ::unlinkat(at.get(), unfinished.c_str(), 0);
+    errno = error;
+    return false;
+  };
   {
     const base::descriptor file(::openat(
         at.get(), unfinished.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
     if (!file) return false;
     const ssize_t written = ::write(file.get(), text.data(), text.size());
-    if (written != static_cast<ssize_t>(text.size())) {
-      const int error = written < 0 ? errno : ENOSPC;
-      ::unlinkat(at.get(), unfinished.c_str(), 0);
-      errno = error;
-      return false;
-    }
+    if (written != static_cast<ssize_t>(text.size())) return give_up(written < 0 ? errno : ENOSPC);
   }
   if (::renameat(at.get(), unfinished.c_str(), at.get(), name.c_str()) == 0) return true;
-  const int error = errno;
-  ::unlinkat(at.get(), unfinished.c_str(), 0);
-  errno = error;
-  return false;
+  return give_up(errno);
 }
 
 known_windows know_libcs(const std::vector<std::string>& paths) {
