@@ -191,8 +191,11 @@ inline attach(me) {
       drop_claim(me);
       recorded = me;
 #endif
-      must(generation != last_generation, new_generation);
-      last_generation = generation;
+      atomic {
+        must(generation != last_generation, new_generation);
+        last_generation = generation;
+        seen = FREE; gone = false
+      };
       drop_claim(me);
       break
     fi
@@ -215,6 +218,11 @@ inline detach(me) {
 #endif
 }
 
+/* A dead thread's variables: states that differ in them alone are one state to the search. */
+inline forget() {
+  seen = FREE; seen_process = NONE; claimant = NONE; rounds = 0; gone = false
+}
+
 proctype thread(byte me) {
   byte seen, seen_process = NONE, claimant = NONE, rounds = 0;
   bool gone;
@@ -224,8 +232,8 @@ proctype thread(byte me) {
     :: rounds == ROUNDS -> break
     :: rounds == ROUNDS -> attach(me); break /* exits attached */
     od;
-    dead[me] = true /* an exit is a death too */
-  } unless { dead[me] };
+    atomic { dead[me] = true; forget() } /* an exit is a death too */
+  } unless { atomic { dead[me] -> forget() } };
 
 #ifdef REAPED
   if
