@@ -2,7 +2,7 @@
 """What pyproject.toml cannot say: where libdeadbolt is, and which version this is.
 
 pkg-config finds the library. DEADBOLT_LINK=static puts it into the extension, so that a wheel
-needs no other package; without it the extension needs libdeadbolt.so.0 at run time."""
+needs no other package; without it the extension needs libdeadbolt.so.0.1 at run time."""
 
 import os
 import shlex

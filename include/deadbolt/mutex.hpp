@@ -53,12 +53,12 @@ struct mutex_words {
 // there is such a thread, the others leave an unlocked mutex to it for up to 5 ms; try_lock() takes
 // the mutex at once.
 //
-// A thread that takes the mutex again and again, alone, does so without an atomic operation; the
-// next other thread that wants the mutex then calls membarrier, which takes some microseconds, at
-// most 16 times in the life of a mutex. An owner that found no thread waiting when it locked
-// unlocks by a plain store; a waiter that is about to sleep then calls membarrier, and the next 63
-// owners unlock by an atomic operation. A waiter to which membarrier is refused looks again every
-// 100 ms.
+// A thread that takes the mutex again and again, alone, does so without an atomic operation, until
+// another thread wants the mutex, which then calls membarrier: that takes some microseconds. This
+// happens at most 16 times in the life of a mutex. An owner that found no thread waiting when it
+// locked unlocks by a plain store; a waiter that is about to sleep then calls membarrier, and the
+// next 63 owners unlock by an atomic operation. A waiter to which membarrier is refused looks again
+// every 100 ms.
 //
 // lock(), try_lock(), try_lock_until(), try_lock_for() and unlock() are those of
 // <deadbolt/detail/lockable.hpp>; lock_interruptible() and its timed forms are those of

@@ -40,8 +40,8 @@ extern "C" {
  * uaddr must be aligned to 4 bytes; a null or misaligned one aborts the process
  * with a message that names it. A word that cannot be written raises SIGSEGV
  * or SIGBUS at the word's own address, and nothing else is written. The functions do not
- * check for a null head: after the release, the store to its list_op_pending raises
- * SIGSEGV.
+ * check for a null head: the access to its list_op_pending raises SIGSEGV, before or after the
+ * release, as the engine does it.
  */
 uint32_t robust_futex_unlock(uint32_t* uaddr, struct robust_list_head* head);
 
@@ -65,7 +65,8 @@ int robust_pi_futex_try_unlock(uint32_t* uaddr, uint32_t* expected, struct robus
  * The engine with which this process unlocks, chosen once when the library is loaded:
  *   "vdso"           __vdso_robust_futex_unlock (the March 2026 proposal)
  *   "vdso_mainline"  __vdso_futex_robust_list64_try_unlock (Linux 7.2)
- *   "syscall"        FUTEX_WAKE | FUTEX_ROBUST_UNLOCK for every unlock
+ *   "syscall"        FUTEX_WAKE (for a PI lock FUTEX_UNLOCK_PI) with FUTEX_ROBUST_UNLOCK for
+ *                    every unlock
  *   "local"          the unlock code of this library, <deadbolt/critical_section.h> (needs a guard)
  * The library takes the first of these that the kernel offers. The environment variable
  * DEADBOLT_ENGINE can name one instead; if the kernel does not offer it, the process

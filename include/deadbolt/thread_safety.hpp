@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // For programs that are built with clang's -Wthread-safety.
 //
-// Every lock of deadbolt is a capability: data can be declared
+// Every mutex of deadbolt is a capability: data can be declared
 // __attribute__((guarded_by(lock))). The analysis takes lock() and lock_shared() for acquired
 // whatever they return. It takes the try_, timed and interruptible forms for acquired in the
 // branch of an `if` that tests the call itself: `if (lock.try_lock())`. Where a program decides

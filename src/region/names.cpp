@@ -224,9 +224,8 @@ bool is_within(detail::open_region& region, std::uint64_t offset, std::uint64_t 
 construct_status place_of(detail::open_region& region, const entry_copy& object, std::size_t size,
                           std::size_t alignment, detail::object_kind kind, void*& place) noexcept {
   if (object.size != size || object.kind != kind) return construct_status::other_kind;
-  if (alignment == 0 || object.offset % alignment != 0 || !is_within(region, object.offset, size)) {
-    return construct_status::damaged;
-  }
+  if (alignment == 0 || object.offset % alignment != 0) return construct_status::other_kind;
+  if (!is_within(region, object.offset, size)) return construct_status::damaged;
   place = region.data() + object.offset;
   return object.state == object_state::complete ? construct_status::found
                                                 : construct_status::constructed;

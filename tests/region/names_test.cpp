@@ -83,6 +83,26 @@ TEST_F(region_names, construction_says_why_it_failed) {
   EXPECT_TRUE(names_in(closed).empty());
 }
 
+TEST_F(region_names, object_that_is_less_aligned_than_asked_is_another_kind) {
+  region shared = create({.size = 4096, .members = 2});
+  struct loose {
+    std::uint64_t values[8];
+  };
+  struct alignas(64) tight {
+    std::uint64_t values[8];
+  };
+  ASSERT_NE(shared.find_or_construct<deadbolt::mutex>("before"), nullptr);
+  auto* made = shared.find_or_construct<loose>("block");
+  ASSERT_NE(made, nullptr);
+  ASSERT_NE(reinterpret_cast<std::uintptr_t>(made) % alignof(tight), 0u);
+  EXPECT_EQ(shared.find_or_construct<tight>("block"), nullptr);
+  EXPECT_EQ(reason(), "other_kind");
+  EXPECT_EQ(shared.find<tight>("block"), nullptr);
+  EXPECT_EQ(reason(), "other_kind");
+  EXPECT_STREQ(to_string(shared.destroy<tight>("block")), "other_kind");
+  EXPECT_EQ(shared.find<loose>("block"), made);
+}
+
 TEST_F(region_names, inner_construction_is_refused_by_name) {
   region shared = create({.size = 4096, .members = 8});
   static construct_status inner;

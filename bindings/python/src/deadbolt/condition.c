@@ -127,7 +127,8 @@ static PyMethodDef condition_methods[] = {
     {"wait_for", WITH_KEYWORDS(condition_wait_for), METH_VARARGS | METH_KEYWORDS,
      "wait_for(predicate, timeout=None)\n--\n\n"
      "Waits until predicate(), called with the lock held, is true; returns its last value. If an\n"
-     "owner died, its data is recovered before predicate() is called."},
+     "owner died, the mutex's recover() is called before predicate(); without one OwnerDied is\n"
+     "raised, with the lock held."},
     {"notify", WITH_KEYWORDS(condition_notify), METH_VARARGS | METH_KEYWORDS,
      "notify(n=1)\n--\n\nWakes at most n waiters."},
     {"notify_all", condition_notify_all, METH_NOARGS, "notify_all()\n--\n\nWakes all waiters."},

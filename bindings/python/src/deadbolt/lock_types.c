@@ -186,7 +186,7 @@ static PyMethodDef shared_view_methods[] = {ACQUIRE, RELEASE, MARK_CONSISTENT, C
                                             END};
 static PyMethodDef semaphore_methods[] = {ACQUIRE, RELEASE, CONTEXT_AND_PICKLE, END};
 #define DATA                                                                                       \
-  { "data", lock_data, NULL, "A memoryview of the bytes that it was asked for with.", NULL }
+  { "data", lock_data, NULL, "A memoryview of the bytes behind the lock (argument `data`).", NULL }
 static PyGetSetDef mutex_getset[] = {COMMON_ATTRIBUTES, DATA, LAST};
 static PyGetSetDef shared_mutex_getset[] = {
     COMMON_ATTRIBUTES,

@@ -355,8 +355,9 @@ static PyMethodDef region_methods[] = {
     {"open_or_replace", WITH_KEYWORDS(region_open_or_replace),
      METH_VARARGS | METH_KEYWORDS | METH_CLASS,
      "open_or_replace(path, size, *, members=0, mode=0o600, largest=0)\n--\n\n"
-     "As Region(path, size), but a region that is damaged, truncated or of an unknown format is\n"
-     "replaced by a new one. RegionError while a process uses the old one."},
+     "As Region(path, size), but a region that is damaged or truncated, or has an unknown format\n"
+     "(from 4 on) or too small pages, is replaced by a new one. RegionError while a process uses\n"
+     "the old one."},
     {"anonymous", WITH_KEYWORDS(region_anonymous), METH_VARARGS | METH_KEYWORDS | METH_CLASS,
      "anonymous(size, name='deadbolt', *, members=0, largest=0)\n--\n\n"
      "A region that has no file name. Children get it by fork, as an argument of a\n"
@@ -366,15 +367,16 @@ static PyMethodDef region_methods[] = {
      "The region behind a file descriptor, which stays the caller's."},
     {"close", region_close, METH_NOARGS,
      "close()\n--\n\n"
-     "Unmaps the region. BufferError while a memoryview of it, or a thread that waits for one\n"
-     "of its locks, is left. Locks that the calling thread holds pass on as if it had died."},
+     "Closes this Region. The last one of its file in the process unmaps the file; locks that the\n"
+     "calling thread holds then pass on as if it had died. BufferError while a memoryview of it,\n"
+     "or a thread that waits for one of its locks, is left."},
     {"attach", region_attach_method, METH_NOARGS,
      "attach()\n--\n\n"
      "Makes the calling thread a member ahead of its first lock. AttachError when it cannot."},
     {"detach", region_detach_method, METH_NOARGS,
      "detach()\n--\n\n"
-     "Ends the calling thread's membership; False when there is none. Locks that it still\n"
-     "holds pass on as if it had died."},
+     "Ends the calling thread's membership. Locks that it still holds pass on as if it had died.\n"
+     "False when there is none, or when it cannot end now: call it again later."},
     {"fileno", region_fileno, METH_NOARGS, "fileno()\n--\n\nThe region's file descriptor."},
     {"memory", WITH_KEYWORDS(region_memory), METH_VARARGS | METH_KEYWORDS,
      "memory(name, size, alignment=8, *, create=True)\n--\n\n"
@@ -407,7 +409,8 @@ static PyMethodDef region_methods[] = {
      "Gives the name and the bytes of an object back, for other objects. No process may use it "
      "any\n"
      "more, by a lock object or a memoryview that it has. KeyError where there is none;\n"
-     "RegionError if it is a lock that is held, or whose next owner is to be told OwnerDied."},
+     "RegionError if it is a lock that is held, or whose next owner is to be told OwnerDied; a\n"
+     "lock with data is not examined."},
     {"grow", region_grow, METH_O,
      "grow(size)\n--\n\n"
      "Makes the data at least this large, for all processes; `largest_size` is the limit. No\n"
@@ -427,7 +430,8 @@ static PyGetSetDef region_getset[] = {
     {"size", region_size, NULL, "Bytes of data now: another process may make it grow.", NULL},
     {"largest_size", region_largest_size, NULL, "Bytes of data up to which grow() can go.", NULL},
     {"members", region_members, NULL, "How many threads can be members at the same time.", NULL},
-    {"path", region_path, NULL, "The absolute path; None for an anonymous region.", NULL},
+    {"path", region_path, NULL,
+     "The absolute path; None without a file name or if a descriptor was opened.", NULL},
     {"closed", region_closed, NULL, "Whether close() has been called.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

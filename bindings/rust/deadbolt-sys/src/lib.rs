@@ -15,7 +15,7 @@ pub type c_int = i32;
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
-compile_error!("deadbolt supports x86-64 and aarch64 Linux");
+compile_error!("the deadbolt-sys crate supports x86-64 and aarch64 Linux");
 
 pub type deadbolt_region_status = u32;
 pub const DEADBOLT_REGION_OPEN: deadbolt_region_status = 0;

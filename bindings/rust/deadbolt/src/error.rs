@@ -18,7 +18,7 @@ pub enum Error {
     /// The thread cannot become a member of the region: the library's word, as in `"table_full"`.
     Attach(&'static str),
     /// The object cannot be found or made: the library's word, as in `"no_room"`,
-    /// `"other_kind"` (one of that name has another size or kind), `"other_policy"` (of another
+    /// `"other_kind"` (one of that name has another size or kind, or is less aligned), `"other_policy"` (of another
     /// [`Policy`](crate::Policy)) or `"other_type"` (this process uses it as another type).
     Object(&'static str),
     /// The region cannot grow: the library's word, as in `"too_large"`.
@@ -124,9 +124,9 @@ impl<G> LockError<G> {
 /// The outcome of an attempt other than a plain acquisition.
 #[derive(Debug)]
 pub enum TryLockError<G> {
-    /// Not held: another thread holds it.
+    /// Not acquired: another thread, or this one, holds it, or a writer is about to.
     WouldBlock,
-    /// Not held: the time was over first.
+    /// Not acquired: the time was over first.
     TimedOut,
     /// As for calls that wait.
     Lock(LockError<G>),
@@ -135,7 +135,7 @@ pub enum TryLockError<G> {
 impl<G> fmt::Display for TryLockError<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TryLockError::WouldBlock => f.write_str("another thread holds the lock"),
+            TryLockError::WouldBlock => f.write_str("the lock is held"),
             TryLockError::TimedOut => f.write_str("the time was over first"),
             TryLockError::Lock(error) => error.fmt(f),
         }

@@ -32,8 +32,8 @@
 //! A lock's owner is a thread, so guards are not [`Send`]. A thread becomes a member of the
 //! region at its first lock.
 //!
-//! A panic with a guard alive may leave the data half-written, so the lock is not released: it
-//! passes on as [`LockError::OwnerDied`], to this process or another, as soon as the thread has
+//! A panic may leave data half-written, so a lock whose guard lets the thread write is not released
+//! by it: it passes on as [`LockError::OwnerDied`], to this process or another, as soon as the thread has
 //! dropped every guard that it has. (The thread's membership ends with that; locks that C code
 //! holds in the same thread and region pass on as well.)
 //!

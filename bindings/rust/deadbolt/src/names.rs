@@ -163,8 +163,10 @@ impl Region {
     }
 
     /// Gives the name and the bytes of an object back, for other objects. It is an error if there
-    /// is none (`"not_found"`), or if it is a lock that is held or whose next owner is to be told
-    /// of a death (`"in_use"`).
+    /// is none (`"not_found"`), or (`"in_use"`) if it is a `Mutex<()>`, `RwLock<()>` or
+    /// [`Semaphore`](crate::Semaphore) that is held or whose next owner is to be told of a death,
+    /// or a [`Condvar`](crate::Condvar) on which a thread may be asleep. A lock with data is not
+    /// examined.
     ///
     /// # Safety
     /// No process uses the object any more: this one has no [`Mutex`], [`Value`] or other handle

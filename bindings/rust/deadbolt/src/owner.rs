@@ -9,20 +9,22 @@ use deadbolt_sys as sys;
 pub enum Owner {
     /// No thread holds it.
     NotHeld,
-    /// This thread holds it. A thread that is alive is never reported dead.
+    /// A thread that is alive holds it. One that is alive and has not detached is never reported
+    /// dead.
     Alive {
-        /// Its process.
+        /// The process of that thread.
         pid: u32,
-        /// The thread.
+        /// Its number.
         tid: u32,
     },
     /// A thread in another PID namespace holds it, where no number names it here.
     Elsewhere,
-    /// The owner died, or detached, with the lock held: the next one will be told.
+    /// The owner died, or detached, with the lock held: the next one will be told, unless the owner
+    /// was a writer that still waited for readers.
     Dead,
     /// An owner that was told of a death released the lock without repair.
     NotRecoverable,
-    /// The lock's word names no member of the region.
+    /// A state that this crate does not know.
     Unknown,
 }
 

@@ -103,8 +103,9 @@ impl Options {
             sys::deadbolt_region_open_or_create(handle, path.as_ptr(), &self.options)
         })
     }
-    /// As [`open_or_create`](Options::open_or_create), but a region that is damaged, truncated or
-    /// of an unknown format is replaced by a new one. An error while a process uses the old one.
+    /// As [`open_or_create`](Options::open_or_create), but a region that is damaged or truncated,
+    /// or has an unknown format (from 4 on) or too small pages, is replaced by a new one. An error
+    /// while a process uses the old one.
     pub fn open_or_replace(&self, path: impl AsRef<Path>) -> Result<Region, Error> {
         let path = c_path(path.as_ref())?;
         // SAFETY: valid pointers.

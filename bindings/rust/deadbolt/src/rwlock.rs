@@ -160,7 +160,8 @@ impl<T: Shared + Sync> RwLock<T> {
             _ => Policy::WritersFirst,
         }
     }
-    /// Which thread holds it to write. Returns at once.
+    /// Which thread holds it to write, waits for the last readers so that it can, or reads alone
+    /// because it was told of a death. Returns at once.
     pub fn owner(&self) -> Owner {
         // SAFETY: a lock of the region.
         owner::of(|pid, tid| unsafe { sys::deadbolt_shared_mutex_owner(self.raw(), pid, tid) })
