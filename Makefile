@@ -119,7 +119,7 @@ test-tsan: build-tsan
 
 # Random kills for STORM_SECONDS, half of the time unprotected and half under the ptrace
 # guard, and of the users of the example table. STORM_SEED=N replays the schedules of
-# the seed that each of them prints; STORM_OPTIONS are of the first two.
+# the seed that each of them prints; STORM_OPTIONS go to storm, not to kv_storm.
 STORM_SECONDS ?= 600
 STORM_SEED ?=
 STORM_OPTIONS ?=

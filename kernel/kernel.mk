@@ -9,7 +9,7 @@
 # KERNEL_TEST_ONLY names of boots, to run only those; no stamp is written
 # KERNEL_TEST_GUESTS  guests at a time (default 2)
 # ALL=1            also what CI has no time for: see qemu/test.sh
-# KERNEL_TEST_SECONDS  limit for all boots together (default 3600)
+# KERNEL_TEST_SECONDS  limit for all boots together (default 3600; with ALL=1 36000)
 # DEADBOLT_BIN     the deadbolt that runs in the guest, instead of one built here
 
 kernel_dir := $(dir $(lastword $(MAKEFILE_LIST)))

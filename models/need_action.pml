@@ -16,7 +16,7 @@
  * sleeps is woken; a lock whose owner died while it held it is marked.
  *
  * mutants:
- *   NO_RANGE          the kernel knows no range (every kernel so far, glibc's unlock)
+ *   NO_RANGE          the kernel knows no range (glibc's unlock, on every kernel)
  *   NO_DELIVERY       the state stays in the registers when a handler is entered
  *   WAKE_CLEARS_ANY   futex_wake clears list_op_pending whatever word it wakes
  *   CLEAR_THEN_WAKE   the caller clears before it wakes

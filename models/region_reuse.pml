@@ -16,7 +16,7 @@
  *   PENDING              the lock word is a robust futex with list_op_pending (glibc's protocol)
  *   ON_LIST              the lock word itself is on the robust list
  *   CLEARS_WAITERS       unlock writes to the word after its release
- *   RELEASES_TWICE       unlock is a store after a wake, as if waking first were safe
+ *   RELEASES_TWICE       unlock stores 0 to the word once more after its release
  *   CLEARS_WAITING       a plain unlock that has woken for `waiting` clears it
  */
 #define NOBODY 0

@@ -11,7 +11,7 @@
  * through the permits word by word, thread 1 beginning with the second, as
  * src/region/counting_semaphore.cpp does: look, ask for wakes, look again before the sleep, and the kernel's queueing. A thread's
  * exit has the effect of a kill. Up to KILLS are killed at any step. Sleeps are unbounded here; the
- * bound of 100 ms counts only where a thread that owed a wake was killed, or one that had slept
+ * bound of a sleep counts only where a thread that owed a wake was killed, or one that had slept
  * for its permit died with it (as in region_mutex.pml).
  *
  * Holds: a permit is taken from a dead owner, never from a live one; no thread sleeps for ever

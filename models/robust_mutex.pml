@@ -3,8 +3,8 @@
  * robust_mutex, the kernel's exit walk, and memory that is reused.
  *
  * THREADS threads lock and unlock once, thread 0 ROUNDS times. Up to KILLS of them
- * are killed at any step, in any state. A thread that owns the lock when no other thread can
- * still use it may destroy it; its word then holds data, which equals some thread's TID. The
+ * are killed at any step, in any state. When the lock is free and no thread can still use it,
+ * it may be destroyed; its word then holds data, which equals some thread's TID. The
  * exit walk reads a word and writes it in separate steps: first for the list entry, then for the
  * pending one.
  *

@@ -44,6 +44,8 @@ compare() {
       if (committed[row] == "undecided") return "unknown"
       return high == "inf" || high > limit[row] ? "undecided" : "ok"
     }
+    # gawk makes 0 of the text "inf".
+    function number_of(text) { return text == "inf" ? 1e300 : text }
     FNR == 1 { file++ }
     /^#/ { next }
     # Rows of other libraries and floors are not compared.
@@ -53,7 +55,7 @@ compare() {
     file == 1 {
       order[++rows] = row
       committed[row] = $4
-      limit[row] = ($4 == "undecided" ? $6 : $4) * (1 + margin / 100)
+      limit[row] = number_of($4 == "undecided" ? $6 : $4) * (1 + margin / 100)
       next
     }
     row in committed && (file == 2 || verdict[row] == "undecided") {

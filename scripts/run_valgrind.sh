@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# run_valgrind.sh BUILD: runs the test suites that test the same thing under Valgrind, which runs
-# one thread of a process at a time. Each takes seconds. These tests of the library are left out:
+# run_valgrind.sh BUILD: runs under Valgrind the tests that mean the same there as without it: it
+# runs one thread of a process at a time. Each takes seconds. The main reasons why others are left
+# out:
 #   unit/unlock_stepped_test, region/region_kill_test, region/region_shared_kill_test, crash/,
 #   guard/: they step through instructions, which would be Valgrind's own
 #   region/region_namespace_test, region/region_service_test: Valgrind has no clone with

@@ -5,8 +5,8 @@
  * A critical section is a 128-byte aligned block of hand-written code that unlocks: it releases the
  * lock word, and then clears the thread's list_op_pending. The instructions in between are its
  * unlock window, which the block itself describes. To find the block, a guard needs nothing but the
- * thread's instruction pointer: it reads the 128 bytes at `ip & ~127`. If they begin with the
- * magic, the bytes behind it give the window, and how the registers show what the thread has done.
+ * thread's instruction pointer: it reads the 24 bytes at `ip & ~127`. If they begin with the
+ * magic, the others give the window, and how the registers show what the thread has done.
  * Blocks need no registration and no symbol table.
  *
  *   offset  bytes  field

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <base/message.hpp>
 
+#include <errno.h>
 #include <raw_syscall.hpp>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -44,7 +45,8 @@ void message::write() noexcept {
   while (written < length_) {
     const long count =
         arch::raw_syscall(SYS_write, STDERR_FILENO, buffer_ + written, length_ - written);
-    if (count <= 0) return; // stderr is closed, or no process reads the pipe any more
+    if (count == -EINTR) continue;
+    if (count <= 0) return; // stderr is closed or full, or no process reads the pipe any more
     written += static_cast<std::size_t>(count);
   }
 }

@@ -17,7 +17,7 @@ namespace {
 }
 
 // In nanoseconds. While processors take a lock's cache lines from each other, a thread that reads
-// and sometimes writes is stopped every 0.5 to 8 us.
+// and sometimes writes finds the lock held every 0.5 to 8 us.
 constexpr std::int64_t soon = 8'000;
 } // namespace
 

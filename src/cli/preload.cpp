@@ -16,8 +16,8 @@ constexpr const char* preload_description =
     "Say what libdeadbolt-pthread.so does for pthread's robust mutexes on this machine.\n"
     "  LD_PRELOAD=$(deadbolt preload --print) COMMAND   without a guard\n"
     "  deadbolt run --preload COMMAND                   under the ptrace guard\n"
-    "Exit status: 0 if the libc's own unlocks are protected, too; 1 if not, or if the library\n"
-    "is not there. The command prints the reason.";
+    "Exit status: 0 if the level is hook, so that the unlock in pthread_cond_wait is the\n"
+    "library's, too; 1 if not, or if the library is not there. The command prints the reason.";
 
 int show_preload(bool print) {
   const std::optional<std::string> library = preload::find_library();

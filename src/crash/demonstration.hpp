@@ -23,9 +23,9 @@ struct demonstration {
 };
 
 // A process takes a lock and unlocks it. It is stopped at the first instruction at which the lock
-// is free; list_op_pending is still set. Another thread of the process, which needs the lock no
-// longer, maps a file over its memory: a record whose first number equals the thread's TID. Then
-// the process is killed. No guard watches.
+// is free (with glibc's, list_op_pending is still set then). Another thread of the process, which
+// needs the lock no longer, maps a file over its memory: a record whose first number equals the
+// thread's TID. Then the process is killed. No guard watches.
 [[nodiscard]] demonstration demonstrate(std::string title, const subject& target);
 
 } // namespace deadbolt::crash

@@ -31,8 +31,9 @@ public:
 
   [[nodiscard]] void* lock() const noexcept { return at(0); }
   [[nodiscard]] std::size_t lock_length() const noexcept { return stride_; }
-  // Locks that the victim holds too. It takes one before and one after the lock under attack, so
-  // that this lock is in the middle of its robust list.
+  // Locks that the victim holds too. If it is attacked in its unlock, it takes one before and one
+  // after the lock under attack, so that this lock is in the middle of its robust list; if in its
+  // lock, both before.
   [[nodiscard]] void* companion(std::size_t index) const noexcept { return at(1 + index); }
   // For subject::enter_thread() in the stepped thread.
   [[nodiscard]] void* scratch() const noexcept { return at(1 + companions); }

@@ -72,6 +72,9 @@ process_look look_at(pid_t pid) {
   std::ifstream maps{fmt::format("/proc/{}/maps", pid)};
   if (!maps) look.library = presence::not_readable;
   for (std::string line; std::getline(maps, line);) {
+    // An upgrade of the package replaces the file; the process goes on with the old one.
+    constexpr std::string_view replaced = " (deleted)";
+    if (line.ends_with(replaced)) line.resize(line.size() - replaced.size());
     std::uintptr_t begin = 0;
     std::uintptr_t end = 0;
     char permissions[5]{};

@@ -124,7 +124,8 @@ bool is_known_version(const char* version) noexcept {
   return minor >= 31 && minor <= 44;
 }
 
-// nullptr when all three jumps lead here; else why none does.
+// nullptr when all three jumps lead here; else why one does not. The jumps of locks that were
+// patched before it stay so.
 const char* install_hooks() noexcept {
   if (!is_known_version(gnu_get_libc_version())) return "unknown glibc version";
   loaded_object libc;

@@ -38,10 +38,11 @@ std::uint64_t word_after_release(const detail::mutex_words& mutex,
     return 0;
   }
   if (own.taken < takes_before_bias << revoked) return 0;
-  // The bias of another mutex that has this entry ends here. Its word stays as it is, and this
-  // thread's next lock() of it takes the word back.
+  // The entry announces another mutex, whose bias is in use.
   if (own_announcement(word, self).lock.load(std::memory_order_relaxed) != 0) return 0;
-  // A signal handler of this thread may lock in between: `mutex` is none until all is set.
+  // The bias of another mutex that has this entry ends here. Its word stays as it is, and this
+  // thread's next lock() of it takes the word back. A signal handler of this thread may lock in
+  // between: `mutex` is none until all is set.
   own.mutex = nullptr;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   const std::uint64_t biased = biased_word(self.id, revoked);

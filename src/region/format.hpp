@@ -262,7 +262,7 @@ inline std::atomic<std::uint32_t>* liveness_word(member_slot* slot, std::uint32_
 // threads leave the lock to the long waiters for a while, then take it: the long waiter may have
 // died. The word is free; a program that was built before there were long waiters takes it at once.
 //
-// Biased: plain and inconsistent, which no held word is at once. The word stays assigned to a
+// Biased: plain and inconsistent, which no other word is at once. The word stays assigned to a
 // member that took the mutex often and alone. That member holds the mutex while it announces it
 // in its slot (bias_announcement), and else the mutex is free. Another locker revokes the bias
 // first: it sets the waiters bit, which the member's next look at the word finds, calls

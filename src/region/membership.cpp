@@ -34,7 +34,7 @@ constinit const attachment no_attachment{};
 // How long close() waits for other threads' unlocks, in nanoseconds.
 constexpr std::int64_t longest_unlock = 1'000'000'000;
 
-// How often detach looks again at a claim that another process holds.
+// How often detach looks again at a claim that another thread, of any process, holds.
 constexpr int most_looks_at_a_claim = 1000;
 
 // ---- the calling thread's list ----
@@ -158,7 +158,7 @@ void publish(open_region& region, const member_pages& pages, const taken_slot& t
   slot->tid.store(tid, std::memory_order_release);
   slot->pid_namespace.store(process.own_pid_namespace(), std::memory_order_release);
   slot->since.store(base::now(true), std::memory_order_relaxed);
-  slot->process.store(own, std::memory_order_relaxed);
+  slot->process.store(own, std::memory_order_release);
   if constexpr (!base::is_glibc) {
     // What musl's pthread_exit reads of a mutex: its type, shared (128) and robust (4),
     // and its count of waiters.

@@ -69,6 +69,8 @@ void set_state(named_object& object, object_state state, std::uint32_t reuses = 
   const std::uint32_t counted = object.state & ~regions::object_state_mask;
   __atomic_store_n(&object.state, (counted + reuses) | static_cast<std::uint32_t>(state),
                    __ATOMIC_RELEASE);
+  // death order: what the caller does to the object next stays behind.
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 bool is_name(const char* name) noexcept {

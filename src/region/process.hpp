@@ -86,10 +86,10 @@ private:
 void* keep_lock(base::descriptor& own, std::int64_t byte, int look) noexcept;
 
 // With the process lock held. Takes the process's membership lock of this file, if it has none
-// yet, through `description`, which the function takes over. Sets `alone`, unless it is nullptr,
-// to whether no other process has a membership lock in the file. Returns false when the kernel
-// refuses the lock (a process that may only read the file has locked every byte, or a sandbox
-// forbids it), and when the lock does not live as long as the mapping, as on overlayfs. The
+// yet, through `description`, which the function takes over. Sets `alone`, unless it is nullptr, if
+// it takes a lock now and no other process has one in the file; else clears it. Returns false when
+// the kernel refuses the lock (a process that may only read the file has locked every byte, or a
+// sandbox forbids it), and when the lock does not live as long as the mapping, as on overlayfs. The
 // process is then known by its PID alone.
 bool take_membership_lock(process_state& process, const file_handle& file, int description,
                           bool* alone) noexcept;

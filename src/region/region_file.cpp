@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A region's file is made without a name, or under one that no other process opens, and gets
-// its name by link(2) or rename(2) when it is complete: a creator that is killed leaves no
+// A region's file is made without a name, or under one that no process takes for a region's, and
+// gets its name by link(2) or rename(2) when it is complete: a creator that is killed leaves no
 // half of a region behind.
 #include <region/region_file.hpp>
 

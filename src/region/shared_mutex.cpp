@@ -208,11 +208,20 @@ std::int64_t long_wait_of(const shared_mutex_words& words) noexcept {
   return detail::policy_of(words) == shared_mutex_policy::fair ? 0 : long_wait;
 }
 
+// death order: the accesses to the data stay on their side of this store, also where the compiler
+// sees both.
+[[gnu::always_inline]] inline void store_state(shared_mutex_words& words,
+                                               std::uint32_t state) noexcept {
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  __atomic_store_n(&words.state, state, __ATOMIC_RELAXED);
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 unlock_status release_exclusive(shared_mutex_words& words, std::uint64_t seen) noexcept {
   const bool consistent = (seen & word_inconsistent) == 0;
   // death order: a death after this store is not reported to the next owner, whether or not
   // the word is released yet. If the data is inconsistent, `state` stays as it is.
-  if (consistent) __atomic_store_n(&words.state, state_outside, __ATOMIC_RELAXED);
+  if (consistent) store_state(words, state_outside);
   release_word(&words.writer, seen);
   return unlock_status::released;
 }
@@ -244,13 +253,13 @@ lock_status lock_exclusive_contended(shared_mutex_words& words, const patience& 
     const lock_status taken = take_writer_word(words, patience, left > 0 ? left : 0);
     if (taken != lock_status::acquired) {
       if (taken == lock_status::owner_died) {
-        __atomic_store_n(&words.state, state_writes, __ATOMIC_RELAXED);
+        store_state(words, state_writes);
       }
       return taken;
     }
   }
   // death order: before the data is touched.
-  __atomic_store_n(&words.state, state_writes, __ATOMIC_RELAXED);
+  store_state(words, state_writes);
   return lock_status::acquired;
 }
 
@@ -269,7 +278,7 @@ lock_status lock_exclusive_contended(shared_mutex_words& words, const patience& 
   const lock_status taken = take_writer_word(words, patience, long_wait_of(words));
   if (taken == lock_status::acquired) return settle_exclusive(words, self, patience);
   if (taken == lock_status::owner_died) {
-    __atomic_store_n(&words.state, state_writes, __ATOMIC_RELAXED);
+    store_state(words, state_writes);
   }
   return taken;
 }
@@ -324,7 +333,7 @@ lock_shared_contended(shared_mutex_words& words, const patience& patience, bool 
   if (holds_shared(self, &words)) return held_already(patience);
   const lock_status taken = take_writer_word(words, patience, long_wait_of(words));
   if (taken == lock_status::owner_died) {
-    __atomic_store_n(&words.state, state_reads_alone, __ATOMIC_RELAXED);
+    store_state(words, state_reads_alone);
   }
   if (taken != lock_status::acquired) return taken;
   __atomic_fetch_or(&words.readers, group_of(self), __ATOMIC_SEQ_CST);
@@ -341,7 +350,10 @@ lock_shared_contended(shared_mutex_words& words, const patience& patience, bool 
 
 lock_status lock_exclusive(shared_mutex_words& words, const patience& patience) noexcept {
   const attachment& self = *this_thread.current;
-  if (self.covers(&words) && !holds_shared(self, &words)) [[likely]] {
+  // A try with readers is left to the function that looks at them before it takes the word.
+  const bool stops_readers =
+      !patience.waits && __atomic_load_n(&words.readers, __ATOMIC_RELAXED) != 0;
+  if (self.covers(&words) && !holds_shared(self, &words) && !stops_readers) [[likely]] {
     std::uint64_t expected = 0;
     // order: acquire, pairs with the last owner's unlock; release, so that a thread that reads
     // this id finds the liveness word that was published before it; and before the look at the
@@ -353,7 +365,7 @@ lock_status lock_exclusive(shared_mutex_words& words, const patience& patience) 
       if (__atomic_load_n(&words.readers, __ATOMIC_SEQ_CST) != 0) {
         return settle_exclusive(words, self, patience);
       }
-      __atomic_store_n(&words.state, state_writes, __ATOMIC_RELAXED);
+      store_state(words, state_writes);
       return lock_status::acquired;
     }
   }

@@ -212,8 +212,12 @@ int back_with_memory(const open_region& region, std::uint64_t offset,
   const std::uintptr_t begin =
       (reinterpret_cast<std::uintptr_t>(region.base.load(std::memory_order_relaxed)) + offset) &
       ~(page - 1);
-  if (arch::raw_syscall(SYS_madvise, begin, page, populate_write) == 0) return 0;
-  if (!has_descriptor) return EBADF;
+  const long populated = arch::raw_syscall(SYS_madvise, begin, page, populate_write);
+  if (populated == 0) return 0;
+  if (!has_descriptor) {
+    if (populated == -EINVAL) return EBADF;
+    return populated == -EFAULT ? ENOSPC : static_cast<int>(-populated);
+  }
   const char nothing = 0;
   return pwrite(region.file.descriptor, &nothing, 1, static_cast<off_t>(spare)) == 1 ? 0 : errno;
 }
@@ -323,17 +327,29 @@ void skip_generations(open_region& region, process_id own) noexcept {
   }
 }
 
-bool has_unprovable_members(const open_region& region) noexcept {
+namespace {
+
+bool has_members(const open_region& region, bool with_membership_lock) noexcept {
   const std::uint32_t used = region.slots_used();
   for (std::uint32_t number = 0; number < used; ++number) {
     member_slot& slot = *region.slot(number);
     const process_id process = slot.process.load(std::memory_order_acquire);
-    if (is_alive(word_of(slot)->load(std::memory_order_acquire)) && !has_membership_lock(process) &&
+    if (is_alive(word_of(slot)->load(std::memory_order_acquire)) &&
+        has_membership_lock(process) == with_membership_lock &&
         !is_process_gone(region.file, process)) {
       return true;
     }
   }
   return false;
+}
+
+} // namespace
+
+bool has_unprovable_members(const open_region& region) noexcept {
+  return has_members(region, false);
+}
+bool has_proved_members(const open_region& region) noexcept {
+  return has_members(region, true);
 }
 
 // ---- owners ----

@@ -26,8 +26,9 @@ bool is_process_gone(const file_handle& file, process_id process) noexcept;
 
 // Whether a member is gone though the kernel has not marked its liveness word: its process is
 // gone (its memory was reaped before the exit walk, or another thread than the leader called
-// execve), or, in the same PID namespace, its thread (its robust list was too long).
-// `generation` and `life` are what the caller found the slot to have.
+// execve), or, in the same PID namespace, its thread (its robust list was too long), unless that
+// was the main thread, whose TID lasts as long as its process. `generation` and `life` are what the
+// caller found the slot to have.
 bool is_gone(const file_handle& file, const member_slot& slot, std::uint64_t generation,
              const std::atomic<std::uint32_t>& word, std::uint32_t life) noexcept;
 
@@ -68,7 +69,8 @@ attach_status take_slot(open_region& region, slot_claim& claim, taken_slot& take
 // Gives memory to the 4096 bytes of the file at `offset`, which may have none: the file is sparse,
 // and a first touch would end the process (SIGBUS) on a full file system. `spare` is the offset of
 // a byte among them that nobody uses yet, so that a 0 may be written there. 0 or an errno value;
-// EBADF: the descriptor is lost, and the kernel (before 5.14) cannot do it without.
+// EBADF: the descriptor is lost, and the kernel (before 5.14) cannot do it without; ENOSPC: the
+// file system is full.
 int back_with_memory(const open_region& region, std::uint64_t offset, std::uint64_t spare) noexcept;
 
 // For a number that only grows.
@@ -96,6 +98,8 @@ void skip_generations(open_region& region, process_id own) noexcept;
 // Whether the table has members without a membership lock, of which open() cannot tell whether they
 // are alive.
 bool has_unprovable_members(const open_region& region) noexcept;
+// Whether the table has members whose processes hold a membership lock: these are alive.
+bool has_proved_members(const open_region& region) noexcept;
 
 // ---- owners ----
 

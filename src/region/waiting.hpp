@@ -55,7 +55,7 @@ private:
   std::uint64_t owner_ = 0;
 };
 
-// A waiter that has slept, and has waited for so long, is a long waiter: it asks for a release that
+// A waiter that has waited for so long, and slept, is a long waiter: it asks for a release that
 // reserves the lock. The other threads then sleep for `stand_back` before they take the lock; a
 // long waiter that was woken needs some 50 us to be there. In nanoseconds.
 inline constexpr std::int64_t long_wait = 10'000'000;
@@ -128,7 +128,7 @@ void sleep_a_moment() noexcept;
 lock_status lock_contended(detail::mutex_words& mutex, const wait_limits& limits) noexcept;
 lock_status try_lock_contended(detail::mutex_words& mutex) noexcept;
 // The same for a shared_mutex's writer word, which is never plain and never biased. `long_after`:
-// the caller is a long waiter when it has waited for so long here, and slept.
+// the caller is a long waiter when it has waited for so long here, and slept; if 0, at once.
 lock_status lock_contended(std::uint64_t& word, const wait_limits& limits,
                            std::int64_t long_after) noexcept;
 lock_status try_lock_contended(std::uint64_t& word) noexcept;

@@ -18,8 +18,8 @@ struct thread_identity {
 struct known_identity {
   robust_list_head* head;
   std::uint32_t tid;
-  // The complement of the process mark at the look-up; 0 before it, and in a thread whose
-  // thread-local storage the libc did not set up.
+  // The complement of the process mark at the look-up; 0 before it, also in a thread that
+  // a program made by clone() with thread-local storage of its own.
   std::uint32_t unmarked;
 };
 inline constexpr std::uint32_t no_process = 0; // the mark that a new child finds in the page

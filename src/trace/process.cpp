@@ -18,6 +18,13 @@
 
 namespace deadbolt::trace {
 
+void end_with(pid_t parent) noexcept {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // The parent may have died before the prctl() above took effect. A parent outside the child's PID
+  // namespace is 0.
+  if (const pid_t seen = ::getppid(); seen != parent && seen != 0) ::_exit(0);
+}
+
 pid_t launch(const std::function<void()>& body, unsigned long clone_flags) {
   const pid_t parent = ::getpid();
   const pid_t child =
@@ -25,10 +32,7 @@ pid_t launch(const std::function<void()>& body, unsigned long clone_flags) {
           ? ::fork()
           : static_cast<pid_t>(::syscall(SYS_clone, clone_flags | SIGCHLD, 0, 0, 0, 0));
   if (child != 0) return child;
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  // The parent may have died before the prctl() above took effect. A parent outside the child's PID
-  // namespace is 0.
-  if (const pid_t seen = ::getppid(); seen != parent && seen != 0) ::_exit(0);
+  end_with(parent);
   try {
     body();
   } catch (const std::exception& error) {

@@ -11,6 +11,10 @@
 
 namespace deadbolt::trace {
 
+// SIGKILL ends the calling process when `parent` ends; if that has happened, the process ends now.
+// A process that changes its user must call it again: the kernel then forgets the signal.
+void end_with(pid_t parent) noexcept;
+
 // Forks a child that runs `body` and exits with status 0. SIGKILL ends the child when the calling
 // thread ends. With clone flags (CLONE_NEWPID) the fork is a bare clone. -1, with errno, on
 // failure.

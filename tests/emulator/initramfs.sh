@@ -6,7 +6,6 @@
 # environment names the architecture.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-: "${TRIPLET:=aarch64-linux-gnu}"
 archive=$1 busybox=$2 of_compiler=$3/usr/$TRIPLET/lib libraries=$4
 shift 4
 

@@ -11,6 +11,8 @@
 # NAME_SECONDS     the longest that one guest can take (default 3600)
 # NAME_NICE        QEMU's niceness (default 10)
 : "${DEADBOLT_CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/deadbolt}"
+: "${TRIPLET:=aarch64-linux-gnu}"
+export TRIPLET
 emulator=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 scripts=$emulator/../../scripts
 work=$(mktemp -d)
@@ -53,6 +55,8 @@ run_plan() {
   printf '%s\n' "$plan" >"$extra/plan"
   # All that decides what happens in the guest, and how it is judged.
   key=$({ cat "$emulator"/{init,initramfs.sh,check.sh} "$busybox" "${programs[@]}" "$kernel"
+    find -L "$compiler/usr/$TRIPLET/lib" "$libraries" -name '*.so*' -type f -print0 |
+      LC_ALL=C sort -z | xargs -0 cat
     find "$extra" -type f | LC_ALL=C sort | xargs cat
     echo "$guest" "${qemu[@]}" "$@" "$emulator_version"; } | sha256sum | cut -c1-16)
   logs=$DEADBOLT_CACHE/$architecture-logs/$key

@@ -5,9 +5,11 @@
 #include "guard/unlock_windows/known_libcs.hpp"
 #include "guard/unlock_windows/measure.hpp"
 #include "guard/unlock_windows/sandbox.hpp"
+#include "trace/process.hpp"
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
@@ -16,11 +18,13 @@
 #include <gtest/gtest.h>
 #include <libc_paths.hpp>
 #include <link.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utility>
 
 namespace {
 
@@ -154,6 +158,62 @@ int in_a_child(const F& what) {
   int status = -1;
   ::waitpid(child, &status, 0);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+// The worker of a measurement, stopped in the middle. Only root's changes its user.
+class stopped_worker : public ::testing::Test {
+protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "not root";
+    ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    measurer_ = ::fork();
+    if (measurer_ == 0) {
+      std::string error;
+      for (;;) static_cast<void>(measure_windows(own_libc(), error));
+    }
+    ASSERT_TRUE(deadbolt::trace::poll_until(
+        [this] {
+          std::ifstream children{"/proc/" + std::to_string(measurer_) + "/task/" +
+                                 std::to_string(measurer_) + "/children"};
+          struct ::stat found {};
+          return children >> worker_ &&
+                 ::stat(("/proc/" + std::to_string(worker_)).c_str(), &found) == 0 &&
+                 found.st_uid == nobody && ::kill(worker_, SIGSTOP) == 0;
+        },
+        deadbolt::trace::ample_time));
+  }
+  void TearDown() override {
+    deadbolt::trace::kill_and_reap(measurer_);
+    if (worker_ > 0) deadbolt::trace::kill_and_reap(worker_);
+    ::prctl(PR_SET_CHILD_SUBREAPER, 0);
+  }
+  static constexpr uid_t nobody = 65534;
+  pid_t measurer_ = -1;
+  pid_t worker_ = -1;
+};
+
+TEST_F(stopped_worker, ends_with_the_process_that_measures) {
+  deadbolt::trace::kill_and_reap(std::exchange(measurer_, -1));
+  int status = 0;
+  EXPECT_TRUE(
+      deadbolt::trace::poll_until([&] { return ::waitpid(worker_, &status, WNOHANG) == worker_; },
+                                  deadbolt::trace::ample_time));
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
+  worker_ = -1;
+}
+
+TEST_F(stopped_worker, has_files_that_the_libc_cannot_change) {
+  int files = 0;
+  for (const auto& entry : fs::directory_iterator("/proc/" + std::to_string(worker_) + "/fd")) {
+    std::error_code gone;
+    if (!fs::read_symlink(entry, gone).string().starts_with("/memfd:")) continue;
+    const deadbolt::base::descriptor file{::open(entry.path().c_str(), O_RDONLY)};
+    EXPECT_EQ(::fcntl(file.get(), F_GET_SEALS),
+              F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)
+        << entry.path();
+    ++files;
+  }
+  EXPECT_EQ(files, 3) << "the probe, the libc and the loader";
 }
 
 TEST(sandbox, root_is_given_up_for_good) {

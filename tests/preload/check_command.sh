@@ -27,6 +27,14 @@ echo "$lower" | grep -q '^warning .*level interpose, .*asked for' || wrong "doct
 without=$(sh -c '"$0" doctor --pid $$' "$deadbolt")
 echo "$without" | grep -q '^warning .* without libdeadbolt-pthread.so' ||
   wrong "doctor --pid: $without"
+# Its file was replaced, as an upgrade does it: the process still runs with the library.
+copies=$(mktemp -d)
+trap 'rm -rf "$copies"' EXIT
+cp "$library" "$copies"
+# shellcheck disable=SC2016
+upgraded=$(LD_PRELOAD="$copies/${library##*/}" sh -c 'rm "$1"; "$0" doctor --pid $$' "$deadbolt" \
+  "$copies/${library##*/}" 2>/dev/null)
+echo "$upgraded" | grep -q '^ok .*level hook, engine ' || wrong "doctor --pid: $upgraded"
 if nobody=$("$deadbolt" doctor --pid 4194304); then wrong "a process that is not there: $nobody"; fi
 
 # An unknown word is reported, and nothing else happens.

@@ -185,31 +185,34 @@ TEST_F(region_service, small_region_takes_little_memory) {
 
 TEST_F(region_service, full_file_system_is_an_error_and_not_a_signal) {
   if (!is_root()) GTEST_SKIP() << "a file system of its own needs root";
-  EXPECT_EQ(run_in_child([&] {
-              CHILD_EXPECT(unshare(CLONE_NEWNS) == 0);
-              CHILD_EXPECT(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
-              CHILD_EXPECT(mount("none", directory.c_str(), "tmpfs", 0, "size=256k") == 0);
-              region shared = region::create(path.c_str(), {.size = 4096, .members = 100});
-              CHILD_EXPECT(static_cast<bool>(shared));
-              std::vector<std::thread> threads;
-              std::atomic<int> full{0};
-              std::atomic<int> looked{0};
-              for (int i = 0; i < 99; ++i) {
-                threads.emplace_back([&] {
-                  if (shared.attach() == attach_status::system_error) {
-                    CHILD_EXPECT(errno == ENOSPC && last_attach_failure().error == ENOSPC);
-                    ++full;
-                  }
-                  ++looked;
-                  await("the others", [&] { return looked == 99; });
-                });
-              }
-              for (std::thread& thread : threads) thread.join();
-              CHILD_EXPECT(full > 10 && full < 90);
-              region none = region::create((path + "2").c_str(), {.size = 1 << 20});
-              CHILD_EXPECT(none.error() == ENOSPC);
-            }),
-            exited(0));
+  for (const bool has_descriptor : {true, false})
+    EXPECT_EQ(run_in_child([&] {
+                CHILD_EXPECT(unshare(CLONE_NEWNS) == 0);
+                CHILD_EXPECT(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+                CHILD_EXPECT(mount("none", directory.c_str(), "tmpfs", 0, "size=256k") == 0);
+                region shared = region::create(path.c_str(), {.size = 4096, .members = 100});
+                CHILD_EXPECT(static_cast<bool>(shared));
+                if (!has_descriptor) CHILD_EXPECT(close_range(3, ~0U, 0) == 0);
+                std::vector<std::thread> threads;
+                std::atomic<int> full{0};
+                std::atomic<int> looked{0};
+                for (int i = 0; i < 99; ++i) {
+                  threads.emplace_back([&] {
+                    if (shared.attach() == attach_status::system_error) {
+                      CHILD_EXPECT(errno == ENOSPC && last_attach_failure().error == ENOSPC);
+                      ++full;
+                    }
+                    ++looked;
+                    await("the others", [&] { return looked == 99; });
+                  });
+                }
+                for (std::thread& thread : threads) thread.join();
+                CHILD_EXPECT(full > 10 && full < 90);
+                region none = region::create((path + "2").c_str(), {.size = 1 << 20});
+                CHILD_EXPECT(none.error() == ENOSPC);
+              }),
+              exited(0))
+        << (has_descriptor ? "" : "without a descriptor");
 }
 
 } // namespace

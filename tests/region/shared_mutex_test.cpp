@@ -143,6 +143,22 @@ TEST_F(region_shared_mutex, readers_do_not_overtake_a_writer_that_waits) {
   EXPECT_EQ(child.wait(), exited(0));
 }
 
+TEST_F(region_shared_mutex, failing_try_lock_does_not_stop_readers) {
+  deadbolt::shared_mutex& lock = shared->lock;
+  ASSERT_EQ(name(lock.lock_shared()), "acquired");
+  std::atomic<bool> ended{false};
+  std::thread writer{[&] {
+    for (int tries = 0; tries < 20'000; ++tries) ASSERT_EQ(name(lock.try_lock()), "busy");
+    ended = true;
+  }};
+  std::uint64_t looks = 0;
+  // The word of a writer that waits for readers has an owner, and keeps new readers out.
+  for (; !ended; ++looks) ASSERT_EQ(lock.owner().state, owner_state::not_held);
+  writer.join();
+  EXPECT_GT(looks, 0u);
+  EXPECT_EQ(name(lock.unlock_shared()), "released");
+}
+
 TEST_F(region_shared_mutex, holds_have_a_limit_that_is_a_result) {
   region_of<many_locks> many;
   for (std::uint32_t i = 0; i < shared_mutex::most_shared_holds; ++i) {

@@ -4,12 +4,14 @@
 import faulthandler
 import os
 import re
+import signal
 from pathlib import Path
 
 import deadbolt
 import pytest
 
 PREFIX = "deadbolt-python-test-"
+ERRORS = pytest.StashKey[int]()
 
 
 def _remove_leftovers():
@@ -20,9 +22,18 @@ def _remove_leftovers():
             file.unlink(missing_ok=True)
 
 
+def pytest_configure(config):
+    # A job in the background of a shell ignores Ctrl-C, and so would every program that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        config.stash[ERRORS] = os.dup(2)
+
+
 @pytest.fixture(autouse=True)
-def watchdog():
-    faulthandler.dump_traceback_later(120, exit=True)
+def watchdog(request):
+    # pytest keeps what a test writes to stderr until the test is over.
+    faulthandler.dump_traceback_later(120, exit=True, file=request.config.stash[ERRORS])
     yield
     faulthandler.cancel_dump_traceback_later()
 

@@ -193,7 +193,7 @@ int deadbolt_guard(void* context) {
   struct deadbolt_critical_section block;
   struct deadbolt_window_key key = {};
   const struct deadbolt_window* window;
-  bool is_compat;
+  bool is_compat, unread;
   enum deadbolt_repair what = DEADBOLT_REPAIR_NONE;
   (void)context;
 
@@ -202,18 +202,22 @@ int deadbolt_guard(void* context) {
   count(DEADBOLT_BPF_SIGNALS);
   if (is_compat) widen(&state);
   if (!deadbolt_runs_64_bit_code(&state)) return 0;
-  if (bpf_probe_read_user(&block, sizeof block, (const void*)deadbolt_block_address(state.ip)) == 0)
-    what = deadbolt_repair_rule(&block, &state);
-  else
+  unread =
+      bpf_probe_read_user(&block, sizeof block, (const void*)deadbolt_block_address(state.ip)) != 0;
+  if (unread)
     count(DEADBOLT_BPF_UNREAD_CODE);
+  else
+    what = deadbolt_repair_rule(&block, &state);
   if (what != DEADBOLT_REPAIR_NONE) {
     repair(task, &state, what, is_compat, NULL);
     return 0;
   }
   if (is_compat) return 0; // no table is about 32-bit code
   if (bpf_probe_read_user(key.code, sizeof key.code,
-                          (const void*)(state.ip - DEADBOLT_WINDOW_CODE_BEFORE)) != 0)
+                          (const void*)(state.ip - DEADBOLT_WINDOW_CODE_BEFORE)) != 0) {
+    if (!unread) count(DEADBOLT_BPF_UNREAD_CODE); // once a signal
     return 0;
+  }
   key.page_offset = (uint32_t)(state.ip & DEADBOLT_PAGE_OFFSET_MASK);
   window = bpf_map_lookup_elem(&libc_windows, &key);
   what = deadbolt_window_rule(window, &state);

@@ -2,6 +2,7 @@
 #include "guard/ptrace/guarded_command.hpp"
 
 #include "guard/ptrace/permission.hpp"
+#include "trace/inherited_descriptors.hpp"
 #include <base/descriptor.hpp>
 #include <deadbolt/critical_section.h>
 
@@ -47,9 +48,10 @@ bool receive_from(int socket, T& message) noexcept {
 }
 
 // The guard closes all descriptors of the starter: otherwise a reader of the starter's output would
-// wait for the guard too. Signals stay blocked: a terminal's interrupt or a service manager's
-// SIGTERM would end the guard in the moment in which its tracees die.
-void leave_the_starter(int socket) noexcept {
+// wait for the guard too, and the guard would not see that its starter is gone. Signals stay
+// blocked: a terminal's interrupt or a service manager's SIGTERM would end the guard in the moment
+// in which its tracees die.
+bool leave_the_starter(int socket) noexcept {
   ::setsid();
   ::prctl(PR_SET_NAME, DEADBOLT_PTRACE_GUARD_COMM);
   if (::chdir("/") != 0) {
@@ -57,9 +59,7 @@ void leave_the_starter(int socket) noexcept {
   }
   const int null = ::open("/dev/null", O_RDWR);
   for (int standard = 0; null >= 0 && standard <= 2; ++standard) ::dup2(null, standard);
-  const auto kept = static_cast<unsigned>(socket);
-  if (kept > 3) ::syscall(SYS_close_range, 3u, kept - 1, 0u);
-  ::syscall(SYS_close_range, kept + 1, ~0u, 0u);
+  return trace::close_descriptors_from(STDERR_FILENO + 1, socket);
 }
 
 // If the starter has no standard descriptors, the socket has the number of one of them. This is a
@@ -114,8 +114,7 @@ guard_counts guard_until_the_last_is_gone(int socket, const starter_waker& start
 
 [[noreturn]] void run_guard(int starters_socket, pid_t starter, const window_set& libcs) noexcept {
   const int socket = above_standard_descriptors(starters_socket);
-  if (socket < 0) ::_exit(1);
-  leave_the_starter(socket);
+  if (socket < 0 || !leave_the_starter(socket)) ::_exit(1);
   pid_t command = 0;
   if (!receive_from(socket, command)) ::_exit(0);
   // Before the command can stop or the starter can go.

@@ -23,7 +23,8 @@ namespace deadbolt::guard {
 // ---- one stopped thread ----
 
 enum class repair_outcome : std::uint8_t {
-  not_needed,      // not in a window, or the word is still owned
+  not_needed,      // not in a window, or the word is still owned, or the exchange was
+                   // of another word
   nothing_pending, // in a window, but the slot is already clear
   cleared,         // 0 was written to list_op_pending
   left_to_kernel,  // a wake is owed: the entry stays, the exit walk wakes
@@ -38,7 +39,7 @@ struct repair_report {
   pid_t tid = 0;
   int error = 0; // errno value of refused and thread_gone
   trace::address ip;
-  trace::address slot;     // the address of list_op_pending; 0 if it was not needed
+  trace::address slot;     // the address of list_op_pending; 0 if it was not looked up
   std::uint64_t entry = 0; // the slot's value
   trace::address word;     // the lock word that the entry names
 };

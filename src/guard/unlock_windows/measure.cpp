@@ -4,6 +4,7 @@
 #include "guard/unlock_windows/elf_file.hpp"
 #include "guard/unlock_windows/probe_run.hpp"
 #include "guard/unlock_windows/sandbox.hpp"
+#include "trace/inherited_descriptors.hpp"
 #include "trace/process.hpp"
 
 #include <base/descriptor.hpp>
@@ -18,7 +19,6 @@
 #include <poll.h>
 #include <string_view>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 // The probe's executable file (probe_image.S). It is part of this program: nothing has to be
@@ -45,10 +45,14 @@ bool write_all(int descriptor, std::string_view bytes) noexcept {
   return true;
 }
 
-// execve does not close it: the loader opens it by its number.
+// execve does not close it: the loader opens it by its number. The seals keep the libc, which gets
+// the descriptor too, from changing what the next scenarios execute.
 base::descriptor copy_to_memory(const char* name, std::string_view bytes) {
-  base::descriptor copy(::memfd_create(name, 0));
-  if (copy && !write_all(copy.get(), bytes)) copy.reset();
+  base::descriptor copy(::memfd_create(name, MFD_ALLOW_SEALING));
+  if (copy && (!write_all(copy.get(), bytes) ||
+               ::fcntl(copy.get(), F_ADD_SEALS,
+                       F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0))
+    copy.reset();
   return copy;
 }
 
@@ -93,15 +97,19 @@ std::optional<copies> make_copies(const std::string& path, const elf_file& libc,
 }
 
 // Writes the table, with the notes as comments, or "error: ...".
-[[noreturn]] void be_the_worker(int out, const copies& files, const elf_file& libc) {
+[[noreturn]] void be_the_worker(pid_t parent, int out, const copies& files, const elf_file& libc) {
   ::signal(SIGPIPE, SIG_DFL);
   ::signal(SIGCHLD, SIG_DFL); // if it were ignored, the children's statuses would be lost
   // The libc must not inherit descriptors that this process can read.
-  ::syscall(SYS_close_range, lowest_descriptor, ~0u, 1u << 2 /* CLOSE_RANGE_CLOEXEC */);
+  const bool keeps_its_own = trace::close_on_execve_from(lowest_descriptor);
   for (const int kept : {files.probe.get(), files.libc.get(), files.loader.get()})
     if (kept >= 0) ::fcntl(kept, F_SETFD, 0);
   std::string text;
-  if (const int error = become_nobody()) {
+  const int error = become_nobody();
+  trace::end_with(parent);
+  if (!keeps_its_own) {
+    text = "error: the libc would inherit open files: mount /proc, or use Linux 5.11 or newer\n";
+  } else if (error != 0) {
     text = std::string("error: cannot give up root: ") + std::strerror(error) + '\n';
   } else {
     const stepped found = step_through_libc(
@@ -168,7 +176,8 @@ std::optional<measurement> measure_windows(const std::string& path, std::string&
   if (::pipe2(ends, O_CLOEXEC) != 0) return refuse(std::strerror(errno));
   const base::descriptor ours(ends[0]);
   base::descriptor theirs(ends[1]);
-  trace::child_process worker(trace::launch([&] { be_the_worker(theirs.get(), *files, libc); }));
+  trace::child_process worker(trace::launch(
+      [&, parent = ::getpid()] { be_the_worker(parent, theirs.get(), *files, libc); }));
   if (worker.pid() < 0) return refuse(std::strerror(errno));
   theirs.reset();
   const std::optional<std::string> text = read_to_the_end(ours.get());

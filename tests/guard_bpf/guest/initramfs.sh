@@ -20,11 +20,7 @@ install -m 644 -D "$preload" "$root/preload/$(basename "$preload")"
 for test; do
   install -m 755 -s "$test" "$root/tests/"
 done
-# The loader too: ldd shows it as the one line without an arrow.
-for program in "$command" "$@"; do
-  ldd "$program"
-done | sed -n -e 's/.* => \(\/[^ ]*\) .*/\1/p' -e 's/^[[:space:]]*\(\/[^ ]*\) .*/\1/p' |
-  sort -u | while read -r library; do
+"$here/../../support/libraries.sh" "$command" "$@" | while read -r library; do
   mkdir -p "$root$(dirname "$library")"
   cp -L "$library" "$root$library"
 done

@@ -27,7 +27,9 @@ for package in $GUARD_KERNELS; do
   kernels+=("$kernel")
 done
 
-key=$({ cat "$here"/* "$build/src/cli/deadbolt" "$preload" "${programs[@]}" /lib/x86_64-linux-gnu/libc.so.6
+key=$({ cat "$here"/* "$build/src/cli/deadbolt" "$preload" "${programs[@]}"
+  "$here/../../support/libraries.sh" "$build/src/cli/deadbolt" "${programs[@]}" | xargs cat
+  [ ! -e /lib/ld-musl-x86_64.so.1 ] || cat /lib/ld-musl-x86_64.so.1
   printf '%s\n' "${kernels[@]}"
   qemu-system-x86_64 --version; } | sha256sum | cut -c1-16)
 logs=$DEADBOLT_CACHE/guard-logs/$key

@@ -33,13 +33,13 @@ cp /bin/busybox "$root/bin/"
 install -m 755 "$here/init" "$root/init"
 # The command finds the library where a build has it: beside its own directory.
 cp "$build/src/preload/libdeadbolt-pthread.so" "$root/preload/"
-for program in "$build/src/cli/deadbolt" "$build/tests/preload/preload_mixed_storm" \
-  "$build/tests/real_programs/real_programs"; do
+set -- "$build/src/cli/deadbolt" "$build/tests/preload/preload_mixed_storm" \
+  "$build/tests/real_programs/real_programs"
+for program; do
   name=$(basename "$program")
   install -m 755 -s "$program" "$root/bin/${name#preload_}"
-  ldd "$program"
-done | sed -n -e 's/.* => \(\/[^ ]*\) .*/\1/p' -e 's/^[[:space:]]*\(\/[^ ]*\) .*/\1/p' |
-  sort -u | while read -r library; do
+done
+"$here/../../support/libraries.sh" "$@" | while read -r library; do
   mkdir -p "$root$(dirname "$library")"
   cp -L "$library" "$root$library"
 done

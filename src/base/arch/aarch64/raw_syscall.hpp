@@ -6,6 +6,18 @@
 
 #include <type_traits>
 
+// The kernel forgets these registers of SVE, and what z0 to z31 have above the 128 bits of v0 to
+// v31, at a system call. A compiler that does not use SVE need not know that.
+#ifdef __ARM_FEATURE_SVE
+#define DEADBOLT_LOST_VECTORS                                                                      \
+  , "z0", "z1", "z2", "z3", "z4", "z5", "z6", "z7", "z8", "z9", "z10", "z11", "z12", "z13", "z14", \
+      "z15", "z16", "z17", "z18", "z19", "z20", "z21", "z22", "z23", "z24", "z25", "z26", "z27",   \
+      "z28", "z29", "z30", "z31", "p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9",      \
+      "p10", "p11", "p12", "p13", "p14", "p15", "ffr"
+#else
+#define DEADBOLT_LOST_VECTORS
+#endif
+
 namespace deadbolt::arch {
 
 template <class T>
@@ -19,7 +31,8 @@ inline long syscall_argument([[maybe_unused]] T value) noexcept {
   }
 }
 
-// Returns the kernel's own result: -errno on failure. The kernel keeps every register but x0.
+// Returns the kernel's own result: -errno on failure. Of the other registers the kernel keeps all
+// but those of SVE.
 template <class A = int, class B = int, class C = int, class D = int, class E = int, class F = int>
 inline long raw_syscall(long number, A a = 0, B b = 0, C c = 0, D d = 0, E e = 0,
                         F f = 0) noexcept {
@@ -36,7 +49,7 @@ inline long raw_syscall(long number, A a = 0, B b = 0, C c = 0, D d = 0, E e = 0
   asm volatile("svc #0"
                : "+r"(x0)
                : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-               : "memory");
+               : "memory" DEADBOLT_LOST_VECTORS);
   return x0;
 }
 
@@ -48,4 +61,6 @@ inline void spin_pause() noexcept {
 }
 
 } // namespace deadbolt::arch
+
+#undef DEADBOLT_LOST_VECTORS
 #endif

@@ -23,14 +23,17 @@ inline long syscall_argument([[maybe_unused]] T value) noexcept {
 template <class A = int, class B = int, class C = int, class D = int, class E = int, class F = int>
 inline long raw_syscall(long number, A a = 0, B b = 0, C c = 0, D d = 0, E e = 0,
                         F f = 0) noexcept {
-  register long r10 asm("r10") = syscall_argument(d);
-  register long r8 asm("r8") = syscall_argument(e);
-  register long r9 asm("r9") = syscall_argument(f);
+  // All arguments are evaluated before any register is bound: an evaluation could be a call.
+  const long arguments[] = {syscall_argument(a), syscall_argument(b), syscall_argument(c),
+                            syscall_argument(d), syscall_argument(e), syscall_argument(f)};
+  register long r10 asm("r10") = arguments[3];
+  register long r8 asm("r8") = arguments[4];
+  register long r9 asm("r9") = arguments[5];
   long result;
   asm volatile("syscall"
                : "=a"(result)
-               : "a"(number), "D"(syscall_argument(a)), "S"(syscall_argument(b)),
-                 "d"(syscall_argument(c)), "r"(r10), "r"(r8), "r"(r9)
+               : "a"(number), "D"(arguments[0]), "S"(arguments[1]), "d"(arguments[2]), "r"(r10),
+                 "r"(r8), "r"(r9)
                : "rcx", "r11", "memory");
   return result;
 }

@@ -50,8 +50,9 @@ public:
 private:
   static constexpr std::uint32_t no_kind = ~std::uint32_t{0};
 
-  // The status holds only until the next exclusive; a compare-exchange that failed goes on past its
-  // store. What it found is still there.
+  // The status register proves something only directly behind the store: the next exclusive
+  // overwrites it, and a compare-exchange that failed branches past its store and leaves it as it
+  // was. Further on, the register with the value that was found is looked at instead.
   static std::uint32_t kind_of(const release_sample& sample) {
     const bool has_status =
         sample.after == came_from::exchange && sample.last.status != DEADBOLT_NO_REGISTER;

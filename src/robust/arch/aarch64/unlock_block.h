@@ -22,7 +22,7 @@
  *   x10  what must outlive a call   w13  expected
  *   x11  uaddr                      w14  seen
  *
- * A system call changes x0 only. x7 is not used, because a tracer sees another value there at
+ * Of these registers a system call changes x0 only. x7 is not used, because a tracer sees another value there at
  * system call stops; nor x16 and x17, which the linker may use between two blocks; nor x18, which
  * is the platform's.
  *
