@@ -22,9 +22,9 @@
  *   x10  what must outlive a call   w13  expected
  *   x11  uaddr                      w14  seen
  *
- * Of these registers a system call changes x0 only. x7 is not used, because a tracer sees another value there at
- * system call stops; nor x16 and x17, which the linker may use between two blocks; nor x18, which
- * is the platform's.
+ * Of these registers a system call changes x0 only. x7 is not used, because a tracer sees another
+ * value there at system call stops; nor x16 and x17, which the linker may use between two blocks;
+ * nor x18, which is the platform's.
  *
  * Nothing is stored on the stack, and the return address stays in x30: there is nothing that
  * pointer authentication would have to sign. Blocks are called through pointers, so each begins
@@ -32,7 +32,7 @@
  */
 
 /* The blocks with LSE instructions are run where the processor has them. */
-  .arch armv8-a+lse
+.arch armv8-a+lse
 
 /*
  * if *x0 = w13, then *x0 = 0: leaves what it saw in w14, branches to \differs if that is not w13,
