@@ -110,7 +110,7 @@ public:
   // `lock` is a deadbolt::mutex, or another lock of this library that is held exclusively:
   // shared_mutex, robust_mutex, robust_pi_mutex (which the waiter takes again at its own priority);
   // or a with_recovery of one, which repairs and throws as its lock() does and never gives
-  // owner_died.
+  // owner_died, not_recoverable or not_owner: the caller must hold it.
   template <detail::bare_lock Lock>
   wait_result wait(Lock & lock) {
     return {wait_once(lock, {}), &lock};

@@ -13,7 +13,8 @@ namespace deadbolt::inline DEADBOLT_ABI {
 enum class owner_state : std::uint32_t {
   not_held,
   alive,     // pid and tid are the owner's
-  elsewhere, // alive, in a PID namespace that is not the caller's: it has no PID here
+  elsewhere, // alive, in a PID namespace that is not known to be the caller's: its PID here is not
+             // known
   dead,      // or detached with the lock held: the next owner will be told owner_died, unless the
              // thread still waited for the readers of a shared_mutex
   not_recoverable,

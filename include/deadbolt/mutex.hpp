@@ -41,10 +41,11 @@ struct mutex_words {
 // the owner was itself a waiter until the last unlock woke it, and the other waiters still watch
 // the owner before it. Or the kernel did not mark the death, for example because the OOM killer
 // reaped the owner's memory first or a thread other than the main one called execve (docs/region.md
-// has all cases). A waiter then notices the death at the end of its current sleep. Its first sleep
-// lasts 100 ms at most, each further one at most twice as long as the one before, and none longer
-// than region::longest_sleep(): by default 1 s, or 100 ms in a process that can have no membership
-// lock. While the kernel writes the owner's core dump, the owner is alive.
+// has all cases). A waiter then notices the death at the end of its current sleep. A sleep
+// lasts 100 ms at most at first; each time that one is over without a change, the next may last
+// twice as long, but none longer than region::longest_sleep(): by default 1 s, or 100 ms in a
+// process that can have no membership lock. While the kernel writes the owner's core dump, the
+// owner is alive.
 //
 // Where the kernel lacks futex_waitv (before 5.16), every sleep lasts 100 ms at most, and a death
 // is noticed at its end only.
@@ -54,11 +55,11 @@ struct mutex_words {
 // the mutex at once.
 //
 // A thread that takes the mutex again and again, alone, does so without an atomic operation, until
-// another thread wants the mutex, which then calls membarrier: that takes some microseconds. This
-// happens at most 16 times in the life of a mutex. An owner that found no thread waiting when it
-// locked unlocks by a plain store; a waiter that is about to sleep then calls membarrier, and the
-// next 63 owners unlock by an atomic operation. A waiter to which membarrier is refused looks again
-// every 100 ms.
+// another thread wants the mutex, which then calls membarrier: that takes some microseconds. A
+// mutex can lose this at most 16 times; then its owners use atomic operations for good. An owner
+// that found no thread waiting when it locked unlocks by a plain store; a waiter that is about to
+// sleep then calls membarrier, and the next 63 owners unlock by an atomic operation. A waiter to
+// which membarrier is refused looks again every 100 ms.
 //
 // lock(), try_lock(), try_lock_until(), try_lock_for() and unlock() are those of
 // <deadbolt/detail/lockable.hpp>; lock_interruptible() and its timed forms are those of

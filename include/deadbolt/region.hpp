@@ -51,7 +51,8 @@ struct object_info {
 struct region_options {
   std::size_t size; // bytes of the caller's data
   // The most threads that can be members at a time, 1 to 16,382. The table takes a page of memory
-  // for each slot that was ever used (slots are reused), and 8 pages at least.
+  // for each slot that was ever used (slots are reused), and at least 8 pages, or as
+  // many as there are members if that is less.
   std::uint32_t members = 1024;
   // Permission bits of a new file, whatever the umask. (The kernel gives a memfd 0777: a process
   // that is given a descriptor of it, also one to read, can open it for writing.) A process that
@@ -100,8 +101,8 @@ public:
   // As open_or_create(), but replaces a file with which open() would return damaged, truncated,
   // unknown_version or wrong_page_size by a new region. A file of a format below 4 stays: it has no
   // membership locks, by which a process that uses it could be seen. Returns in_use instead while a
-  // process uses the old one. If several processes replace it at the same time, one does, and the
-  // others open the new region.
+  // process uses the old one, and always where nobody can see that, as on overlayfs. If several
+  // processes replace it at the same time, one does, and the others open the new region.
   static region open_or_replace(const char* path, const region_options& options) noexcept;
   // A memfd, sealed against shrinking; hand a descriptor of it to other processes.
   static region create_anonymous(const char* name, const region_options& options) noexcept;
@@ -173,10 +174,11 @@ public:
   // Makes the calling thread a member ahead of its first lock. Blocks signals for its duration.
   [[nodiscard]] attach_status attach() const noexcept;
   // Ends the calling thread's membership. Locks that the thread still holds pass on as owner_died.
-  // False if the thread was no member. Also false if it stays a member: because the call came from
-  // a signal handler, which must not detach, or because another thread was stopped (SIGSTOP, a
-  // debugger) while it examined the caller's slot. Then call it again later; the membership also
-  // ends with the thread.
+  // False if the thread was no member. Also false if it stays a member: because
+  // a signal handler, which must not detach, called it in the middle of the thread's operation on a
+  // robust mutex (other calls from handlers are not noticed), or because another thread was stopped
+  // (SIGSTOP, a debugger) while it examined the caller's slot. Then call it again later; the
+  // membership also ends with the thread.
   bool detach() const noexcept;
 
   // A T at this offset of the data, or nullptr if it would not fit or is misaligned.

@@ -26,7 +26,8 @@ enum class region_status : std::uint32_t {
   invalid_options,    // a size of 0 or too large, `largest` too large or below the size, or members
                       // out of range
   system_error,       // error() is the errno value of the call that failed
-  in_use,             // open_or_replace: cannot be opened, and a process uses it
+  in_use,             // open_or_replace: cannot be opened, and a process uses or replaces it, or
+                      // nobody can see whether one does (overlayfs)
   untrusted_owner,    // a file of another user in a directory such as /tmp: see any_owner
   wrong_page_size,    // made on a system whose pages are smaller than those of this one
 };
@@ -64,7 +65,7 @@ enum class construct_status : std::uint32_t {
   other_kind,        // an object of that name has another size or kind, or is less aligned
   no_room,           // the data has no room for it
   too_many_names,    // region::most_names names are taken
-  being_constructed, // called by a constructor that find_or_construct() runs: construct the
+  being_constructed, // called by a constructor or destructor that this region runs: construct the
                      // parts first, or make them data members of T
   cannot_attach,     // last_attach_failure() has the reason
   damaged,           // a process wrote over the directory of names

@@ -2,7 +2,8 @@
 /*
  * robust_mutex and robust_pi_mutex for C, and for languages that call C. Each function is the
  * member function of that name in deadbolt/robust_mutex.hpp and robust_pi_mutex.hpp, which say
- * more. Programs in C and C++ share these mutexes.
+ * more. Other names: lock_until() is try_lock_until() there; init() and destroy() are the
+ * constructor and the destructor. Programs in C and C++ share these mutexes.
  */
 #ifndef DEADBOLT_ROBUST_MUTEX_H
 #define DEADBOLT_ROBUST_MUTEX_H

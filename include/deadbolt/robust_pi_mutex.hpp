@@ -16,8 +16,8 @@ namespace deadbolt::inline DEADBOLT_ABI {
 //
 // A waiter of normal priority spins for some microseconds before it sleeps in the kernel,
 // one of real-time priority does not spin. While a waiter sleeps, lock and unlock are system
-// calls. Needs CONFIG_FUTEX_PI: where the kernel lacks it, a contended lock aborts with a
-// message that says so.
+// calls. Needs CONFIG_FUTEX_PI: where the kernel lacks it, a contended lock aborts with the
+// message that FUTEX_LOCK_PI failed with errno 38 (ENOSYS).
 //
 // lock() also returns deadlock when a chain of owners, each waiting for the next one's
 // mutex, ends at the caller.

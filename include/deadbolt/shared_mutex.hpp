@@ -101,7 +101,7 @@ public:
   }
 
   // The thread that writes, waits for the last readers so that it can write, or reads alone because
-  // it was told owner_died; for diagnosis.
+  // it was told owner_died; for a moment also a reader that had to wait. For diagnosis.
   [[nodiscard]] lock_owner owner() const noexcept {
     return detail::owner_of(&words_.writer);
   }

@@ -95,12 +95,14 @@ bool is_named(const crash::scenario& scenario, const std::string& name) {
 }
 
 void print_list() {
+  const auto print = [](const auto& thing) {
+    fmt::print("  {:<18} {}{}\n", thing.name(), thing.summary(),
+               thing.by_name_only() ? " (only by name)" : "");
+  };
   fmt::print("subjects:\n");
-  for (const auto* const subject : crash::all_subjects())
-    fmt::print("  {:<18} {}\n", subject->name(), subject->summary());
+  for (const auto* const subject : crash::all_subjects()) print(*subject);
   fmt::print("scenarios:\n");
-  for (const auto* const scenario : crash::all_scenarios())
-    fmt::print("  {:<18} {}\n", scenario->name(), scenario->summary());
+  for (const auto* const scenario : crash::all_scenarios()) print(*scenario);
   fmt::print("guards:\n");
   for (const auto* const guard : crash::all_guards()) {
     const std::string refusal = guard->unavailable();

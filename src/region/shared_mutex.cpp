@@ -194,10 +194,8 @@ lock_status take_writer_word(shared_mutex_words& words, const patience& patience
   const lock_status taken = patience.waits
                                 ? lock_contended(words.writer, patience.limits, long_after)
                                 : try_lock_contended(words.writer);
-  if (taken != lock_status::owner_died ||
-      __atomic_load_n(&words.state, __ATOMIC_RELAXED) != state_outside) {
-    return taken;
-  }
+  const bool outside = __atomic_load_n(&words.state, __ATOMIC_RELAXED) == state_outside;
+  if (taken != lock_status::owner_died || !outside) return taken;
   __atomic_fetch_and(&words.writer, ~word_inconsistent, __ATOMIC_RELAXED);
   return lock_status::acquired;
 }
@@ -210,8 +208,7 @@ std::int64_t long_wait_of(const shared_mutex_words& words) noexcept {
 
 // death order: the accesses to the data stay on their side of this store, also where the compiler
 // sees both.
-[[gnu::always_inline]] inline void store_state(shared_mutex_words& words,
-                                               std::uint32_t state) noexcept {
+inline void store_state(shared_mutex_words& words, std::uint32_t state) noexcept {
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   __atomic_store_n(&words.state, state, __ATOMIC_RELAXED);
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -251,12 +248,8 @@ lock_status lock_exclusive_contended(shared_mutex_words& words, const patience& 
     }
     const std::int64_t left = way.until - base::now();
     const lock_status taken = take_writer_word(words, patience, left > 0 ? left : 0);
-    if (taken != lock_status::acquired) {
-      if (taken == lock_status::owner_died) {
-        store_state(words, state_writes);
-      }
-      return taken;
-    }
+    if (taken == lock_status::owner_died) store_state(words, state_writes);
+    if (taken != lock_status::acquired) return taken;
   }
   // death order: before the data is touched.
   store_state(words, state_writes);
@@ -277,9 +270,7 @@ lock_status lock_exclusive_contended(shared_mutex_words& words, const patience& 
   if (patience.waits && !is_free(__atomic_load_n(&words.writer, __ATOMIC_RELAXED))) collide(words);
   const lock_status taken = take_writer_word(words, patience, long_wait_of(words));
   if (taken == lock_status::acquired) return settle_exclusive(words, self, patience);
-  if (taken == lock_status::owner_died) {
-    store_state(words, state_writes);
-  }
+  if (taken == lock_status::owner_died) store_state(words, state_writes);
   return taken;
 }
 
@@ -332,9 +323,7 @@ lock_shared_contended(shared_mutex_words& words, const patience& patience, bool 
   // try_enter_shared() returns `blocked` before it looks at the caller's own holds.
   if (holds_shared(self, &words)) return held_already(patience);
   const lock_status taken = take_writer_word(words, patience, long_wait_of(words));
-  if (taken == lock_status::owner_died) {
-    store_state(words, state_reads_alone);
-  }
+  if (taken == lock_status::owner_died) store_state(words, state_reads_alone);
   if (taken != lock_status::acquired) return taken;
   __atomic_fetch_or(&words.readers, group_of(self), __ATOMIC_SEQ_CST);
   hold_entry* entry = nullptr;

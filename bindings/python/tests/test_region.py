@@ -38,6 +38,13 @@ def test_options_out_of_range_are_value_errors(path, options):
         deadbolt.Region(path, **options)
 
 
+def test_path_is_a_str_also_when_bytes_were_given(path):
+    with deadbolt.Region(bytes(path), size=100) as made:
+        assert made.path == str(path)
+    with deadbolt.ReadOnlyRegion(bytes(path)) as reader:
+        assert reader.path == str(path)
+
+
 def test_errors_of_the_system_keep_their_number():
     with pytest.raises(PermissionError if os.getuid() else OSError):
         deadbolt.Region("/proc/region", size=100)

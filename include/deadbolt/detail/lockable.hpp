@@ -95,8 +95,9 @@ public:
     return {locked_shared(self().acquire_shared()), this};
   }
 
-  // Does not wait. Results: those of lock_shared(), but busy instead of deadlock: a writer or the
-  // caller itself holds the lock, or a writer is about to acquire it.
+  // Does not wait. Results: those of lock_shared(), but busy instead of deadlock: a writer, a
+  // reader that was told owner_died or the caller itself holds the lock, or another thread is about
+  // to acquire it.
   try_lock_shared_result try_lock_shared() noexcept DEADBOLT_RETURNS_LOCK(*this) {
     return {locked_shared(self().try_acquire_shared()), this};
   }

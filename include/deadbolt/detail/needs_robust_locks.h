@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Included by the headers of robust_mutex and robust_pi_mutex, and of protection and quiescence,
- * which concern these locks only. */
+/* Included by the headers of what is there only where the unlock code is: robust_mutex,
+ * robust_pi_mutex, robust_futex, protection and quiescence. */
 #ifndef DEADBOLT_DETAIL_NEEDS_ROBUST_LOCKS_H
 #define DEADBOLT_DETAIL_NEEDS_ROBUST_LOCKS_H
 

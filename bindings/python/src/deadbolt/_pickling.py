@@ -12,7 +12,8 @@ from ._deadbolt import Condition, Mutex, Region, SharedMutex, SharedView
 def reduce_region(region: Region) -> tuple[Any, ...]:
     if region.path is not None:
         return Region, (region.path,)
-    # Works while a Process is being started, and raises a RuntimeError at any other time.
+    # While a Process is being started, it takes the descriptor along; at any other time a thread of
+    # this process hands it over.
     from multiprocessing.reduction import DupFd
 
     return _from_sent_descriptor, (DupFd(region.fileno()),)

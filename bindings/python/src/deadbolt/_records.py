@@ -17,8 +17,8 @@ class ObjectInfo(NamedTuple):
 
 class Owner(NamedTuple):
     """Which thread owned a lock at one instant during `owner()`. A thread that is alive and has not
-    detached is never reported dead. `elsewhere`: alive, in another PID namespace, so that it has
-    no number in this one."""
+    detached is never reported dead. `elsewhere`: alive, in a PID namespace that is not known to be
+    this one, so that its number here is not known."""
 
     state: Literal["not_held", "alive", "elsewhere", "dead", "not_recoverable", "unknown"]
     pid: Optional[int] = None  # both None unless the state is "alive"

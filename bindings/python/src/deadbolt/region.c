@@ -114,11 +114,14 @@ static PyObject* make_region(PyTypeObject* type, enum opening how, const char* t
   return (PyObject*)self;
 }
 
+/* A str, also of a path that is bytes. */
 PyObject* absolute_path(PyObject* path) {
+  PyObject* decoded = NULL;
+  if (!PyUnicode_FSDecoder(path, &decoded)) return NULL;
   PyObject* module = PyImport_ImportModule("os.path");
-  if (module == NULL) return NULL;
-  PyObject* absolute = PyObject_CallMethod(module, "abspath", "O", path);
-  Py_DECREF(module);
+  PyObject* absolute = module == NULL ? NULL : PyObject_CallMethod(module, "abspath", "O", decoded);
+  Py_XDECREF(module);
+  Py_DECREF(decoded);
   return absolute;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! The C interface of `deadbolt/region.h`, name by name; its documentation is there. The
-//! `deadbolt` crate is the safe one.
+//! The C interface of `deadbolt/region.h`, name by name, without the inline
+//! `deadbolt_region_find_or_zero()`; its documentation is there. The `deadbolt` crate is the safe
+//! one.
 #![no_std]
 #![allow(non_camel_case_types)]
 

@@ -18,14 +18,17 @@ pub enum Error {
     /// The thread cannot become a member of the region: the library's word, as in `"table_full"`.
     Attach(&'static str),
     /// The object cannot be found or made: the library's word, as in `"no_room"`,
-    /// `"other_kind"` (one of that name has another size or kind, or is less aligned), `"other_policy"` (of another
-    /// [`Policy`](crate::Policy)) or `"other_type"` (this process uses it as another type).
+    /// `"other_kind"` (one of that name has another size or kind, or is less aligned),
+    /// `"other_policy"` (of another [`Policy`](crate::Policy)) or `"other_type"` (this process uses
+    /// it as another type).
     Object(&'static str),
     /// The region cannot grow: the library's word, as in `"too_large"`.
     Grow(&'static str),
     /// A name has 1 to 39 bytes, none of them zero.
     Name,
-    /// The lock was not acquired: [`LockError`] without the guard.
+    /// The lock is not held: [`LockError`] without the guard. After [`LockError::OwnerDied`]
+    /// (`"owner_died"`, as from `lock()?`) the guard was dropped unrepaired, so that the lock is
+    /// `NotRecoverable` from then on.
     Lock(&'static str),
 }
 
@@ -44,7 +47,7 @@ impl fmt::Display for Error {
             Error::Object(name) => write!(f, "the object cannot be found or made: {}", name),
             Error::Grow(name) => write!(f, "the region cannot grow: {}", name),
             Error::Name => f.write_str("a name has 1 to 39 bytes, none of them zero"),
-            Error::Lock(name) => write!(f, "the lock cannot be acquired: {}", name),
+            Error::Lock(name) => write!(f, "the lock is not held: {}", name),
         }
     }
 }

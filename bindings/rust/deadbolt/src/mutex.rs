@@ -85,7 +85,7 @@ impl<T: Shared> Mutex<T> {
 
     /// Waits for the lock.
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-        // SAFETY: a mutex of the region, of which the thread is a member.
+        // SAFETY: a mutex of the region, which is open; the call makes the thread a member.
         self.settle(|raw| unsafe { sys::deadbolt_mutex_lock(raw) })
             .map_err(TryLockError::never)
     }

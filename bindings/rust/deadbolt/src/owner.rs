@@ -17,7 +17,8 @@ pub enum Owner {
         /// Its number.
         tid: u32,
     },
-    /// A thread in another PID namespace holds it, where no number names it here.
+    /// A thread that is alive holds it, in a PID namespace that is not known to be this one: its
+    /// number here is not known.
     Elsewhere,
     /// The owner died, or detached, with the lock held: the next one will be told, unless the owner
     /// was a writer that still waited for readers.

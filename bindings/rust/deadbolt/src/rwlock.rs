@@ -114,7 +114,7 @@ impl<T: Shared + Sync> RwLock<T> {
 
     /// Waits for the lock, to read.
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
-        // SAFETY: a lock of the region, of which the thread is a member.
+        // SAFETY: a lock of the region, which is open; the call makes the thread a member.
         self.shared(|raw| unsafe { sys::deadbolt_shared_mutex_lock_shared(raw) })
             .map_err(TryLockError::never)
     }

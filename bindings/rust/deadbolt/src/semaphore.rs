@@ -64,7 +64,7 @@ impl Semaphore {
 
     /// Waits for a permit. [`LockError::Deadlock`]: the calling thread holds them all.
     pub fn acquire(&self) -> LockResult<Permit<'_>> {
-        // SAFETY: permits of the region, of which the thread is a member.
+        // SAFETY: permits of the region, which is open; the call makes the thread a member.
         self.settle(|p, n| unsafe { sys::deadbolt_counting_semaphore_acquire(p, n) })
             .map_err(TryLockError::never)
     }
