@@ -3,7 +3,7 @@
 // to its entry: an entry that is not unused occupies them, and nothing else says what is free. So
 // one store of `state` makes an object or ends it, and a death at any other instruction loses
 // nothing. What a dead maker or destroyer leaves is under construction: find_or_construct() makes
-// it anew, destroy() frees it.
+// it anew, of whatever type, and destroy() frees it.
 #include <base/signals.hpp>
 #include <deadbolt/mutex.hpp>
 #include <deadbolt/region.hpp>
@@ -146,8 +146,7 @@ construct_status find_entry(detail::open_region& region, named_object*& entry) n
 }
 
 construct_status add(detail::open_region& region, const char* name, std::size_t size,
-                     std::size_t alignment, detail::object_kind kind,
-                     named_object*& added) noexcept {
+                     std::size_t alignment, detail::object_kind kind, void*& place) noexcept {
   std::uint64_t offset = 0;
   if (!find_room(region, size, alignment, offset)) return construct_status::no_room;
   named_object* entry = nullptr;
@@ -167,7 +166,7 @@ construct_status add(detail::open_region& region, const char* name, std::size_t 
   __atomic_store_n(&entry->kind, static_cast<std::uint32_t>(kind), __ATOMIC_RELEASE);
   // death order: before this one store nothing is taken, after it all is.
   set_state(*entry, object_state::under_construction, regions::object_reuse);
-  added = entry;
+  place = region.data() + offset;
   return construct_status::constructed;
 }
 
@@ -222,15 +221,22 @@ bool is_within(detail::open_region& region, std::uint64_t offset, std::uint64_t 
   return offset <= data && size <= data - offset;
 }
 
-// Where the entry's object is, if it is an object of this size and kind within the data.
+// Where the entry's object is, if it is a complete object of this size and kind within the data.
 construct_status place_of(detail::open_region& region, const entry_copy& object, std::size_t size,
                           std::size_t alignment, detail::object_kind kind, void*& place) noexcept {
   if (object.size != size || object.kind != kind) return construct_status::other_kind;
   if (alignment == 0 || object.offset % alignment != 0) return construct_status::other_kind;
   if (!is_within(region, object.offset, size)) return construct_status::damaged;
   place = region.data() + object.offset;
-  return object.state == object_state::complete ? construct_status::found
-                                                : construct_status::constructed;
+  return construct_status::found;
+}
+
+// With the directory locked: what a dead maker or destroyer left is no object. Returns whether it
+// was that, and is gone.
+bool drop_unfinished(named_object& object) noexcept {
+  if (state_of(object) == object_state::complete) return false;
+  set_state(object, object_state::unused);
+  return true;
 }
 
 destroy_status as_destroy_status(construct_status status) noexcept {
@@ -317,12 +323,13 @@ void* region::begin_construct(const char* name, std::size_t size, std::size_t al
   if (last_status != construct_status::found) return nullptr;
   void* place = nullptr;
   named_object* object = find_named(*mapping_, name);
-  if (object == nullptr) last_status = add(*mapping_, name, size, alignment, kind, object);
-  if (object != nullptr) {
+  if (object != nullptr && !drop_unfinished(*object)) {
     last_status = place_of(*mapping_, read_entry(*object), size, alignment, kind, place);
+    return place;
   }
-  fresh = last_status == construct_status::constructed && place != nullptr;
-  if (!fresh) return place;
+  last_status = add(*mapping_, name, size, alignment, kind, place);
+  if (place == nullptr) return nullptr;
+  fresh = true;
   lock.keep();
   memset(place, 0, size);
   return place;
@@ -392,18 +399,14 @@ void* region::begin_destroy(const char* name, std::size_t size, std::size_t alig
     status = destroy_status::not_found;
     return nullptr;
   }
+  if (drop_unfinished(*object)) { // no destructor runs
+    status = destroy_status::destroyed;
+    return nullptr;
+  }
   void* place = nullptr;
   const construct_status found =
       place_of(*mapping_, read_entry(*object), size, alignment, kind, place);
-  switch (found) {
-  case construct_status::constructed:
-    // What a dead maker or destroyer left is no object: no destructor runs.
-    set_state(*object, object_state::unused);
-    status = destroy_status::destroyed;
-    return nullptr;
-  case construct_status::found:
-    break;
-  default:
+  if (found != construct_status::found) {
     status = as_destroy_status(found);
     return nullptr;
   }

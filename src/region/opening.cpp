@@ -127,11 +127,9 @@ region_status map_new(process_state& process, open_region& unused, base::descrip
     return error != 0 ? region_status::system_error : home;
   }
   // Of two openers at the same time neither is alone. Each makes the marks and skips before it
-  // attaches a member itself. So a process that has a member has made them, or found no need.
+  // attaches a member itself.
   if (alone || home != region_status::open) mark_dead_members(unused, own);
-  if (home != region_status::open && !has_proved_members(unused)) {
-    skip_generations(unused, own);
-  }
+  if (home != region_status::open) skip_generations(unused, own);
   if (alone) store_home(unused);
   error = 0;
   return region_status::open;

@@ -215,8 +215,8 @@ int back_with_memory(const open_region& region, std::uint64_t offset,
   const long populated = arch::raw_syscall(SYS_madvise, begin, page, populate_write);
   if (populated == 0) return 0;
   if (!has_descriptor) {
-    if (populated == -EINVAL) return EBADF;
-    return populated == -EFAULT ? ENOSPC : static_cast<int>(-populated);
+    if (populated == -EFAULT) return ENOSPC; // a touch would raise SIGBUS
+    return populated == -ENOMEM ? ENOMEM : EBADF;
   }
   const char nothing = 0;
   return pwrite(region.file.descriptor, &nothing, 1, static_cast<off_t>(spare)) == 1 ? 0 : errno;
@@ -301,9 +301,35 @@ void mark_dead_members(open_region& region, process_id own) noexcept {
   }
 }
 
+namespace {
+
+// So that the slot's next member has a generation far above all that it has had.
+void skip_next_generation(open_region& region, std::uint32_t number, bool claimed) noexcept {
+  member_slot& slot = *region.slot(number);
+  std::atomic<std::uint32_t>* word = word_of(slot);
+  std::uint32_t life = word->load(std::memory_order_acquire);
+  for (;;) {
+    if (life == liveness_retired) return;
+    const bool alive = is_alive(life);
+    if (alive && !is_process_gone(region.file, slot.process)) return;
+    // With the token there, the holder of the claim attaches or detaches. It has opened the file
+    // before, and has done this.
+    if (!claimed && life == liveness_claimed) return;
+    if (claimed && !alive && !is_slot_needed(region, number, slot)) break;
+    // The generation says whom a mutex is biased to, or is for the holder of the claim to change:
+    // it is skipped when the slot is taken. Or the member is dead and without a mark, because
+    // another process had the claim when mark_dead_members() came.
+    if (word->compare_exchange_strong(life, liveness_dead_elsewhen, std::memory_order_acq_rel)) {
+      return;
+    }
+  }
+  skip_generation(slot);
+}
+
+} // namespace
+
 void skip_generations(open_region& region, process_id own) noexcept {
-  // Another opener may have a slot's claim for a moment. One that stands still for longer skips the
-  // slot itself when it goes on.
+  // Another opener may have a slot's claim for a moment, or stand still with it for longer.
   const std::int64_t patience_ends = base::now() + 1'000'000'000;
   const std::uint32_t used = region.slots_used();
   for (std::uint32_t number = 0; number < used; ++number) {
@@ -314,42 +340,21 @@ void skip_generations(open_region& region, process_id own) noexcept {
       sched_yield();
       taken = claim.try_take(slot);
     }
-    if (!taken) continue;
-    std::atomic<std::uint32_t>* word = word_of(slot);
-    std::uint32_t life = word->load(std::memory_order_acquire);
-    if (is_alive(life) || life == liveness_retired) continue;
-    if (is_slot_needed(region, number, slot)) {
-      // The generation says whom a mutex is biased to. It is skipped when the slot is taken.
-      word->compare_exchange_strong(life, liveness_dead_elsewhen, std::memory_order_acq_rel);
-    } else {
-      skip_generation(slot);
-    }
+    skip_next_generation(region, number, taken);
   }
 }
 
-namespace {
-
-bool has_members(const open_region& region, bool with_membership_lock) noexcept {
+bool has_unprovable_members(const open_region& region) noexcept {
   const std::uint32_t used = region.slots_used();
   for (std::uint32_t number = 0; number < used; ++number) {
     member_slot& slot = *region.slot(number);
     const process_id process = slot.process.load(std::memory_order_acquire);
-    if (is_alive(word_of(slot)->load(std::memory_order_acquire)) &&
-        has_membership_lock(process) == with_membership_lock &&
+    if (is_alive(word_of(slot)->load(std::memory_order_acquire)) && !has_membership_lock(process) &&
         !is_process_gone(region.file, process)) {
       return true;
     }
   }
   return false;
-}
-
-} // namespace
-
-bool has_unprovable_members(const open_region& region) noexcept {
-  return has_members(region, false);
-}
-bool has_proved_members(const open_region& region) noexcept {
-  return has_members(region, true);
 }
 
 // ---- owners ----

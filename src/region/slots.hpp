@@ -98,8 +98,6 @@ void skip_generations(open_region& region, process_id own) noexcept;
 // Whether the table has members without a membership lock, of which open() cannot tell whether they
 // are alive.
 bool has_unprovable_members(const open_region& region) noexcept;
-// Whether the table has members whose processes hold a membership lock: these are alive.
-bool has_proved_members(const open_region& region) noexcept;
 
 // ---- owners ----
 

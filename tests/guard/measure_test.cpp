@@ -160,7 +160,16 @@ int in_a_child(const F& what) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
-// The worker of a measurement, stopped in the middle. Only root's changes its user.
+std::ifstream children_of(pid_t process) {
+  const std::string number = std::to_string(process);
+  return std::ifstream{"/proc/" + number + "/task/" + number + "/children"};
+}
+bool has_child(pid_t process) {
+  pid_t child = 0;
+  return static_cast<bool>(children_of(process) >> child);
+}
+
+// The worker of a measurement, stopped while the probe runs. Only root's changes its user.
 class stopped_worker : public ::testing::Test {
 protected:
   void SetUp() override {
@@ -173,12 +182,10 @@ protected:
     }
     ASSERT_TRUE(deadbolt::trace::poll_until(
         [this] {
-          std::ifstream children{"/proc/" + std::to_string(measurer_) + "/task/" +
-                                 std::to_string(measurer_) + "/children"};
           struct ::stat found {};
-          return children >> worker_ &&
+          return children_of(measurer_) >> worker_ &&
                  ::stat(("/proc/" + std::to_string(worker_)).c_str(), &found) == 0 &&
-                 found.st_uid == nobody && ::kill(worker_, SIGSTOP) == 0;
+                 found.st_uid == nobody && has_child(worker_) && ::kill(worker_, SIGSTOP) == 0;
         },
         deadbolt::trace::ample_time));
   }

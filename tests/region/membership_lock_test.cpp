@@ -267,10 +267,11 @@ base::descriptor copy_with_older_slot(region& original, const std::string& copy,
 }
 
 // As another process that opens the file at the same time has one.
+constexpr std::uint64_t other_lock_byte = (std::uint64_t{1} << 61) + 12345;
 bool take_other_membership_lock(const base::descriptor& file) {
   struct flock lock {};
   lock.l_type = F_WRLCK;
-  lock.l_start = (off_t{1} << 61) + 12345;
+  lock.l_start = off_t{other_lock_byte};
   lock.l_len = 1;
   return fcntl(file.get(), F_OFD_SETLK, &lock) == 0;
 }
@@ -300,6 +301,30 @@ TEST_F(region_membership_lock, adopted_file_gives_no_lock_to_a_member_that_never
       EXPECT_EQ(name(adopted.at<board>(0)->lock.try_lock()), "owner_died");
     }
   }
+}
+
+// Another opener stands still with the slot's claim while this one marks and skips.
+TEST_F(region_membership_lock, adopted_slot_that_another_opener_has_claimed_is_skipped_too) {
+  const std::string copy = path + ".copy";
+  region shared = region::create(path.c_str(), {.size = sizeof(board), .members = 1});
+  ASSERT_EQ(name(shared.attach()), "attached");
+  ASSERT_TRUE(shared.detach());
+  slot_at(shared, 0).generation = std::uint64_t{1} << 40;
+  ASSERT_EQ(name(shared.attach()), "attached");
+  ASSERT_EQ(name(shared.at<board>(0)->lock.lock()), "acquired");
+  const base::descriptor file = copy_with_older_slot(shared, copy, 1);
+  ASSERT_EQ(name(shared.at<board>(0)->lock.unlock()), "released");
+  ASSERT_TRUE(take_other_membership_lock(file));
+  const regions::open_region& mapping = *regions::region_at(shared.data());
+  const auto claim =
+      static_cast<off_t>(mapping.slot_offset(0) + offsetof(regions::member_slot, claim));
+  const std::uint64_t other = other_lock_byte;
+  ASSERT_EQ(pwrite(file.get(), &other, sizeof other, claim), ssize_t{sizeof other});
+  region adopted = region::open(copy.c_str());
+  ASSERT_EQ(name(adopted.status()), "open");
+  slot_at(adopted, 0).claim = regions::no_process;
+  ASSERT_EQ(name(adopted.attach()), "attached");
+  EXPECT_EQ(name(adopted.at<board>(0)->lock.try_lock()), "owner_died");
 }
 
 // A mutex that is biased to the dead member keeps the slot as it is until the bias is revoked.

@@ -83,6 +83,32 @@ TEST_F(region_names, construction_says_why_it_failed) {
   EXPECT_TRUE(names_in(closed).empty());
 }
 
+TEST_F(region_names, object_that_a_dead_maker_left_is_made_anew_as_another_type) {
+  region shared = create({.size = 4096, .members = 4});
+  struct unfinished {
+    std::uint64_t value = 1;
+    unfinished() { _exit(7); }
+  };
+  struct alignas(64) other {
+    std::uint64_t values[16];
+  };
+  for (const bool destroyed : {false, true}) {
+    EXPECT_EQ(run_in_child([&] { static_cast<void>(shared.find_or_construct<unfinished>("one")); }),
+              exited(7));
+    EXPECT_EQ(shared.find<other>("one"), nullptr);
+    EXPECT_EQ(reason(), "not_found");
+    if (destroyed) {
+      EXPECT_STREQ(to_string(shared.destroy<other>("one")), "destroyed");
+      EXPECT_STREQ(to_string(shared.destroy<other>("one")), "not_found");
+      continue;
+    }
+    EXPECT_NE(shared.find_or_construct<other>("one"), nullptr);
+    EXPECT_EQ(reason(), "constructed");
+    EXPECT_EQ(names_in(shared), std::set<std::string>{"one"});
+    EXPECT_STREQ(to_string(shared.destroy<other>("one")), "destroyed");
+  }
+}
+
 TEST_F(region_names, object_that_is_less_aligned_than_asked_is_another_kind) {
   region shared = create({.size = 4096, .members = 2});
   struct loose {

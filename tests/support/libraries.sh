@@ -2,6 +2,6 @@
 # SPDX-License-Identifier: MIT
 # libraries.sh PROGRAM...: prints the files of the libraries that the programs are linked with, the
 # loader among them: ldd shows it as the one line without an arrow.
-for program; do
-  ldd "$program"
-done | sed -n -e 's/.* => \(\/[^ ]*\) .*/\1/p' -e 's/^[[:space:]]*\(\/[^ ]*\) .*/\1/p' | sort -u
+set -eu
+found=$(for program; do ldd "$program" || exit; done)
+echo "$found" | sed -n -e 's/.* => \(\/[^ ]*\) .*/\1/p' -e 's/^[[:space:]]*\(\/[^ ]*\) .*/\1/p' | sort -u

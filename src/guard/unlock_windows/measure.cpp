@@ -74,6 +74,7 @@ struct copies {
 
 std::optional<copies> make_copies(const std::string& path, const elf_file& libc,
                                   std::string& error) {
+  const std::string no_copy = "cannot be copied to a sealed memory file: ";
   copies made;
   made.probe = copy_to_memory(
       "deadbolt-probe",
@@ -90,9 +91,9 @@ std::optional<copies> make_copies(const std::string& path, const elf_file& libc,
       return std::nullopt;
     }
     made.loader = copy_to_memory("deadbolt-loader", loader.bytes());
-    if (!made.loader) error = std::string("memfd_create: ") + std::strerror(errno);
+    if (!made.loader) error = no_copy + std::strerror(errno);
   }
-  if (!made.probe || !made.libc) error = std::string("memfd_create: ") + std::strerror(errno);
+  if (!made.probe || !made.libc) error = no_copy + std::strerror(errno);
   return error.empty() ? std::optional(std::move(made)) : std::nullopt;
 }
 

@@ -20,7 +20,8 @@ install -m 644 -D "$preload" "$root/preload/$(basename "$preload")"
 for test; do
   install -m 755 -s "$test" "$root/tests/"
 done
-"$here/../../support/libraries.sh" "$command" "$@" | while read -r library; do
+libraries=$("$here/../../support/libraries.sh" "$command" "$@")
+for library in $libraries; do
   mkdir -p "$root$(dirname "$library")"
   cp -L "$library" "$root$library"
 done

@@ -27,8 +27,10 @@ for package in $GUARD_KERNELS; do
   kernels+=("$kernel")
 done
 
+libraries=$("$here/../../support/libraries.sh" "$build/src/cli/deadbolt" "${programs[@]}")
+# shellcheck disable=SC2086 # paths without spaces
 key=$({ cat "$here"/* "$build/src/cli/deadbolt" "$preload" "${programs[@]}"
-  "$here/../../support/libraries.sh" "$build/src/cli/deadbolt" "${programs[@]}" | xargs cat
+  cat $libraries
   [ ! -e /lib/ld-musl-x86_64.so.1 ] || cat /lib/ld-musl-x86_64.so.1
   printf '%s\n' "${kernels[@]}"
   qemu-system-x86_64 --version; } | sha256sum | cut -c1-16)

@@ -39,7 +39,8 @@ for program; do
   name=$(basename "$program")
   install -m 755 -s "$program" "$root/bin/${name#preload_}"
 done
-"$here/../../support/libraries.sh" "$@" | while read -r library; do
+libraries=$("$here/../../support/libraries.sh" "$@")
+for library in $libraries; do
   mkdir -p "$root$(dirname "$library")"
   cp -L "$library" "$root$library"
 done

@@ -34,8 +34,8 @@
 //!
 //! A panic may leave data half-written, so a lock whose guard lets the thread write is not released
 //! by it: it passes on as [`LockError::OwnerDied`], to this process or another, as soon as the
-//! thread has dropped every guard that it has. (The thread's membership ends with that; locks that C code
-//! holds in the same thread and region pass on as well.)
+//! thread has dropped every guard that it has. (The thread's membership ends with that; locks that
+//! C code holds in the same thread and region pass on as well.)
 //!
 //! A child of `fork` is no owner of its parent's locks; it must not use guards that it inherited.
 //!
