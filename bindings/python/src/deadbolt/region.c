@@ -358,9 +358,10 @@ static PyMethodDef region_methods[] = {
     {"open_or_replace", WITH_KEYWORDS(region_open_or_replace),
      METH_VARARGS | METH_KEYWORDS | METH_CLASS,
      "open_or_replace(path, size, *, members=0, mode=0o600, largest=0)\n--\n\n"
-     "As Region(path, size), but a region that is damaged or truncated, or has an unknown format\n"
-     "(from 4 on) or too small pages, is replaced by a new one. RegionError while a process uses\n"
-     "the old one."},
+     "As Region(path, size), but a region that is damaged or truncated, or was made by a library\n"
+     "with another format of files or on a system with smaller pages of memory, is replaced by a\n"
+     "new one. RegionError while a process uses the old one, or if its format is so old (below 4)\n"
+     "that nobody can see whether one does."},
     {"anonymous", WITH_KEYWORDS(region_anonymous), METH_VARARGS | METH_KEYWORDS | METH_CLASS,
      "anonymous(size, name='deadbolt', *, members=0, largest=0)\n--\n\n"
      "A region that has no file name. Children get it by fork, as an argument of a\n"

@@ -104,8 +104,9 @@ impl Options {
         })
     }
     /// As [`open_or_create`](Options::open_or_create), but a region that is damaged or truncated,
-    /// or has an unknown format (from 4 on) or too small pages, is replaced by a new one. An error
-    /// while a process uses the old one.
+    /// or was made by a library with another format of files or on a system with smaller pages of
+    /// memory, is replaced by a new one. An error while a process uses the old one, or if its
+    /// format is so old (below 4) that nobody can see whether one does.
     pub fn open_or_replace(&self, path: impl AsRef<Path>) -> Result<Region, Error> {
         let path = c_path(path.as_ref())?;
         // SAFETY: valid pointers.
