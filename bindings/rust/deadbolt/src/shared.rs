@@ -7,8 +7,8 @@ use std::sync::atomic::{
 /// Types that may live in memory that other processes map, at other addresses.
 ///
 /// # Safety
-/// - No pointers, references, or anything that is only meaningful in one process: descriptors,
-///   thread handles, type names. Use offsets.
+/// - No pointers, references, or anything that has a meaning in one process only: descriptors,
+///   thread handles, a `TypeId`. Use offsets.
 /// - The layout is defined (`#[repr(C)]`, or a primitive), so that every program agrees on it.
 /// - Every bit pattern is a value: another process, killed half-way, may leave any mixture of
 ///   old and new bytes. Hence no `bool`, `char`, enum or `NonZero`; and zeroed memory is a value.
