@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The protocols are models/region_slot.pml and, for the holds, models/region_shared_mutex.pml.
+// The protocols are models/region_slot.pml, for files of another boot models/region_adoption.pml,
+// and for the holds models/region_shared_mutex.pml.
 #include <region/slots.hpp>
 
 #include <algorithm>
