@@ -38,7 +38,7 @@ start_plans() {
   compiler=$("$scripts/cross_compiler.sh" "$architecture")
   libraries=$("$scripts/cross_libraries.sh" "$architecture")
   busybox=$("$scripts/debian_unpack.sh" "$suite" "$architecture" busybox-static)
-  busybox=$(find "$busybox" -name busybox -type f)
+  busybox=$(find "$busybox" -path '*/bin/busybox' -type f)
 }
 
 # pack DIRECTORY: the directory as an archive that the kernel unpacks.
