@@ -51,8 +51,8 @@ struct object_info {
 struct region_options {
   std::size_t size; // bytes of the caller's data
   // The most threads that can be members at a time, 1 to 16,382. The table takes a page of memory
-  // for each slot that was ever used (slots are reused), and at least 8 pages, or as
-  // many as there are members if that is less.
+  // for each slot that was ever used (slots are reused), and at least 8 pages, or
+  // `members` if that is less.
   std::uint32_t members = 1024;
   // Permission bits of a new file, whatever the umask. (The kernel gives a memfd 0777: a process
   // that is given a descriptor of it, also one to read, can open it for writing.) A process that

@@ -221,11 +221,14 @@ bool is_within(detail::open_region& region, std::uint64_t offset, std::uint64_t 
   return offset <= data && size <= data - offset;
 }
 
-// Where the entry's object is, if it is a complete object of this size and kind within the data.
+// Where a complete object is, if it has this size and kind, at least this alignment, and is within
+// the data.
 construct_status place_of(detail::open_region& region, const entry_copy& object, std::size_t size,
                           std::size_t alignment, detail::object_kind kind, void*& place) noexcept {
-  if (object.size != size || object.kind != kind) return construct_status::other_kind;
-  if (alignment == 0 || object.offset % alignment != 0) return construct_status::other_kind;
+  if (object.size != size || object.kind != kind || alignment == 0 ||
+      object.offset % alignment != 0) {
+    return construct_status::other_kind;
+  }
   if (!is_within(region, object.offset, size)) return construct_status::damaged;
   place = region.data() + object.offset;
   return construct_status::found;

@@ -339,10 +339,7 @@ lock_shared_contended(shared_mutex_words& words, const patience& patience, bool 
 
 lock_status lock_exclusive(shared_mutex_words& words, const patience& patience) noexcept {
   const attachment& self = *this_thread.current;
-  // A try with readers is left to the function that looks at them before it takes the word.
-  const bool stops_readers =
-      !patience.waits && __atomic_load_n(&words.readers, __ATOMIC_RELAXED) != 0;
-  if (self.covers(&words) && !holds_shared(self, &words) && !stops_readers) [[likely]] {
+  if (self.covers(&words) && !holds_shared(self, &words)) [[likely]] {
     std::uint64_t expected = 0;
     // order: acquire, pairs with the last owner's unlock; release, so that a thread that reads
     // this id finds the liveness word that was published before it; and before the look at the
@@ -438,6 +435,9 @@ lock_status shared_mutex::acquire() noexcept {
   return regions::lock_exclusive(words_, regions::waits_for_ever);
 }
 lock_status shared_mutex::try_acquire() noexcept {
+  // With readers: by the function that looks at them before it takes the word.
+  if (__atomic_load_n(&words_.readers, __ATOMIC_RELAXED) != 0)
+    return regions::lock_exclusive_contended(words_, regions::tries_once);
   return regions::lock_exclusive(words_, regions::tries_once);
 }
 lock_status shared_mutex::acquire_until(detail::deadline deadline) noexcept {

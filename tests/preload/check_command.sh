@@ -17,14 +17,14 @@ wrong() {
 seen=$(LD_PRELOAD=libc.so.6 "$deadbolt" run --preload -- sh -c 'echo "$LD_PRELOAD"')
 [ "$seen" = "$library:libc.so.6" ] || wrong "LD_PRELOAD is $seen"
 
+# A shell looks at itself. Without the exit it may become the command.
 # shellcheck disable=SC2016
-with=$("$deadbolt" run --preload -- sh -c '"$0" doctor --pid $$; exit $?' "$deadbolt")
+look='"$0" doctor --pid $$; exit $?'
+with=$("$deadbolt" run --preload -- sh -c "$look" "$deadbolt")
 echo "$with" | grep -q '^ok .*level hook, engine ' || wrong "doctor --pid: $with"
-# shellcheck disable=SC2016
-lower=$(DEADBOLT_PRELOAD=interpose LD_PRELOAD=$library sh -c '"$0" doctor --pid $$; exit $?' "$deadbolt")
+lower=$(DEADBOLT_PRELOAD=interpose LD_PRELOAD=$library sh -c "$look" "$deadbolt")
 echo "$lower" | grep -q '^warning .*level interpose, .*asked for' || wrong "doctor --pid: $lower"
-# shellcheck disable=SC2016
-without=$(sh -c '"$0" doctor --pid $$; exit $?' "$deadbolt")
+without=$(sh -c "$look" "$deadbolt")
 echo "$without" | grep -q '^warning .* without libdeadbolt-pthread.so' ||
   wrong "doctor --pid: $without"
 # Its file was replaced, as an upgrade does it: the process still runs with the library.
@@ -32,7 +32,7 @@ copies=$(mktemp -d)
 trap 'rm -rf "$copies"' EXIT
 cp "$library" "$copies"
 # shellcheck disable=SC2016
-upgraded=$(LD_PRELOAD="$copies/${library##*/}" sh -c 'rm "$1"; "$0" doctor --pid $$; exit $?' "$deadbolt" \
+upgraded=$(LD_PRELOAD="$copies/${library##*/}" sh -c 'rm "$1"; '"$look" "$deadbolt" \
   "$copies/${library##*/}" 2>/dev/null)
 echo "$upgraded" | grep -q '^ok .*level hook, engine ' || wrong "doctor --pid: $upgraded"
 if nobody=$("$deadbolt" doctor --pid 4194304); then wrong "a process that is not there: $nobody"; fi

@@ -184,16 +184,16 @@ TEST_F(region_service, small_region_takes_little_memory) {
   EXPECT_LE(status.st_blocks * 512, 64 << 10);
 }
 
-// Linux 5.14
 bool has_populate_write() {
+  constexpr int populate_write = 23; // Linux 5.14
   alignas(4096) char page[4096];
-  return madvise(page, sizeof page, 23) == 0;
+  return madvise(page, sizeof page, populate_write) == 0;
 }
 
 TEST_F(region_service, full_file_system_is_an_error_and_not_a_signal) {
   if (!is_root()) GTEST_SKIP() << "a file system of its own needs root";
-  const bool needs_descriptor = !has_populate_write();
-  for (const bool has_descriptor : {true, needs_descriptor})
+  for (const bool has_descriptor : {true, false}) {
+    if (!has_descriptor && !has_populate_write()) continue;
     EXPECT_EQ(run_in_child([&] {
                 CHILD_EXPECT(unshare(CLONE_NEWNS) == 0);
                 CHILD_EXPECT(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
@@ -221,6 +221,7 @@ TEST_F(region_service, full_file_system_is_an_error_and_not_a_signal) {
               }),
               exited(0))
         << (has_descriptor ? "" : "without a descriptor");
+  }
 }
 
 } // namespace

@@ -72,9 +72,10 @@ struct copies {
   base::descriptor loader;
 };
 
+constexpr const char* no_copy = ": cannot be copied to a sealed memory file: ";
+
 std::optional<copies> make_copies(const std::string& path, const elf_file& libc,
                                   std::string& error) {
-  const std::string no_copy = "cannot be copied to a sealed memory file: ";
   copies made;
   made.probe = copy_to_memory(
       "deadbolt-probe",
@@ -91,9 +92,9 @@ std::optional<copies> make_copies(const std::string& path, const elf_file& libc,
       return std::nullopt;
     }
     made.loader = copy_to_memory("deadbolt-loader", loader.bytes());
-    if (!made.loader) error = no_copy + std::strerror(errno);
+    if (!made.loader) error = loader_path + no_copy + std::strerror(errno);
   }
-  if (!made.probe || !made.libc) error = no_copy + std::strerror(errno);
+  if (!made.probe || !made.libc) error = path + no_copy + std::strerror(errno);
   return error.empty() ? std::optional(std::move(made)) : std::nullopt;
 }
 
